@@ -1,0 +1,177 @@
+/* The one door to a running node: messages on `control.sock` (SEQPACKET) in the home folder, the
+ * state page, and what travels inside virtual descriptors. Shared by node/door, node/proxy,
+ * libztpreload and ztctl; not installed. spec: preload.md 3.4, 3.5, 4.
+ *
+ * Everything here is between processes of one machine and one build: host byte order, fixed
+ * little structs, ports in host byte order. A version byte refuses a mixed installation clearly.
+ *
+ * One short-lived connection per operation: connect, send one request, receive one reply, close.
+ * (ZT_CTL_COMMAND may answer with several messages; the end is the close.) */
+#ifndef ZT_CONTROL_H
+#define ZT_CONTROL_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#define ZT_CTL_VERSION 1
+#define ZT_CTL_SOCKET "control.sock"
+#define ZT_STATE_FILE "state"   /* the state page, a file in the home */
+#define ZT_RANGES_FILE "ranges" /* text, one "prefix/bits" a line: what is virtual, remembered */
+
+/* An address inside the virtual network. family 0 = none; an AF_INET6 socket that means IPv4 sends
+ * family 4 (the shim translates v4-mapped forms both ways). */
+struct zt_ctl_addr {
+    uint8_t family; /* 0, 4, 6 */
+    uint8_t pad;
+    uint16_t port; /* host byte order */
+    uint32_t scope;
+    uint8_t ip[16];
+};
+static_assert(sizeof(struct zt_ctl_addr) == 24, "zt_ctl_addr");
+
+enum zt_ctl_type {
+    ZT_CTL_HELLO = 1, /* reply: fd of the state page (read-only) */
+    ZT_CTL_CONNECT,   /* stream: id (bound socket, or 0), remote, opts. reply: id, local if known, fd;
+                         at once, the result shows in the descriptor and the state page */
+    ZT_CTL_BIND,      /* stream or datagram: local, opts. reply: id, local with its port, fd */
+    ZT_CTL_LISTEN,    /* id, value = backlog. reply: error only; the 'b' descriptor now accepts */
+    ZT_CTL_UDP,       /* id 0: new datagram socket (local optional, remote optional), reply fd;
+                         id: set (or with family 0 dissolve) its remote. reply: id, local */
+    ZT_CTL_OPT_SET,   /* id, level, name (Linux numbers), data = value */
+    ZT_CTL_OPT_GET,   /* the same; reply data = value */
+    ZT_CTL_NOTE,      /* id, value = enum zt_ctl_note; no reply */
+    ZT_CTL_INFO,      /* id. reply: local, remote, data = struct zt_ctl_info */
+    ZT_CTL_COMMAND,   /* data = text of a ztctl command (below); replies: text of one JSON document */
+};
+
+/* ZT_CTL_COMMAND texts: "info", "networks", "peers", "join NWID", "leave NWID", "sockets",
+ * "up" (stay when idle), "down" (end), "ping ADDRESS". On failure err is set and data is a message
+ * for people. */
+
+enum zt_ctl_note {
+    ZT_NOTE_SHUT_RD = 1,
+    ZT_NOTE_RESET_ON_CLOSE, /* SO_LINGER {1, 0} */
+};
+
+#define ZT_CTL_OPTS 16
+struct zt_ctl_opt { /* an option remembered from before the swap; Linux level and name */
+    int32_t level, name, value;
+};
+
+#define ZT_CTL_DATA 1024
+struct zt_ctl_req {
+    uint8_t version, type, stype /* SOCK_STREAM or SOCK_DGRAM */, nopts;
+    uint32_t ndata;
+    uint64_t id;
+    struct zt_ctl_addr local, remote;
+    int32_t family; /* of the program's socket: AF_INET or AF_INET6 */
+    int32_t value;
+    int32_t level, name;
+    struct zt_ctl_opt opts[ZT_CTL_OPTS];
+    uint8_t data[ZT_CTL_DATA]; /* may be cut to ndata when sent */
+};
+
+struct zt_ctl_rep {
+    uint8_t version, type, more /* another message follows */, pad;
+    int32_t err; /* 0 or a Linux errno */
+    uint64_t id;
+    struct zt_ctl_addr local, remote;
+    uint32_t ndata, pad2;
+    /* then ndata bytes: at most ZT_CTL_REPLY_DATA in one message */
+};
+#define ZT_CTL_REPLY_DATA 32768
+
+struct zt_ctl_info { /* numbers for TCP_INFO and friends */
+    uint32_t rtt_us, rttvar_us, mss, cwnd_bytes, snd_wnd, rcv_wnd;
+    uint32_t unacked, notsent, retransmits, state; /* state: Linux TCP_* number */
+    uint64_t bytes_in, bytes_out;
+};
+
+/* Names of virtual descriptors. The node binds its own end to the abstract address
+ *   "\0zt1.<32 hex host id>.<kind>.<16 hex id>"
+ * so getpeername() on the program's end tells what it is. Kinds: t connected or connecting stream;
+ * b bound stream (also once it listens: see the slot's phase); u datagram. The low
+ * ZT_ID_SLOT_BITS of an id are the slot in the state page, the others are random. */
+#define ZT_NAME_PREFIX "zt1."
+#define ZT_NAME_LEN (1 + 4 + 32 + 1 + 1 + 1 + 16) /* with the leading zero byte */
+#define ZT_ID_SLOT_BITS 16
+#define ZT_STATE_SLOTS 65536
+
+/* State page: written by the node alone, mapped read-only by programs. Head, then slots. Readers use
+ * acquire loads of `stale`, `seq` and `phase`. */
+#define ZT_STATE_MAGIC 0x5a545354u
+#define ZT_STATE_RANGES 124
+
+struct zt_state_range {
+    uint8_t family, bits;
+    uint8_t ours; /* 1: exactly one of our own addresses */
+    uint8_t pad;
+    uint32_t metric;
+    uint8_t ip[16];
+};
+static_assert(sizeof(struct zt_state_range) == 24, "zt_state_range");
+
+struct zt_state_head {
+    uint32_t magic, version;
+    uint32_t stale;      /* 1: this node has ended; a new one has another file under the name */
+    uint32_t seq;        /* odd while ranges are being changed; changes with every change */
+    uint32_t nranges;
+    uint32_t has_network; /* a network is joined */
+    uint32_t online;
+    uint32_t configuring; /* networks joined that have no addresses yet */
+    uint8_t host_id[16];
+    uint64_t pid;
+    uint8_t pad[64];
+    struct zt_state_range ranges[ZT_STATE_RANGES];
+    uint8_t fill[1000];
+};
+static_assert(sizeof(struct zt_state_head) == 4096, "zt_state_head");
+
+enum zt_phase {
+    ZT_PHASE_FREE,
+    ZT_PHASE_BOUND,
+    ZT_PHASE_LISTENING,
+    ZT_PHASE_CONNECTING,
+    ZT_PHASE_CONNECTED,
+    ZT_PHASE_FIN,    /* the peer sent FIN: end of file is true */
+    ZT_PHASE_FAILED, /* connect failed: err says why */
+    ZT_PHASE_RESET,  /* the peer reset: end of file means err (ECONNRESET, ETIMEDOUT) */
+    ZT_PHASE_DATAGRAM,
+};
+
+struct zt_state_slot {
+    uint64_t id;     /* generation check: compare with the id you have */
+    uint32_t phase;  /* written last, with release */
+    int32_t err;
+    uint8_t lfamily, rfamily; /* 0 none, 4, 6 */
+    uint16_t lport, rport, pad;
+    uint8_t lip[16], rip[16];
+    uint32_t unacked; /* bytes the peer has not acknowledged */
+    uint32_t pad2;
+};
+static_assert(sizeof(struct zt_state_slot) == 64, "zt_state_slot");
+
+/* What comes out of a listening descriptor: this, and one descriptor (SCM_RIGHTS). */
+struct zt_ctl_accept {
+    uint64_t id;
+    struct zt_ctl_addr local, remote;
+    uint64_t pad;
+};
+static_assert(sizeof(struct zt_ctl_accept) == 64, "zt_ctl_accept");
+
+/* Before every datagram in a 'u' descriptor, both ways; SEQPACKET keeps the boundaries. */
+enum zt_dgram_type {
+    ZT_DGRAM_DATA = 0,
+    ZT_DGRAM_ERROR = 1, /* to the program: err of an earlier send (ECONNREFUSED...), no payload */
+};
+struct zt_ctl_dgram {
+    uint8_t type;
+    uint8_t tos, ttl /* 0: default */, pad;
+    int32_t err;
+    struct zt_ctl_addr remote; /* to the program: source; from it: destination, family 0 = connected */
+    uint32_t lfamily;          /* local address used, where known */
+    uint8_t lip[16];
+};
+static_assert(sizeof(struct zt_ctl_dgram) == 52, "zt_ctl_dgram");
+
+#endif

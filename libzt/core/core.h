@@ -1,0 +1,61 @@
+/* VL1 and VL2 as one object: the whole protocol without a system call, a clock or a thread.
+ *
+ * The owner calls in with datagrams, frames and the time; the core answers through struct zt_host.
+ * After every call the owner asks zt_core_deadline() and calls zt_core_tick() no later than that.
+ * Not reentrant: no call from inside a host callback. One thread. */
+#ifndef ZT_CORE_CORE_H
+#define ZT_CORE_CORE_H
+
+#include "base/drop.h"
+#include "base/host.h"
+#include "base/info.h"
+#include "vl1/vl1.h"
+
+struct zt_core;
+
+struct zt_core_config {
+    const struct zt_identity *identity; /* with private key; copied */
+    const struct zt_host *host;         /* borrowed */
+    const uint8_t *planet;              /* serialized world, or NULL: no roots, never online */
+    size_t nplanet;
+};
+
+/* Returns 0, ZT_E_NOMEM, ZT_E_FORMAT (planet), ZT_E_INVAL (identity). The first call to
+ * zt_core_tick starts talking to the roots. */
+int zt_core_new(const struct zt_core_config *cfg, const struct zt_now *now, struct zt_core **out);
+void zt_core_free(struct zt_core *c);
+
+/* One received UDP payload; decrypted in place. */
+void zt_core_datagram(struct zt_core *c, const struct zt_now *now, const struct zt_link *in,
+                      uint8_t *p, size_t n);
+/* See zt_vl2_frame: needs ZT_FRAME_HEADROOM bytes before eth, clobbers both. */
+int zt_core_frame(struct zt_core *c, const struct zt_now *now, uint64_t nwid, uint8_t *eth,
+                  size_t n);
+void zt_core_tick(struct zt_core *c, const struct zt_now *now);
+int64_t zt_core_deadline(const struct zt_core *c); /* monotonic ms; ZT_NEVER */
+
+int zt_core_join(struct zt_core *c, const struct zt_now *now, uint64_t nwid, const uint8_t *cached,
+                 size_t ncached);
+int zt_core_leave(struct zt_core *c, const struct zt_now *now, uint64_t nwid);
+int zt_core_subscribe(struct zt_core *c, const struct zt_now *now, uint64_t nwid, uint64_t mac,
+                      uint32_t adi);
+int zt_core_unsubscribe(struct zt_core *c, uint64_t nwid, uint64_t mac, uint32_t adi);
+
+void zt_core_identity_checked(struct zt_core *c, const struct zt_now *now,
+                              const struct zt_identity *id, bool valid);
+void zt_core_set_local(struct zt_core *c, const struct zt_now *now, const struct zt_ep *eps,
+                       size_t n);
+int zt_core_restore_peer(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n);
+void zt_core_save_peers(struct zt_core *c);
+
+enum zt_underlay zt_core_underlay(const struct zt_core *c);
+bool zt_core_online(const struct zt_core *c);
+void zt_core_status(const struct zt_core *c, struct zt_status_info *out);
+const struct zt_drops *zt_core_drops(const struct zt_core *c);
+size_t zt_core_peers(const struct zt_core *c, uint64_t *out, size_t cap); /* returns the total */
+int zt_core_peer(const struct zt_core *c, const struct zt_now *now, uint64_t addr,
+                 struct zt_peer_info *out);
+size_t zt_core_networks(const struct zt_core *c, uint64_t *out, size_t cap);
+int zt_core_network(const struct zt_core *c, uint64_t nwid, struct zt_net_info *out);
+
+#endif

@@ -1,0 +1,75 @@
+/* A node: identity and files, loop thread, core, stack, proxies, door, events. api/ and ztd are thin
+ * over this. All functions are thread-safe unless they say otherwise. */
+#ifndef ZT_NODE_NODE_H
+#define ZT_NODE_NODE_H
+
+#include "base/info.h"
+#include "base/drop.h"
+#include "node/proxy.h"
+#include "node/udp.h"
+
+struct zt_node;
+
+/* Node events, in the order in which they arose, on the event thread. */
+enum zt_node_event {
+    ZT_NODE_STACK_UP,
+    ZT_NODE_STACK_DOWN,
+    ZT_NODE_UP,
+    ZT_NODE_ONLINE,
+    ZT_NODE_OFFLINE,
+    ZT_NODE_DOWN,
+    ZT_NODE_COLLISION,
+    ZT_NODE_FATAL, /* text says why */
+    ZT_NODE_TERMINATED,
+    ZT_NODE_NETWORK, /* network (before, now); what changed is the API's to compare */
+    ZT_NODE_NETWORK_GONE,
+    ZT_NODE_PEER, /* peer (before, now) */
+};
+
+struct zt_node_note {
+    enum zt_node_event what;
+    const char *text;                             /* FATAL */
+    uint64_t addr;                                /* our node address, once known */
+    uint16_t port;                                /* UDP port in use */
+    const struct zt_net_info *net_was, *net;      /* NETWORK: was NULL the first time */
+    const struct zt_peer_info *peer_was, *peer;   /* PEER */
+};
+
+struct zt_node_config {
+    const char *home;      /* folder, created with parents (0700) */
+    int port;              /* UDP port; 0 random; -1: local.conf, else 9993, else random */
+    bool door;             /* serve control.sock */
+    int lock_fd;           /* descriptor that already holds identity.lock, or -1 */
+    bool cache_peers, cache_networks, read_local_conf;
+    int idle_exit_s;       /* ztd: end after so long without sockets and clients; 0 never */
+    void (*notify)(void *user, const struct zt_node_note *note); /* event thread */
+    void *user;
+};
+
+/* Begin starting and return at once; the rest (identity, planet, bind) happens on the loop thread and
+ * is reported by notes: UP, or FATAL and DOWN. Returns 0, ZT_E_INVAL, ZT_E_NOMEM. */
+int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out);
+/* Ask it to end: notes GONE per network, DOWN, TERMINATED. Returns at once. */
+int zt_node_stop(struct zt_node *n);
+/* Wait for the end (at most timeout_ms, -1 for ever): 0, ZT_E_TIMEOUT. */
+int zt_node_wait(struct zt_node *n, int timeout_ms);
+void zt_node_free(struct zt_node *n); /* stops and waits when need be */
+
+int zt_node_join(struct zt_node *n, uint64_t nwid);
+int zt_node_leave(struct zt_node *n, uint64_t nwid);
+int zt_node_status(struct zt_node *n, struct zt_status_info *out);
+int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total);
+int zt_node_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out);
+int zt_node_peers(struct zt_node *n, uint64_t *out, size_t cap, size_t *total);
+int zt_node_peer(struct zt_node *n, uint64_t addr, struct zt_peer_info *out);
+
+/* One socket request on the loop thread (see zt_proxy_request). Returns 0 or ZT_E_STATE. */
+int zt_node_socket(struct zt_node *n, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
+                   uint8_t *data, int *fd);
+/* The state page mapped in this process, for the API's own look-ups. */
+const struct zt_state_head *zt_node_state(struct zt_node *n);
+
+/* One ztctl command (ZT_CTL_COMMAND): JSON text in *json (malloc'd), or an errno with a message. */
+int zt_node_command(struct zt_node *n, const char *command, char **json);
+
+#endif

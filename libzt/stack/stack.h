@@ -1,0 +1,54 @@
+/* The TCP/IP stack (lwIP) as node/ sees it: interfaces that eat and give Ethernet frames, and time.
+ *
+ * lwIP is one per process, so there is one struct zt_stack at a time. Loop thread only. Sockets are
+ * not here: node/proxy uses lwIP's raw API directly, on the same thread; it must call
+ * zt_stack_kick() after it gave lwIP something to do, so that timers start.
+ *
+ * Every network has one lwIP netif (further IPv4 addresses: extra netifs with the same MAC behind
+ * the same frame port, see design.md). Neighbours are resolved by stack/neigh: a bounded hash table
+ * filled from ARP, ND and addresses that carry the node's address. Timers run only while they have
+ * work; TCP's tick is fine-grained while data is in flight. */
+#ifndef ZT_STACK_STACK_H
+#define ZT_STACK_STACK_H
+
+#include "base/addr.h"
+#include "base/host.h"
+#include "base/info.h"
+
+struct zt_stack;
+
+struct zt_stack_host {
+    void *user;
+    /* A frame to the network: n >= 14 bytes at eth, with ZT_FRAME_HEADROOM writable bytes before it;
+     * both may be clobbered. Nonzero return: it could not be taken (counted as a drop by lwIP). */
+    int (*frame)(void *user, uint64_t nwid, uint8_t *eth, size_t n);
+    /* The interface listens (or no longer) to a multicast group (vl2.md 7.1). */
+    void (*subscribe)(void *user, uint64_t nwid, uint64_t mac, uint32_t adi, bool add);
+    void (*random)(void *user, void *out, size_t n);
+};
+
+/* Returns 0, ZT_E_NOMEM, ZT_E_BUSY (there is one already). host is copied. After zt_stack_free a new
+ * one may be made in the same process. */
+int zt_stack_new(const struct zt_stack_host *host, int64_t mono_ms, struct zt_stack **out);
+void zt_stack_free(struct zt_stack *s);
+
+/* Make, or update (MTU, addresses added and removed, routes), the interface of a network from its
+ * description. Returns 0, ZT_E_NOMEM, ZT_E_LIMIT. */
+int zt_stack_net_set(struct zt_stack *s, const struct zt_net_info *info);
+void zt_stack_net_remove(struct zt_stack *s, uint64_t nwid);
+
+/* A frame from the network. */
+void zt_stack_input(struct zt_stack *s, uint64_t nwid, const uint8_t *eth, size_t n);
+
+/* Time: before giving the stack anything, zt_stack_now; zt_stack_tick runs what is due. */
+void zt_stack_now(struct zt_stack *s, int64_t mono_ms);
+void zt_stack_tick(struct zt_stack *s, int64_t mono_ms);
+int64_t zt_stack_deadline(const struct zt_stack *s); /* ZT_NEVER when idle */
+void zt_stack_kick(struct zt_stack *s);
+
+/* Is this one of our own addresses / on-link or routed through a network? Longest prefix; nwid may be
+ * NULL. */
+bool zt_stack_is_local(const struct zt_stack *s, const struct zt_ep *ip);
+bool zt_stack_routes(const struct zt_stack *s, const struct zt_ep *ip, uint64_t *nwid);
+
+#endif

@@ -71,6 +71,7 @@
 #define IP_FRAG 1
 #define LWIP_IPV6_REASS 1
 #define LWIP_IPV6_FRAG 1
+#define IPV6_FRAG_COPYHEADER 1 /* pointers of 64 bits do not fit into the fragment header */
 #define IP_REASS_MAX_PBUFS 1024
 #define IP_REASS_MAXAGE 15
 #define IPV6_REASS_MAXAGE 15
@@ -83,6 +84,7 @@
 #define IP_SOF_BROADCAST 0
 #define UDP_LOCAL_PORT_RANGE_START 0x4000
 #define UDP_LOCAL_PORT_RANGE_END 0xffff
+#define UDP_ENSURE_LOCAL_PORT_RANGE(port) ((u16_t)((port) | UDP_LOCAL_PORT_RANGE_START))
 
 /* --- TCP ----------------------------------------------------------------------------------- */
 #define LWIP_TCP 1
@@ -123,6 +125,7 @@
 #define LWIP_TCP_CALC_INITIAL_CWND(mss) ((tcpwnd_size_t)10 * (mss)) /* RFC 6928 */
 #define TCP_LOCAL_PORT_RANGE_START 0x4000
 #define TCP_LOCAL_PORT_RANGE_END 0xffff
+#define TCP_ENSURE_LOCAL_PORT_RANGE(port) ((u16_t)((port) | TCP_LOCAL_PORT_RANGE_START))
 
 /* --- checksums ----------------------------------------------------------------------------- */
 #define LWIP_CHKSUM \

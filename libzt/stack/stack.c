@@ -27,6 +27,7 @@
 #include "stack/hooks.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/raw.h"
+#include "lwip/timeouts.h"
 #include "lwip/udp.h"
 
 #define IDLE_MS 500
@@ -103,6 +104,11 @@ static void on_tcp_fast(void *user, struct zt_timer *t)
 void zt_lwip_ack_delayed(void)
 {
     zt_stack_arm(current, &current->tcp_fast, current->now_ms + TCP_FAST_INTERVAL);
+}
+
+/* lwIP would set up its cyclic timers here. */
+void sys_timeouts_init(void)
+{
 }
 
 /* lwIP: a connection was added to one of its lists. */
@@ -282,6 +288,12 @@ void zt_stack_input(struct zt_stack *s, uint64_t nwid, const uint8_t *eth, size_
 
 /* --- networks ------------------------------------------------------------------------------- */
 
+/* lwIP accepts packets to all nodes without joining their group. */
+static void all_nodes(struct zt_net *net, bool add)
+{
+    net->s->host.subscribe(net->s->host.user, net->nwid, 0x333300000001ULL, 0, add);
+}
+
 static void group_of(struct zt_net *net, const struct zt_ep *ip, bool add)
 {
     struct zt_stack *s = net->s;
@@ -424,6 +436,7 @@ static int net_open(struct zt_stack *s, const struct zt_net_info *info, struct z
     zt_list_push_back(&s->nets, &net->link);
     struct zt_ep ll = zt_ep_link_local(net->mac);
     set6(net, 0, &ll);
+    all_nodes(net, true);
     *out = net;
     return 0;
 no_port:
@@ -441,6 +454,7 @@ static void remove_net(struct zt_stack *s, struct zt_net *net)
     for (unsigned i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++)
         if (net->addr6[i].family != 0)
             clear6(net, i);
+    all_nodes(net, false);
     zt_neigh_forget(net);
     port_close(net, 0);
     zt_list_remove(&net->link);

@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "base/err.h"
+#include "node/fork.h"
 
 #define RX_MESSAGES 32
 #define RX_SIZE 65536
@@ -172,7 +172,7 @@ static int bind_fd(const struct zt_ep *local, int *out)
 {
     union zt_sockaddr sa;
     socklen_t n = zt_sockaddr_of(local, &sa);
-    int fd = socket(sa.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = zt_fd_own(socket(sa.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (fd < 0)
         return ZT_E_IO;
     if (local->family == 6) {
@@ -185,7 +185,7 @@ static int bind_fd(const struct zt_ep *local, int *out)
     set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
     if (bind(fd, &sa.sa, n) != 0) {
         int e = errno == EADDRINUSE ? ZT_E_PORT : errno == EACCES ? ZT_E_PERM : ZT_E_IO;
-        close(fd);
+        zt_fd_close(fd);
         return e;
     }
     *out = fd;
@@ -217,7 +217,7 @@ static int sock_open(struct zt_udp *u, const struct zt_ep *address)
     struct zt_udp_sock *s = calloc(1, sizeof *s);
     if (s == NULL || uv_poll_init(zt_loop_uv(u->loop), &s->poll, fd) != 0) {
         free(s);
-        close(fd);
+        zt_fd_close(fd);
         return ZT_E_NOMEM;
     }
     s->u = u;
@@ -256,7 +256,8 @@ static void sock_close(struct zt_udp_sock *s)
 {
     s->u->sock[s->index] = NULL;
     uv_poll_stop(&s->poll);
-    close(s->fd); /* at once, so that the port is free; libuv does not touch it after the stop */
+    zt_fd_close(
+        s->fd); /* at once, so that the port is free; libuv does not touch it after the stop */
     uv_close((uv_handle_t *)&s->poll, on_closed);
 }
 

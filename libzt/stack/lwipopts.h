@@ -83,6 +83,7 @@
 #define IP_SOF_BROADCAST 0
 #define UDP_LOCAL_PORT_RANGE_START 0x4000
 #define UDP_LOCAL_PORT_RANGE_END 0xffff
+#define UDP_ENSURE_LOCAL_PORT_RANGE(port) ((u16_t)((port) | UDP_LOCAL_PORT_RANGE_START))
 
 /* --- TCP ----------------------------------------------------------------------------------- */
 #define LWIP_TCP 1
@@ -123,6 +124,7 @@
 #define LWIP_TCP_CALC_INITIAL_CWND(mss) ((tcpwnd_size_t)10 * (mss)) /* RFC 6928 */
 #define TCP_LOCAL_PORT_RANGE_START 0x4000
 #define TCP_LOCAL_PORT_RANGE_END 0xffff
+#define TCP_ENSURE_LOCAL_PORT_RANGE(port) ((u16_t)((port) | TCP_LOCAL_PORT_RANGE_START))
 
 /* --- checksums ----------------------------------------------------------------------------- */
 #define LWIP_CHKSUM \

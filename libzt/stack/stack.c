@@ -27,6 +27,7 @@
 #include "stack/hooks.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/raw.h"
+#include "lwip/timeouts.h"
 #include "lwip/udp.h"
 
 #define IDLE_MS 500
@@ -103,6 +104,11 @@ static void on_tcp_fast(void *user, struct zt_timer *t)
 void zt_lwip_ack_delayed(void)
 {
     zt_stack_arm(current, &current->tcp_fast, current->now_ms + TCP_FAST_INTERVAL);
+}
+
+/* lwIP would set up its cyclic timers here. */
+void sys_timeouts_init(void)
+{
 }
 
 /* lwIP: a connection was added to one of its lists. */

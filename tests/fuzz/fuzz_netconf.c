@@ -1,8 +1,6 @@
 /* Network configurations: the dictionary, the configuration in it, the chunks it comes in. */
 #include "fuzz.h"
 
-#include <string.h>
-
 #include "wire/dict.h"
 #include "wire/netconf.h"
 
@@ -13,9 +11,9 @@ static void chunk(const uint8_t *p, size_t n)
     struct zt_chunk c;
     if (zt_chunk_decode(p, n, &c) != 0)
         return;
-    PROMISE(c.data.n <= n);
+    FUZZ_CHECK(c.data.n <= n);
     if (!c.is_legacy)
-        PROMISE(c.offset <= c.total && c.data.n <= c.total - c.offset);
+        FUZZ_CHECK(c.offset <= c.total && c.data.n <= c.total - c.offset);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
@@ -27,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     static const char *const keys[] = {"nwid", "R", "C", "I", "n", ""};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         int got = zt_dict_get(p, n, keys[i], value, sizeof value);
-        PROMISE(got <= (int)n);
+        FUZZ_CHECK(got <= (int)n);
     }
     chunk(p, n);
     if (zt_netconf_decode(p, n, arena, &conf) != 0)

@@ -1,61 +1,75 @@
-/* Decompression of payloads, endpoints, and cutting into fragments. */
+/* The input as a stranger's datagram (open, decompress), and as something of our own to send (seal,
+ * compress, cut). */
+#include "base/err.h"
+#include "crypto/cipher.h"
 #include "fuzz.h"
-
-#include <string.h>
-
-#include "base/addr.h"
 #include "wire/packet.h"
 
-static void endpoints(const uint8_t *p, size_t n)
+static const uint8_t shared[ZT_SHARED_KEY] = {1, 2, 3};
+
+static void decompressed(const uint8_t *data, size_t n)
 {
-    struct zt_rd r = zt_rd(p, n);
-    while (!r.bad && zt_rd_left(&r) > 0) {
-        struct zt_ep ep, again;
-        uint8_t out[32];
-        zt_rd_ep(&r, &ep);
-        if (r.bad)
-            break;
-        struct zt_wr w = zt_wr(out, sizeof out);
-        zt_wr_ep(&w, &ep);
-        PROMISE(!w.bad);
-        struct zt_rd r2 = zt_rd(out, w.n);
-        zt_rd_ep(&r2, &again);
-        PROMISE(!r2.bad && zt_rd_left(&r2) == 0 && zt_ep_equal(&ep, &again));
+    uint8_t out[ZT_PKT_MAX], again[ZT_PKT_MAX], p[ZT_PKT_MAX];
+    int len = zt_pkt_decompress(data, n, out);
+    if (len < 0)
+        return;
+    FUZZ_CHECK(n >= ZT_PKT_MIN && len >= ZT_PKT_MIN && len <= ZT_PKT_MAX);
+    memcpy(p, out, (size_t)len);
+    size_t m = zt_pkt_compress(p, (size_t)len, again);
+    FUZZ_CHECK(m <= (size_t)len);
+    if (m < (size_t)len) {
+        FUZZ_CHECK(zt_pkt_decompress(p, m, again) == len);
+        FUZZ_CHECK(memcmp(again, out, (size_t)len) == 0);
     }
 }
 
-static void cut(size_t n, size_t mtu)
+static void cut(const uint8_t *p, size_t n, size_t mtu)
 {
-    size_t piece, sum;
+    uint8_t joined[ZT_PKT_MAX], header[ZT_FRAG_DATA];
+    size_t piece, at;
     unsigned total = zt_frag_plan(n, mtu, &piece);
+    FUZZ_CHECK(total <= ZT_FRAGS_MAX);
     if (total == 0)
         return;
-    PROMISE(total <= ZT_FRAGS_MAX && piece <= mtu);
-    sum = piece + (size_t)(total - 1) * (piece - ZT_FRAG_DATA);
-    PROMISE(total == 1 || sum >= n);
+    FUZZ_CHECK(piece <= mtu && piece <= n);
+    memcpy(joined, p, piece);
+    at = piece;
+    for (unsigned no = 1; no < total; no++) {
+        size_t len = no + 1 < total ? piece - ZT_FRAG_DATA : n - at;
+        FUZZ_CHECK(len > 0 && len <= piece - ZT_FRAG_DATA && at + len <= n);
+        zt_frag_header(p, total, no, header);
+        FUZZ_CHECK(header[ZT_FRAG_INDICATOR_AT] == ZT_FRAG_INDICATOR);
+        memcpy(joined + at, p + at, len);
+        at += len;
+    }
+    FUZZ_CHECK(at == n && memcmp(joined, p, n) == 0);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static uint8_t packet[ZT_PKT_MAX], plain[ZT_PKT_MAX], scratch[ZT_PKT_MAX];
-    if (n > 1)
-        cut((size_t)p[0] << 8 | p[1], ZT_MTU_MIN + n % (ZT_MTU_MAX - ZT_MTU_MIN + 1));
-    endpoints(p, n);
-    if (n < ZT_PKT_MIN || n > ZT_PKT_MAX)
-        return 0;
-    memcpy(packet, p, n);
-    packet[ZT_PKT_VERB] |= ZT_VERB_COMPRESSED;
-    int len = zt_pkt_decompress(packet, n, plain);
-    if (len < 0)
-        return 0;
-    PROMISE(len >= ZT_PKT_MIN && len <= ZT_PKT_MAX);
-    PROMISE((plain[ZT_PKT_VERB] & ZT_VERB_COMPRESSED) == 0);
-    memcpy(packet, plain, (size_t)len);
-    size_t small = zt_pkt_compress(packet, (size_t)len, scratch);
-    PROMISE(small <= (size_t)len);
-    if (packet[ZT_PKT_VERB] & ZT_VERB_COMPRESSED) {
-        PROMISE(zt_pkt_decompress(packet, small, scratch) == len);
-        PROMISE(memcmp(scratch, plain, (size_t)len) == 0);
+    static const enum zt_suite suites[] = {ZT_SUITE_POLY, ZT_SUITE_SALSA, ZT_SUITE_AES};
+    struct zt_keys keys;
+    uint8_t *copy = malloc(n + 1), p[ZT_PKT_MAX];
+
+    FUZZ_CHECK(copy != NULL && zt_keys_init(&keys, shared) == 0);
+    memcpy(copy, data, n);
+    int e = zt_open(&keys, copy, n);
+    FUZZ_CHECK(e == 0 || e == ZT_E_CRYPTO || e == ZT_E_UNSUPPORTED || e == ZT_E_TRUNCATED ||
+               e == ZT_E_FORMAT);
+    free(copy);
+    decompressed(data, n);
+
+    if (n >= ZT_PKT_MIN && n <= ZT_PKT_MAX) {
+        size_t mtu = ZT_MTU_MIN + zt_be16(data) % (ZT_MTU_MAX - ZT_MTU_MIN + 1u);
+        memcpy(p, data, n);
+        FUZZ_CHECK(zt_seal(&keys, suites[data[2] % 3], p, n) == 0);
+        cut(p, n, mtu);
+        p[ZT_PKT_FLAGS] |= data[3] & ZT_FLAG_HOPS;
+        FUZZ_CHECK(zt_open(&keys, p, n) == 0);
+        FUZZ_CHECK(memcmp(p + ZT_PKT_VERB, data + ZT_PKT_VERB, n - ZT_PKT_VERB) == 0);
+        p[ZT_PKT_VERB] &= ZT_VERB_MASK;
+        zt_hello_mask(&keys, p, n, ZT_PKT_PAYLOAD);
     }
+    zt_keys_fini(&keys);
     return 0;
 }

@@ -209,7 +209,20 @@ static void probe_unknown(struct zt_vl1 *v, const struct zt_now *now, struct zt_
         return; /* four links within a second: enough */
     peer->probed[at].link = *link;
     peer->probed[at].at_ms = now->mono_ms;
-    zt_tx_hello(v, now, peer, link, false);
+    zt_nat_probe(v, now, peer, link, true);
+}
+
+void zt_peer_probe_again(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    unsigned last = 0;
+    for (unsigned i = 1; i < ZT_PEER_PROBED; i++)
+        if (peer->probed[i].at_ms > peer->probed[last].at_ms)
+            last = i;
+    int64_t age = now->mono_ms - peer->probed[last].at_ms;
+    if (age < PROBE_UNKNOWN_MS || age >= ZT_PATH_EXPIRE_MS)
+        return;
+    peer->probed[last].at_ms = now->mono_ms;
+    zt_tx_hello(v, now, peer, &peer->probed[last].link, false);
 }
 
 static void received_direct(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,

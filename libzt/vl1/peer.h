@@ -73,6 +73,9 @@ struct zt_path *zt_peer_best(struct zt_peer *peer, int64_t now_ms, bool any);
 /* An authentic packet of this peer was handled (vl1.md 6.3). */
 void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                       const struct zt_link *link, unsigned hops, uint8_t verb, bool trusted);
+/* There is traffic for this peer and no path: if it spoke from somewhere lately and our HELLO to
+ * that link went unanswered, send another, at most one a second. */
+void zt_peer_probe_again(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer);
 /* A packet left on this path for the application: suspect it when it has been silent. */
 void zt_peer_sent(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                   struct zt_path *path);

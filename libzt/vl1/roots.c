@@ -5,7 +5,8 @@
  * There is no built-in planet: without one a node has no roots and stays offline.
  *
  * Fast start. An upstream without a usable path is sent a HELLO at the first tick and again after
- * 100, 200, 400, 800, 1600, 3200 ms, then every 5 s, so that being online takes one round trip and
+ * 100, 200, 400, 800, 1600, 3200 ms, then every 5 s (every second
+ * while packets wait for a way), so that being online takes one round trip and
  * a lost datagram costs a tenth of a second (the reference waits for its 5 s check). Once there is
  * a path, the ordinary upkeep of peer.c holds it: an ECHO when 14 s passed without traffic either
  * way, so that NAT mappings stay, a HELLO each minute, and quick probes when an answer is missing,
@@ -30,7 +31,8 @@
 
 static const int64_t hello_after_ms[] = {100, 200, 400, 800, 1600, 3200, 5000};
 #define HELLO_STEPS (sizeof hello_after_ms / sizeof hello_after_ms[0])
-#define HELLO_STEP_LOST 3 /* where a root that had a path starts over */
+#define HELLO_WANTED_MS 1000 /* at most, while packets wait */
+#define HELLO_STEP_LOST 3    /* where a root that had a path starts over */
 
 static enum zt_underlay underlay_of(const struct zt_world *w)
 {
@@ -262,7 +264,10 @@ void zt_roots_service(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
         if (path != NULL)
             zt_tx_hello(v, now, peer, &path->link, true);
     }
-    peer->hello_at_ms = t + hello_after_ms[peer->hello_step];
+    int64_t pause = hello_after_ms[peer->hello_step];
+    if (pause > HELLO_WANTED_MS && v->waits.by_addr.count > 0)
+        pause = HELLO_WANTED_MS;
+    peer->hello_at_ms = t + pause;
     if (peer->hello_step + 1 < HELLO_STEPS)
         peer->hello_step++;
 }

@@ -68,6 +68,8 @@ static void relay(struct zt_vl1 *v, const struct zt_now *now, uint8_t *p, size_t
     struct zt_peer *to = zt_peer_get(v, dest);
     struct zt_path *path = to != NULL ? zt_peer_best(to, now->mono_ms, false) : NULL;
     if (path == NULL) {
+        if (to != NULL)
+            zt_peer_probe_again(v, now, to);
         to = zt_roots_best(v, now->mono_ms);
         path = to != NULL && to->id.addr != src ? zt_peer_best(to, now->mono_ms, true) : NULL;
     }

@@ -1,8 +1,9 @@
-/* The evaluator walks one table left to right, as both ends of a link and every other implementation
- * must, or they would disagree about frames. Three things are less obvious than they look:
+/* The evaluator walks one table left to right, as both ends of a link and every other
+ * implementation must, or they would disagree about frames. Three things are less obvious than they
+ * look:
  *
- *  - a match answers true, false, or one of these as "hard", which a NOT bit does not invert: a test
- *    that cannot apply (no IPv4 header, tag unknown) is false even when negated;
+ *  - a match answers true, false, or one of these as "hard", which a NOT bit does not invert: a
+ * test that cannot apply (no IPv4 header, tag unknown) is false even when negated;
  *  - OR on the first match of a set makes the set true, since a set starts out true;
  *  - tags of the remote that we have not seen are taken leniently on the way out: the match is true
  *    and the next DROP is passed over once. The receiver judges strictly.
@@ -157,7 +158,7 @@ static bool ipv4_equal(const uint8_t *p, const struct zt_rule *e)
 static bool ipv6_equal(const uint8_t *p, const struct zt_rule *e)
 {
     unsigned bits = e->u.net.bits;
-    for (unsigned i = 0; i < 16; i++, bits = bits > 8 ? bits - 8 : 0) {
+    for (unsigned i = 0; i<16; i++, bits = bits> 8 ? bits - 8 : 0) {
         uint8_t mask = bits >= 8 ? 0xff : (uint8_t)(0xff00 >> bits);
         if ((p[i] & mask) != e->u.net.ip[i])
             return false;
@@ -536,12 +537,8 @@ static void add_tee(struct zt_filter_outcome *out, const struct eval *v)
 static struct eval begin(const struct zt_policy *net, const struct zt_filter_frame *f,
                          const struct zt_holdings *remote, bool inbound)
 {
-    return (struct eval){.net = net,
-                         .f = f,
-                         .remote = remote,
-                         .inbound = inbound,
-                         .dest = f->dest,
-                         .bucket = 255};
+    return (struct eval){
+        .net = net, .f = f, .remote = remote, .inbound = inbound, .dest = f->dest, .bucket = 255};
 }
 
 static void filter(const struct zt_policy *net, const struct zt_filter_frame *f,

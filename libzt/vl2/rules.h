@@ -1,5 +1,5 @@
-/* The rules engine (vl2.md 5): whether a frame may pass, as a pure function of the frame, the rules,
- * and what the two ends have been certified. Wire form of the rules: wire/rules.h. */
+/* The rules engine (vl2.md 5): whether a frame may pass, as a pure function of the frame, the
+ * rules, and what the two ends have been certified. Wire form of the rules: wire/rules.h. */
 #ifndef ZT_VL2_RULES_H
 #define ZT_VL2_RULES_H
 
@@ -7,7 +7,7 @@
 #include "wire/creds.h"
 #include "wire/rules.h"
 
-#define ZT_NET_BROADCAST 0x2u       /* network flags, vl2.md 3.4 */
+#define ZT_NET_BROADCAST 0x2u /* network flags, vl2.md 3.4 */
 #define ZT_NET_NDP_EMULATION 0x4u
 #define ZT_NET_UNKNOWN_MATCHES 0x8u /* a match of an unknown type is true */
 #define ZT_NET_NO_COMPRESS 0x10u
@@ -77,8 +77,8 @@ struct zt_filter_outcome {
     } copies[ZT_FILTER_COPIES];
 };
 
-/* Our frame to frame->dest; remote: what we know of it, or NULL. no_tee: the copies were sent for an
- * earlier destination of the same frame. */
+/* Our frame to frame->dest; remote: what we know of it, or NULL. no_tee: the copies were sent for
+ * an earlier destination of the same frame. */
 void zt_filter_out(const struct zt_policy *net, const struct zt_filter_frame *frame,
                    const struct zt_holdings *remote, bool no_tee, struct zt_filter_outcome *out);
 /* A frame from frame->source; remote: what it showed us, or NULL. */

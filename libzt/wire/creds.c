@@ -35,7 +35,7 @@ static void skip_ext(struct zt_rd *r)
 
 void zt_rd_com(struct zt_rd *r, struct zt_com *out)
 {
-    *out = (struct zt_com){0};
+    memset(out, 0, sizeof *out); /* padding too: records are compared as bytes */
     if (zt_rd_u8(r) != 1)
         r->bad = true;
     unsigned n = zt_rd_u16(r);
@@ -123,7 +123,8 @@ bool zt_com_agrees(const struct zt_com *mine, const struct zt_com *theirs,
 void zt_com_make(uint64_t timestamp_ms, uint64_t max_delta_ms, uint64_t nwid, uint64_t issued_to,
                  const uint8_t fingerprint[48], struct zt_com *out)
 {
-    *out = (struct zt_com){.n = 7};
+    memset(out, 0, sizeof *out);
+    out->n = 7;
     const uint64_t value[3] = {timestamp_ms, nwid, issued_to};
     const uint64_t delta[3] = {max_delta_ms, 0, UINT64_MAX};
     for (unsigned i = 0; i < 7; i++) {

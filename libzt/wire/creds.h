@@ -1,9 +1,9 @@
 /* Credentials as bytes (vl2.md 4.1 - 4.5): what a controller signs and members show each other.
  *
  * Each kind has zt_rd_X, zt_wr_X and zt_wr_X_signed (the text that is signed). Reading checks the
- * syntax only; verifying is vl2/member.h. Readers leave what follows in r and mark it bad on errors.
- * An unknown kind of signature is skipped: the object parses with has_sig false and never verifies.
- * Extensions are skipped and never part of the signed text. */
+ * syntax only; verifying is vl2/member.h. Readers leave what follows in r and mark it bad on
+ * errors. An unknown kind of signature is skipped: the object parses with has_sig false and never
+ * verifies. Extensions are skipped and never part of the signed text. */
 #ifndef ZT_WIRE_CREDS_H
 #define ZT_WIRE_CREDS_H
 

@@ -227,8 +227,8 @@ int zt_netconf_decode(const uint8_t *dict, size_t n, uint8_t *arena, struct zt_n
 
 /* ---- writing ---- */
 
-/* Blobs are made in a scratch buffer before they are escaped. The largest made here are 128 routes of
- * 42 bytes; credentials and rules are already bytes. */
+/* Blobs are made in a scratch buffer before they are escaped. The largest made here are 128 routes
+ * of 42 bytes; credentials and rules are already bytes. */
 #define SCRATCH (ZT_NETCONF_ROUTES * 42 + 64)
 
 struct writer {

@@ -28,8 +28,8 @@
 struct zt_netconf {
     uint64_t nwid;
     uint64_t issued_to;
-    int64_t timestamp;     /* of the controller */
-    int64_t max_delta;     /* window of credentials, ms */
+    int64_t timestamp; /* of the controller */
+    int64_t max_delta; /* window of credentials, ms */
     uint64_t revision;
     uint64_t trace_target;
     uint64_t trace_level;
@@ -74,7 +74,7 @@ int zt_netconf_encode(const struct zt_netconf *conf, struct zt_wr *w);
 /* The metadata of NETWORK_CONFIG_REQUEST; platform: "linux/x86_64". Returns 0 or ZT_E_SPACE. */
 int zt_netconf_request(struct zt_wr *w, const char *platform);
 
-#define ZT_CHUNK_DATA 9740  /* most dictionary bytes in one chunk */
+#define ZT_CHUNK_DATA 9740 /* most dictionary bytes in one chunk */
 #define ZT_CHUNK_OVERHEAD (10 + 17 + 3 + ZT_SIG)
 
 /* One piece. Views into the packet. */

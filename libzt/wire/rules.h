@@ -8,49 +8,49 @@
 
 #include "base/buf.h"
 
-#define ZT_RULES_MAX 1024    /* entries of a network */
-#define ZT_CAP_RULES_MAX 64  /* entries of a capability */
+#define ZT_RULES_MAX 1024   /* entries of a network */
+#define ZT_CAP_RULES_MAX 64 /* entries of a capability */
 #define ZT_RULE_NOT 0x80
 #define ZT_RULE_OR 0x40
 #define ZT_RULE_TYPE 0x3f
 #define ZT_RULE_MATCHES 16 /* types from here are matches, below are actions */
 
 /* X(name, code, field length) */
-#define ZT_RULE_TABLE(X)                                                                           \
-    X(ACTION_DROP, 0, 0)                                                                           \
-    X(ACTION_ACCEPT, 1, 0)                                                                         \
-    X(ACTION_TEE, 2, 14)                                                                           \
-    X(ACTION_WATCH, 3, 14)                                                                         \
-    X(ACTION_REDIRECT, 4, 14)                                                                      \
-    X(ACTION_BREAK, 5, 0)                                                                          \
-    X(ACTION_PRIORITY, 6, 0)                                                                       \
-    X(MATCH_SOURCE_ZEROTIER_ADDRESS, 24, 5)                                                        \
-    X(MATCH_DEST_ZEROTIER_ADDRESS, 25, 5)                                                          \
-    X(MATCH_VLAN_ID, 26, 2)                                                                        \
-    X(MATCH_VLAN_PCP, 27, 1)                                                                       \
-    X(MATCH_VLAN_DEI, 28, 1)                                                                       \
-    X(MATCH_MAC_SOURCE, 29, 6)                                                                     \
-    X(MATCH_MAC_DEST, 30, 6)                                                                       \
-    X(MATCH_IPV4_SOURCE, 31, 5)                                                                    \
-    X(MATCH_IPV4_DEST, 32, 5)                                                                      \
-    X(MATCH_IPV6_SOURCE, 33, 17)                                                                   \
-    X(MATCH_IPV6_DEST, 34, 17)                                                                     \
-    X(MATCH_IP_TOS, 35, 3)                                                                         \
-    X(MATCH_IP_PROTOCOL, 36, 1)                                                                    \
-    X(MATCH_ETHERTYPE, 37, 2)                                                                      \
-    X(MATCH_ICMP, 38, 3)                                                                           \
-    X(MATCH_IP_SOURCE_PORT_RANGE, 39, 4)                                                           \
-    X(MATCH_IP_DEST_PORT_RANGE, 40, 4)                                                             \
-    X(MATCH_CHARACTERISTICS, 41, 8)                                                                \
-    X(MATCH_FRAME_SIZE_RANGE, 42, 4)                                                               \
-    X(MATCH_RANDOM, 43, 4)                                                                         \
-    X(MATCH_TAGS_DIFFERENCE, 44, 8)                                                                \
-    X(MATCH_TAGS_BITWISE_AND, 45, 8)                                                               \
-    X(MATCH_TAGS_BITWISE_OR, 46, 8)                                                                \
-    X(MATCH_TAGS_BITWISE_XOR, 47, 8)                                                               \
-    X(MATCH_TAGS_EQUAL, 48, 8)                                                                     \
-    X(MATCH_TAG_SENDER, 49, 8)                                                                     \
-    X(MATCH_TAG_RECEIVER, 50, 8)                                                                   \
+#define ZT_RULE_TABLE(X)                    \
+    X(ACTION_DROP, 0, 0)                    \
+    X(ACTION_ACCEPT, 1, 0)                  \
+    X(ACTION_TEE, 2, 14)                    \
+    X(ACTION_WATCH, 3, 14)                  \
+    X(ACTION_REDIRECT, 4, 14)               \
+    X(ACTION_BREAK, 5, 0)                   \
+    X(ACTION_PRIORITY, 6, 0)                \
+    X(MATCH_SOURCE_ZEROTIER_ADDRESS, 24, 5) \
+    X(MATCH_DEST_ZEROTIER_ADDRESS, 25, 5)   \
+    X(MATCH_VLAN_ID, 26, 2)                 \
+    X(MATCH_VLAN_PCP, 27, 1)                \
+    X(MATCH_VLAN_DEI, 28, 1)                \
+    X(MATCH_MAC_SOURCE, 29, 6)              \
+    X(MATCH_MAC_DEST, 30, 6)                \
+    X(MATCH_IPV4_SOURCE, 31, 5)             \
+    X(MATCH_IPV4_DEST, 32, 5)               \
+    X(MATCH_IPV6_SOURCE, 33, 17)            \
+    X(MATCH_IPV6_DEST, 34, 17)              \
+    X(MATCH_IP_TOS, 35, 3)                  \
+    X(MATCH_IP_PROTOCOL, 36, 1)             \
+    X(MATCH_ETHERTYPE, 37, 2)               \
+    X(MATCH_ICMP, 38, 3)                    \
+    X(MATCH_IP_SOURCE_PORT_RANGE, 39, 4)    \
+    X(MATCH_IP_DEST_PORT_RANGE, 40, 4)      \
+    X(MATCH_CHARACTERISTICS, 41, 8)         \
+    X(MATCH_FRAME_SIZE_RANGE, 42, 4)        \
+    X(MATCH_RANDOM, 43, 4)                  \
+    X(MATCH_TAGS_DIFFERENCE, 44, 8)         \
+    X(MATCH_TAGS_BITWISE_AND, 45, 8)        \
+    X(MATCH_TAGS_BITWISE_OR, 46, 8)         \
+    X(MATCH_TAGS_BITWISE_XOR, 47, 8)        \
+    X(MATCH_TAGS_EQUAL, 48, 8)              \
+    X(MATCH_TAG_SENDER, 49, 8)              \
+    X(MATCH_TAG_RECEIVER, 50, 8)            \
     X(MATCH_INTEGER_RANGE, 51, 19)
 
 enum zt_rule_type {
@@ -69,9 +69,9 @@ struct zt_rule {
         } fwd;               /* TEE, WATCH, REDIRECT */
         uint64_t addr;
         uint64_t mac;
-        uint16_t number;   /* VLAN_ID, VLAN_PCP, VLAN_DEI, IP_PROTOCOL, ETHERTYPE */
-        uint64_t mask;     /* CHARACTERISTICS */
-        uint32_t chance;   /* RANDOM */
+        uint16_t number; /* VLAN_ID, VLAN_PCP, VLAN_DEI, IP_PROTOCOL, ETHERTYPE */
+        uint64_t mask;   /* CHARACTERISTICS */
+        uint32_t chance; /* RANDOM */
         struct {
             uint8_t ip[16];
             uint8_t bits; /* 0 .. 32 or 128 */

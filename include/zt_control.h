@@ -144,7 +144,8 @@ struct zt_state_slot {
     uint32_t phase;  /* written last, with release */
     int32_t err;
     uint8_t lfamily, rfamily; /* 0 none, 4, 6 */
-    uint16_t lport, rport, pad;
+    uint16_t lport, rport;
+    uint16_t family; /* of the program's socket, AF_INET or AF_INET6: v4-mapped forms or not */
     uint8_t lip[16], rip[16];
     uint32_t unacked; /* bytes the peer has not acknowledged */
     uint32_t pad2;

@@ -337,8 +337,10 @@ static int note_request(struct zt_proxy *p, const struct zt_ctl_req *q)
         return EBADF;
     if (s->kind == ZT_SOCK_STREAM)
         zt_stream_note((struct zt_stream *)s, q->value);
+    else if (s->kind == ZT_SOCK_BOUND && q->value == ZT_NOTE_SHUT_RD)
+        zt_listen_drop((struct zt_listener *)s);
     else if (q->value == ZT_NOTE_RESET_ON_CLOSE)
-        s->opt.linger_reset = 1;
+        s->opt.linger = 0;
     return 0;
 }
 

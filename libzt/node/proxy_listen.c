@@ -63,6 +63,7 @@ static int bind_listener(struct zt_listener *l, const struct zt_ctl_req *q, stru
     if (err < 0)
         return -err;
     zt_state_addrs(l->s.slot, &local, NULL);
+    l->s.slot->family = (uint16_t)q->family;
     zt_state_phase(l->s.slot, ZT_PHASE_BOUND, 0);
     zt_sock_watch(&l->s, UV_PRIORITIZED);
     r->id = l->s.id;

@@ -29,6 +29,7 @@ static const struct opt table[] = {
     {SOL_SOCKET, SO_REUSEPORT, AT(reuseport), FLAG},
     {SOL_SOCKET, SO_KEEPALIVE, AT(keepalive), FLAG},
     {SOL_SOCKET, SO_BROADCAST, AT(broadcast), FLAG},
+    {SOL_SOCKET, SO_LINGER, AT(linger), -1, -1, INT32_MAX}, /* seconds; -1: off */
     {SOL_SOCKET, SO_SNDBUF, AT(sndbuf), 212992, 0, INT32_MAX},
     {SOL_SOCKET, SO_RCVBUF, AT(rcvbuf), 212992, 0, INT32_MAX},
     {SOL_TCP_, 1 /* TCP_NODELAY */, AT(nodelay), FLAG},
@@ -92,17 +93,6 @@ static void apply(struct zt_sock *s)
         zt_dgram_apply((struct zt_dgram *)s);
 }
 
-/* struct linger {1, 0}: reset at close. With a time, close returns at once and the loop lingers. */
-static int set_linger(struct zt_sock *s, const uint8_t *val, size_t n)
-{
-    int32_t v[2];
-
-    if (n < sizeof v)
-        return EINVAL;
-    memcpy(v, val, sizeof v);
-    s->opt.linger_reset = v[0] && !v[1];
-    return 0;
-}
 
 /* IP_MULTICAST_IF: in_addr, ip_mreq or ip_mreqn; the address is what counts. */
 static int set_mcast_if4(struct zt_sock *s, const uint8_t *val, size_t n)
@@ -118,8 +108,6 @@ int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_
     int32_t v = 0;
     int err;
 
-    if (level == SOL_SOCKET && name == SO_LINGER)
-        return set_linger(s, val, n);
     if (level == SOL_IP_ && name == 32)
         return set_mcast_if4(s, val, n);
     if ((level == SOL_IP_ && (name == 35 || name == 36)) ||
@@ -153,30 +141,26 @@ static int take_error(struct zt_sock *s)
 int zt_opt_get(struct zt_sock *s, int level, int name, uint8_t *val, size_t *n)
 {
     const struct opt *d = find(level, name);
-    int32_t v[2] = {0, 0};
-    size_t len = 4;
+    int32_t v = 0;
 
     if (*n < sizeof v)
         return EINVAL;
-    if (level == SOL_SOCKET && name == SO_LINGER) {
-        v[0] = s->opt.linger_reset > 0;
-        len = 8;
-    } else if (level == SOL_SOCKET && name == SO_ERROR) {
-        v[0] = take_error(s);
+    if (level == SOL_SOCKET && name == SO_ERROR) {
+        v = take_error(s);
     } else if (level == SOL_IP_ && name == 32) {
-        memcpy(v, s->opt.mcast_if4, 4);
+        memcpy(&v, s->opt.mcast_if4, 4);
     } else if (level == SOL_TCP_ && name == 2 && s->kind == ZT_SOCK_STREAM &&
                ((struct zt_stream *)s)->pcb) {
-        v[0] = ((struct zt_stream *)s)->pcb->mss;
+        v = ((struct zt_stream *)s)->pcb->mss;
     } else if (d && !(level == SOL_TCP_ && s->kind == ZT_SOCK_DGRAM)) {
-        v[0] = *field(&s->opt, d);
-        if (v[0] < 0)
-            v[0] = d->initial;
+        v = *field(&s->opt, d);
+        if (v < 0)
+            v = d->initial;
     } else {
         return ENOPROTOOPT;
     }
-    memcpy(val, v, len);
-    *n = len;
+    memcpy(val, &v, sizeof v);
+    *n = sizeof v;
     return 0;
 }
 
@@ -184,10 +168,7 @@ void zt_opt_set_all(struct zt_sock *s, const struct zt_ctl_req *q)
 {
     for (unsigned i = 0; i < q->nopts; i++) {
         const struct zt_ctl_opt *o = &q->opts[i];
-        if (o->level == SOL_SOCKET && o->name == SO_LINGER)
-            s->opt.linger_reset = o->value == 0; /* only {1, 0} is worth remembering */
-        else
-            (void)set_int(s, o->level, o->name, o->value);
+        (void)set_int(s, o->level, o->name, o->value);
     }
     apply(s);
 }

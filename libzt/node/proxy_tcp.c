@@ -305,8 +305,10 @@ static int find_local(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_
 
     memset(local, 0, sizeof *local);
     local->family = q->remote.family;
-    if (!q->id)
+    if (!q->id) { /* bound to a port of the kernel's wildcard before: keep that */
+        local->port = q->local.port;
         return 0;
+    }
     b = zt_proxy_find(p, q->id);
     if (!b)
         return EBADF;
@@ -354,6 +356,7 @@ static int connect_stream(struct zt_stream *st, const struct zt_ctl_req *q, stru
     st->filler = (uint32_t)n;
     st->connecting = true;
     zt_state_addrs(st->s.slot, &local, &q->remote);
+    st->s.slot->family = (uint16_t)q->family;
     zt_state_phase(st->s.slot, ZT_PHASE_CONNECTING, 0);
     if ((err = start_syn(st, &src, &local, &dst, q->remote.port)) != 0)
         return err;
@@ -412,6 +415,7 @@ struct zt_stream *zt_stream_accepted(struct zt_listener *l, struct tcp_pcb *pcb)
     if (!zt_map_get(&p->tuples, key) && zt_map_put(&p->tuples, key, st) == 0)
         st->tuple = key;
     zt_state_addrs(st->s.slot, &local, &remote);
+    st->s.slot->family = (uint16_t)l->s.family;
     zt_state_phase(st->s.slot, ZT_PHASE_CONNECTED, 0);
     pcb_attach(st, pcb);
     hold_window(st);
@@ -693,7 +697,7 @@ static void pump_ended(struct zt_stream *st)
 static void pump_gone(struct zt_stream *st)
 {
     struct tcp_pcb *pcb;
-    bool reset = st->unread || st->rx || st->s.opt.linger_reset > 0;
+    bool reset = st->unread || st->rx || st->s.opt.linger == 0;
 
     if (st->pcb && !reset && (!st->tx_eof || st->stash_n)) {
         arm(st); /* accepted from the program, so it is delivered */
@@ -786,7 +790,7 @@ void zt_stream_note(struct zt_stream *st, int note)
     uint32_t n = st->rx_bytes;
 
     if (note == ZT_NOTE_RESET_ON_CLOSE)
-        st->s.opt.linger_reset = 1;
+        st->s.opt.linger = 0;
     if (note != ZT_NOTE_SHUT_RD)
         return;
     st->rx_discard = true;

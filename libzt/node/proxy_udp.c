@@ -443,6 +443,7 @@ static int open_dgram(struct zt_dgram *d, const struct zt_ctl_req *q, struct zt_
         return err;
     if ((err = set_remote(d, &q->remote)) != 0)
         return err;
+    d->s.slot->family = (uint16_t)q->family;
     zt_sock_watch(&d->s, UV_READABLE);
     return 0;
 }

@@ -1,13 +1,13 @@
 /* The table of descriptors.
  *
- * A number leads to a struct zts_sock, made once and used again, so a look-up needs no lock: the word
- * `refs` holds the bit OPEN and how many calls are inside. zts_close clears OPEN; whoever then leaves
- * last takes the socket apart and frees the number. When others are inside, close also shuts the host
- * descriptor down, which wakes them from the kernel.
+ * A number leads to a struct zts_sock, made once and used again, so a look-up needs no lock: the
+ * word `refs` holds the bit OPEN and how many calls are inside. zts_close clears OPEN; whoever then
+ * leaves last takes the socket apart and frees the number. When others are inside, close also shuts
+ * the host descriptor down, which wakes them from the kernel.
  *
  * The host descriptor of a fresh stream socket is an unconnected AF_UNIX stream socket, which polls
- * OUT|HUP exactly as a fresh TCP socket does; connect and bind put the real pair in its place with dup3,
- * so the number stays the same for zts_get_host_fd. */
+ * OUT|HUP exactly as a fresh TCP socket does; connect and bind put the real pair in its place with
+ * dup3, so the number stays the same for zts_get_host_fd. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -167,11 +167,13 @@ void zts_sock_close_all(void)
     }
 }
 
-/* ---- host descriptors ----------------------------------------------------------------------------- */
+/* ---- host descriptors
+ * ----------------------------------------------------------------------------- */
 
 int zts_placeholder(int type)
 {
-    int fd = socket(AF_UNIX, (type == ZTS_SOCK_STREAM ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+    int fd =
+        socket(AF_UNIX, (type == ZTS_SOCK_STREAM ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
     return fd >= 0 ? fd : -errno;
 }
 

@@ -37,7 +37,8 @@ static int host_flags(int flags)
            (flags & ZTS_MSG_DONTWAIT ? MSG_DONTWAIT : 0);
 }
 
-/* ---- streams ---------------------------------------------------------------------------------------- */
+/* ---- streams
+ * ---------------------------------------------------------------------------------------- */
 
 static bool is_connecting(struct zts_sock *s)
 {
@@ -109,7 +110,8 @@ static ssize_t recv_stream(struct zts_sock *s, struct io *io)
     return n;
 }
 
-/* ---- datagrams -------------------------------------------------------------------------------------- */
+/* ---- datagrams
+ * -------------------------------------------------------------------------------------- */
 
 static ssize_t send_dgram(struct zts_sock *s, struct io *io)
 {
@@ -162,7 +164,8 @@ static ssize_t recv_dgram(struct zts_sock *s, struct io *io)
     return n - (ssize_t)sizeof head;
 }
 
-/* ---- common ----------------------------------------------------------------------------------------- */
+/* ---- common
+ * ----------------------------------------------------------------------------------------- */
 
 static ssize_t run(int fd, struct io *io, bool sending)
 {
@@ -214,7 +217,8 @@ static bool bad_to(const void *addr, zts_socklen_t len)
            (len < sizeof(struct zts_sockaddr) || len > sizeof(struct zts_sockaddr_in6));
 }
 
-/* ---- the public family ------------------------------------------------------------------------------ */
+/* ---- the public family
+ * ------------------------------------------------------------------------------ */
 
 ssize_t zts_send(int fd, const void *buf, size_t len, int flags)
 {

@@ -6,7 +6,8 @@
 
 #include "api/zts_priv.h"
 
-/* ---- conversions -------------------------------------------------------------------------------- */
+/* ---- conversions --------------------------------------------------------------------------------
+ */
 
 int zts_addr_in(int family, const void *addr, zts_socklen_t len, struct zt_ctl_addr *out)
 {
@@ -84,7 +85,8 @@ void zts_storage_from_ep(const struct zt_ep *ep, struct zts_sockaddr_storage *ou
     zts_addr_out(ep->family == 4 ? ZTS_AF_INET : ZTS_AF_INET6, &a, out, &len);
 }
 
-/* ---- helpers ------------------------------------------------------------------------------------ */
+/* ---- helpers ------------------------------------------------------------------------------------
+ */
 
 uint16_t zts_htons(uint16_t n)
 {
@@ -134,8 +136,8 @@ int zts_inet_pton(int family, const char *src, void *dst)
 uint32_t zts_inet_addr(const char *cp)
 {
     struct in_addr a;
-    /* inet_aton, not inet_addr, whose error can't be told from 255.255.255.255 - but the value of the
-     * public function is the same for both. */
+    /* inet_aton, not inet_addr, whose error can't be told from 255.255.255.255 - but the value of
+     * the public function is the same for both. */
     if (cp == NULL || inet_aton(cp, &a) == 0)
         return ZTS_IPADDR_NONE;
     return a.s_addr;
@@ -173,8 +175,7 @@ void zts_delay_ms(long interval_ms)
 {
     if (interval_ms <= 0)
         return;
-    struct timespec t = {.tv_sec = interval_ms / 1000,
-                         .tv_nsec = interval_ms % 1000 * 1000000};
+    struct timespec t = {.tv_sec = interval_ms / 1000, .tv_nsec = interval_ms % 1000 * 1000000};
     while (nanosleep(&t, &t) != 0 && errno == EINTR)
         ;
 }

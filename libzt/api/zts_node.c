@@ -1,13 +1,14 @@
 /* The life cycle of the one node of a process (api.md 2).
  *
- * `lock` serialises the control functions; it is never held while the application's callback runs, nor
- * while the event thread is joined. `node_lock` is held for reading by every call that uses the node, for
- * writing only to put another node in its place, so that socket calls don't queue behind zts_restart.
+ * `lock` serialises the control functions; it is never held while the application's callback runs,
+ * nor while the event thread is joined. `node_lock` is held for reading by every call that uses the
+ * node, for writing only to put another node in its place, so that socket calls don't queue behind
+ * zts_restart.
  *
- * Starting and ending as seen here: running = there is a node and it was not asked to stop. Whether a
- * node that was asked to stop has ended, it knows itself (zt_node_wait with no time). The event thread
- * lives from the first zts_start to zts_free; so STACK_UP comes once and STACK_DOWN is the last event,
- * although the stack itself is made anew with every node. */
+ * Starting and ending as seen here: running = there is a node and it was not asked to stop. Whether
+ * a node that was asked to stop has ended, it knows itself (zt_node_wait with no time). The event
+ * thread lives from the first zts_start to zts_free; so STACK_UP comes once and STACK_DOWN is the
+ * last event, although the stack itself is made anew with every node. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -41,7 +42,8 @@ bool zts_ready(void)
     return atomic_load_explicit(&g.ready, memory_order_relaxed);
 }
 
-/* ---- fork --------------------------------------------------------------------------------------- */
+/* ---- fork ---------------------------------------------------------------------------------------
+ */
 
 /* The child keeps no node: its locks may have been held by threads that are not here. */
 static void in_child(void)
@@ -60,7 +62,8 @@ static void watch_forks(void)
     (void)pthread_atfork(NULL, NULL, in_child);
 }
 
-/* ---- start and stop ------------------------------------------------------------------------------ */
+/* ---- start and stop
+ * ------------------------------------------------------------------------------ */
 
 /* With lock. */
 static bool running(void)
@@ -215,7 +218,8 @@ void zts_saw_note(const struct zt_node_note *note)
         atomic_store(&g.was_online, true);
 }
 
-/* ---- networks and switches ----------------------------------------------------------------------- */
+/* ---- networks and switches
+ * ----------------------------------------------------------------------- */
 
 static int join_or_leave(uint64_t nwid, int (*fn)(struct zt_node *, uint64_t))
 {
@@ -274,7 +278,8 @@ int zts_allow_local_conf(uint8_t allowed)
     return set_switch(&g.local_conf, allowed != 0);
 }
 
-/* ---- requests and the state page ------------------------------------------------------------------ */
+/* ---- requests and the state page
+ * ------------------------------------------------------------------ */
 
 int zts_request(const struct zt_ctl_req *req, struct zt_ctl_rep *rep, uint8_t *data, int *fd)
 {

@@ -27,8 +27,8 @@ int zts_socket_error(int code);
 
 /* May sockets be used? One atomic load. */
 bool zts_ready(void);
-/* One socket request to the node. Returns ZTS_ERR_OK, ZTS_ERR_SERVICE, or ZTS_ERR_SOCKET with zts_errno
- * from the reply. data may be NULL; fd too when none is expected. */
+/* One socket request to the node. Returns ZTS_ERR_OK, ZTS_ERR_SERVICE, or ZTS_ERR_SOCKET with
+ * zts_errno from the reply. data may be NULL; fd too when none is expected. */
 int zts_request(const struct zt_ctl_req *req, struct zt_ctl_rep *rep, uint8_t *data, int *fd);
 /* Called on the event thread before the application's callback. */
 void zts_saw_note(const struct zt_node_note *note);
@@ -82,16 +82,16 @@ struct zts_sock {
 
 /* A free number with a reference held by the caller, not yet open; NULL: table full. */
 struct zts_sock *zts_sock_new(int family, int type);
-void zts_sock_publish(struct zts_sock *s);       /* open it; keeps the caller's reference */
-void zts_sock_abandon(struct zts_sock *s);       /* instead of publishing */
-struct zts_sock *zts_sock_get(int num);          /* NULL: not open */
+void zts_sock_publish(struct zts_sock *s); /* open it; keeps the caller's reference */
+void zts_sock_abandon(struct zts_sock *s); /* instead of publishing */
+struct zts_sock *zts_sock_get(int num);    /* NULL: not open */
 void zts_sock_put(struct zts_sock *s);
 /* Close the number: blocked calls wake, the last one inside closes the host descriptor. */
 int zts_sock_close(int num);
 void zts_sock_close_all(void);
 
-/* Put fresh (consumed) in the place of s's host descriptor, carrying flags and time-outs over. 0 or an
- * errno. With s->lock. */
+/* Put fresh (consumed) in the place of s's host descriptor, carrying flags and time-outs over. 0 or
+ * an errno. With s->lock. */
 int zts_sock_swap(struct zts_sock *s, int fresh);
 int zts_placeholder(int type); /* a new placeholder descriptor or -errno */
 bool zts_sock_slot(struct zts_sock *s, struct zt_state_slot *out);

@@ -1,8 +1,8 @@
 /* Making sockets, connecting, binding, accepting, ending. Data is in zts_io.c.
  *
- * The node answers CONNECT and BIND at once with the program's end of a socketpair. From there on the
- * kernel does the waiting: a connecting stream is not writable until the handshake is over (the node
- * keeps it full), and the reason of a failure stands in the state page. */
+ * The node answers CONNECT and BIND at once with the program's end of a socketpair. From there on
+ * the kernel does the waiting: a connecting stream is not writable until the handshake is over (the
+ * node keeps it full), and the reason of a failure stands in the state page. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,12 +21,12 @@ static int64_t now_ms(void)
 }
 
 /* Every function below begins alike: service first, then the descriptor. */
-#define ENTER(s, num)                                                                              \
-    if (!zts_ready())                                                                              \
-        return ZTS_ERR_SERVICE;                                                                    \
-    struct zts_sock *s = zts_sock_get(num);                                                        \
-    if (s == NULL)                                                                                 \
-        return zts_fail(EBADF)
+#define ENTER(s, num)                       \
+    if (!zts_ready())                       \
+        return ZTS_ERR_SERVICE;             \
+    struct zts_sock *s = zts_sock_get(num); \
+    if (s == NULL)                          \
+    return zts_fail(EBADF)
 
 static int check_kind(int family, int type, int protocol)
 {
@@ -76,7 +76,8 @@ int zts_get_host_fd(int fd)
     return host;
 }
 
-/* ---- requests ------------------------------------------------------------------------------------- */
+/* ---- requests
+ * ------------------------------------------------------------------------------------- */
 
 /* Ask for a descriptor and put it in the place of the present one. With s->lock. */
 static int request_fd(struct zts_sock *s, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
@@ -122,7 +123,8 @@ int zts_sock_need_dgram(struct zts_sock *s)
     return rc;
 }
 
-/* ---- connect -------------------------------------------------------------------------------------- */
+/* ---- connect
+ * -------------------------------------------------------------------------------------- */
 
 /* Back to a fresh socket, so that connect can be tried again. With s->lock. */
 static void make_fresh(struct zts_sock *s)
@@ -287,7 +289,8 @@ int zts_connect(int fd, const void *addr, zts_socklen_t addrlen)
     return rc;
 }
 
-/* ---- bind, listen, accept --------------------------------------------------------------------------- */
+/* ---- bind, listen, accept
+ * --------------------------------------------------------------------------- */
 
 static int bind_locked(struct zts_sock *s, const struct zt_ctl_addr *local)
 {
@@ -297,8 +300,7 @@ static int bind_locked(struct zts_sock *s, const struct zt_ctl_addr *local)
         return zts_fail(EINVAL);
     zts_req_init(s, ZT_CTL_BIND, &req);
     req.local = *local;
-    return request_fd(s, &req, &rep,
-                      s->type == ZTS_SOCK_STREAM ? ZTS_KIND_BOUND : ZTS_KIND_DGRAM);
+    return request_fd(s, &req, &rep, s->type == ZTS_SOCK_STREAM ? ZTS_KIND_BOUND : ZTS_KIND_DGRAM);
 }
 
 int zts_bind(int fd, const void *addr, zts_socklen_t addrlen)
@@ -361,10 +363,8 @@ static int take_connection(struct zts_sock *s, struct zt_ctl_accept *a)
         struct cmsghdr head;
         char room[CMSG_SPACE(sizeof(int))];
     } u;
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = &u,
-                       .msg_controllen = sizeof u};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u};
     ssize_t n = recvmsg(s->fd, &m, MSG_CMSG_CLOEXEC);
     if (n < 0)
         return -errno;
@@ -428,7 +428,8 @@ int zts_accept(int fd, void *addr, zts_socklen_t *addrlen)
     return zts_accept4(fd, addr, addrlen, 0);
 }
 
-/* ---- names and ends --------------------------------------------------------------------------------- */
+/* ---- names and ends
+ * --------------------------------------------------------------------------------- */
 
 static bool bad_name_args(const void *addr, const zts_socklen_t *len)
 {
@@ -500,7 +501,8 @@ static int shutdown_on(struct zts_sock *s, int how)
     if (shutdown(s->fd, host_how[how]) != 0)
         return zts_fail(errno);
     if (how != ZTS_SHUT_WR && kind == ZTS_KIND_STREAM) {
-        /* The node can't see this in the pair: what still comes is then thrown away, as TCP does. */
+        /* The node can't see this in the pair: what still comes is then thrown away, as TCP does.
+         */
         struct zt_ctl_req req;
         struct zt_ctl_rep rep;
         zts_req_init(s, ZT_CTL_NOTE, &req);

@@ -232,6 +232,11 @@ int zt_vl1_latency(const struct zt_vl1 *v, const struct zt_now *now, uint64_t ad
     return v->root_alive ? 10 : -1;
 }
 
+void zt_vl1_whois(struct zt_vl1 *v, const struct zt_now *now, uint64_t addr)
+{
+    v->asked = addr;
+}
+
 void zt_vl1_release(struct zt_vl1 *v, const struct zt_now *now, uint64_t from)
 {
     for (size_t i = 0; i < nheld; i++) {
@@ -251,11 +256,8 @@ static enum zt_verdict hand_up(struct zt_vl1 *to, const struct fake_packet *k)
     assert_non_null(room);
     memset(room, 0xcc, ZT_PKT_PAYLOAD);
     memcpy(room + ZT_PKT_PAYLOAD, k->p, k->n);
-    struct zt_rx rx = {.from = k->from,
-                       .id = k->id,
-                       .verb = k->verb,
-                       .payload = room + ZT_PKT_PAYLOAD,
-                       .n = k->n};
+    struct zt_rx rx = {
+        .from = k->from, .id = k->id, .verb = k->verb, .payload = room + ZT_PKT_PAYLOAD, .n = k->n};
     enum zt_verdict r;
     if (k->verb == ZT_VERB_OK)
         r = to->upper.ok(to->upper.user, &fake_now, &rx, k->in_re_verb, k->in_re_id, rx.payload,
@@ -349,8 +351,7 @@ static struct fake_packet *make(uint64_t from, uint8_t verb)
     return k;
 }
 
-enum zt_verdict fake_inject(struct zt_vl1 *to, uint64_t from, uint8_t verb, const void *p,
-                            size_t n)
+enum zt_verdict fake_inject(struct zt_vl1 *to, uint64_t from, uint8_t verb, const void *p, size_t n)
 {
     return inject(to, make(from, verb), p, n);
 }

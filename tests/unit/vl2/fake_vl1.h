@@ -43,6 +43,7 @@ struct zt_vl1 {
     uint8_t saved[16384];
     size_t nsaved;
     bool inside_frame; /* zt_vl2_frame is running: nothing may be delivered */
+    uint64_t asked;    /* last WHOIS */
     bool sees_nobody;  /* zt_vl1_identity_of knows no one */
 };
 

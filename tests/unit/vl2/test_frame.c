@@ -412,18 +412,12 @@ static void virtual_endpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(derivations),
-        T(join_states),
-        T(unicast_both_ways),
-        T(rules_at_both_ends),
-        T(refusals),
-        T(to_ourselves_later),
-        T(ndp_vector),
-        T(ndp_is_answered_at_the_next_tick),
-        T(ext_frames),
-        T(every_shorter_length),
-        T(not_joined),
-        T(virtual_endpoints),
+        T(derivations),       T(join_states),
+        T(unicast_both_ways), T(rules_at_both_ends),
+        T(refusals),          T(to_ourselves_later),
+        T(ndp_vector),        T(ndp_is_answered_at_the_next_tick),
+        T(ext_frames),        T(every_shorter_length),
+        T(not_joined),        T(virtual_endpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,8 +54,8 @@ static uint32_t ipv4_of(uint64_t addr)
 static void join(struct zt_vl1 *n)
 {
     assert_int_equal(zt_vl2_join(n->vl2, &fake_now, NET, NULL, 0), 0);
-    assert_int_equal(
-        zt_vl2_subscribe(n->vl2, &fake_now, NET, ZT_MAC_BROADCAST, ipv4_of(n->addr)), 0);
+    assert_int_equal(zt_vl2_subscribe(n->vl2, &fake_now, NET, ZT_MAC_BROADCAST, ipv4_of(n->addr)),
+                     0);
 }
 
 static int arp_request(struct zt_vl1 *from, uint64_t target)
@@ -124,7 +124,8 @@ static void announced_when_the_root_comes_up(void **state)
     fake_clear();
     assert_int_equal(zt_mcast_count(&r->vl2->mcast, id), 0);
     a->root_alive = true;
-    fake_run(1700);
+    a->upper.upstream_up(a->upper.user, &fake_now, ROOT);
+    fake_run(0);
     assert_int_equal(zt_mcast_count(&r->vl2->mcast, id), 1);
 }
 

@@ -398,7 +398,7 @@ enum zt_verdict zt_ext_frame_in(struct zt_vl2 *v, const struct zt_now *now, cons
     if (net == NULL)
         return not_joined(v);
     if (flags & 0x01)
-        zt_member_com(net, &com);
+        zt_member_com(net, now, &com);
     struct zt_member *m = zt_network_gate(net, now, rx->from);
     if (m == NULL)
         return zt_network_refuse(net, now, rx);
@@ -503,7 +503,7 @@ enum zt_verdict zt_mcast_frame_in(struct zt_vl2 *v, const struct zt_now *now,
     if (net == NULL)
         return not_joined(v);
     if (in.flags & 0x01)
-        zt_member_com(net, &com);
+        zt_member_com(net, now, &com);
     struct zt_member *m = zt_network_gate(net, now, rx->from);
     if (m == NULL)
         return zt_network_refuse(net, now, rx);

@@ -208,6 +208,14 @@ static const struct zt_identity *controller_of(struct zt_network *net)
     return identity_of(net->vl2, zt_nwid_controller(net->nwid));
 }
 
+/* The signer is unknown: ask who it is, and keep the packet. A capability that was passed on has
+ * signers besides the controller; they are members, known by the time they talk to us. */
+static enum zt_accept defer(struct zt_network *net, const struct zt_now *now)
+{
+    zt_vl1_whois(net->vl2->vl1, now, zt_nwid_controller(net->nwid));
+    return ZT_ACCEPT_DEFER;
+}
+
 /* A holder that can be: not nil, and not ourselves, whose credentials come with the configuration.
  */
 static bool is_holder(const struct zt_network *net, uint64_t addr)
@@ -215,7 +223,8 @@ static bool is_holder(const struct zt_network *net, uint64_t addr)
     return !zt_addr_reserved(addr) && addr != zt_vl1_address(net->vl2->vl1);
 }
 
-enum zt_accept zt_member_com(struct zt_network *net, const struct zt_com *com)
+enum zt_accept zt_member_com(struct zt_network *net, const struct zt_now *now,
+                             const struct zt_com *com)
 {
     uint64_t addr = zt_com_value(com, ZT_COM_ISSUED_TO);
     int64_t timestamp = (int64_t)zt_com_value(com, ZT_COM_TIMESTAMP);
@@ -231,7 +240,7 @@ enum zt_accept zt_member_com(struct zt_network *net, const struct zt_com *com)
         return reject(net);
     const struct zt_identity *controller = controller_of(net);
     if (controller == NULL)
-        return ZT_ACCEPT_DEFER;
+        return defer(net, now);
     if (!zt_com_verify(com, controller))
         return reject(net);
 
@@ -292,7 +301,8 @@ static bool put_tag(struct zt_creds *c, const struct zt_tag *tag)
     return true;
 }
 
-enum zt_accept zt_member_tag(struct zt_network *net, const struct zt_tag *tag)
+enum zt_accept zt_member_tag(struct zt_network *net, const struct zt_now *now,
+                             const struct zt_tag *tag)
 {
     struct zt_member *m = zt_member_find(net, tag->issued_to);
     struct zt_creds *c = m != NULL ? m->creds : NULL;
@@ -306,7 +316,7 @@ enum zt_accept zt_member_tag(struct zt_network *net, const struct zt_tag *tag)
         return a;
     const struct zt_identity *controller = controller_of(net);
     if (controller == NULL)
-        return ZT_ACCEPT_DEFER;
+        return defer(net, now);
     if (!zt_tag_verify(tag, controller))
         return reject(net);
     m = zt_member_get(net, tag->issued_to);
@@ -348,7 +358,8 @@ static bool put_cap(struct zt_creds *c, const struct zt_cap *cap)
     return true;
 }
 
-enum zt_accept zt_member_cap(struct zt_network *net, const struct zt_cap *cap)
+enum zt_accept zt_member_cap(struct zt_network *net, const struct zt_now *now,
+                             const struct zt_cap *cap)
 {
     uint64_t addr = zt_cap_issued_to(cap);
     struct zt_member *m = zt_member_find(net, addr);
@@ -363,7 +374,7 @@ enum zt_accept zt_member_cap(struct zt_network *net, const struct zt_cap *cap)
         return a;
     a = zt_cap_verify(cap, identity_of, net->vl2);
     if (a != ZT_ACCEPT_NEW)
-        return a == ZT_ACCEPT_DEFER ? a : reject(net);
+        return a == ZT_ACCEPT_DEFER ? defer(net, now) : reject(net);
     m = zt_member_get(net, addr);
     c = m != NULL ? creds_of(m) : NULL;
     return c != NULL && put_cap(c, cap) ? ZT_ACCEPT_NEW : reject(net);
@@ -390,7 +401,8 @@ static bool put_coo(struct zt_creds *c, const struct zt_coo *coo)
     return true;
 }
 
-enum zt_accept zt_member_coo(struct zt_network *net, const struct zt_coo *coo)
+enum zt_accept zt_member_coo(struct zt_network *net, const struct zt_now *now,
+                             const struct zt_coo *coo)
 {
     struct zt_member *m = zt_member_find(net, coo->issued_to);
     struct zt_creds *c = m != NULL ? m->creds : NULL;
@@ -404,7 +416,7 @@ enum zt_accept zt_member_coo(struct zt_network *net, const struct zt_coo *coo)
         return a;
     const struct zt_identity *controller = controller_of(net);
     if (controller == NULL)
-        return ZT_ACCEPT_DEFER;
+        return defer(net, now);
     if (!zt_coo_verify(coo, controller))
         return reject(net);
     m = zt_member_get(net, coo->issued_to);
@@ -468,14 +480,15 @@ static enum zt_accept revoke(struct zt_network *net, struct zt_creds *c,
     return ZT_ACCEPT_NEW;
 }
 
-enum zt_accept zt_member_revocation(struct zt_network *net, const struct zt_revocation *rev)
+enum zt_accept zt_member_revocation(struct zt_network *net, const struct zt_now *now,
+                                    const struct zt_revocation *rev)
 {
     const struct zt_identity *controller = controller_of(net);
 
     if (!is_holder(net, rev->target))
         return reject(net);
     if (controller == NULL)
-        return ZT_ACCEPT_DEFER;
+        return defer(net, now);
     if (!zt_revocation_verify(rev, controller))
         return reject(net);
     struct zt_member *m = zt_member_get(net, rev->target);

@@ -50,11 +50,16 @@ struct zt_member *zt_member_get(struct zt_network *net, uint64_t addr);
 void zt_member_drop(struct zt_network *net, struct zt_member *m);
 
 /* Check a credential's signature and keep it. All are bytes of strangers. */
-enum zt_accept zt_member_com(struct zt_network *net, const struct zt_com *com);
-enum zt_accept zt_member_tag(struct zt_network *net, const struct zt_tag *tag);
-enum zt_accept zt_member_cap(struct zt_network *net, const struct zt_cap *cap);
-enum zt_accept zt_member_coo(struct zt_network *net, const struct zt_coo *coo);
-enum zt_accept zt_member_revocation(struct zt_network *net, const struct zt_revocation *rev);
+enum zt_accept zt_member_com(struct zt_network *net, const struct zt_now *now,
+                             const struct zt_com *com);
+enum zt_accept zt_member_tag(struct zt_network *net, const struct zt_now *now,
+                             const struct zt_tag *tag);
+enum zt_accept zt_member_cap(struct zt_network *net, const struct zt_now *now,
+                             const struct zt_cap *cap);
+enum zt_accept zt_member_coo(struct zt_network *net, const struct zt_now *now,
+                             const struct zt_coo *coo);
+enum zt_accept zt_member_revocation(struct zt_network *net, const struct zt_now *now,
+                                    const struct zt_revocation *rev);
 
 /* Its membership certificate fits ours, or the network is public. */
 bool zt_member_allowed(struct zt_network *net, struct zt_member *m);

@@ -6,9 +6,8 @@
  * installed, while the old one goes on working (vl2.md 8.5).
  *
  * The pass is the network's only timer: requests, announcements of groups to roots and other
- * targets every 60 s, to members every 60 s, and looking for targets that came up. Roots are looked
- * at in growing steps (100 ms to 5 s) until all are reachable, so that groups are known there soon
- * after a start, and an idle network wakes once in 60 s.
+ * targets every 60 s, to members every 60 s. A root that becomes reachable is announced everything
+ * at once, so that groups are known there soon after a start; an idle network wakes once in 60 s.
  *
  * Everything derived from a configuration (compiled rules, own credentials as values) is made at
  * install, so that frames find it ready. */
@@ -21,7 +20,6 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 
-#define PROBE_FIRST_MS 100
 #define LIKE_TUPLE 18
 
 struct zt_network *zt_network_find(const struct zt_vl2 *v, uint64_t nwid)
@@ -550,7 +548,6 @@ static void want_target(struct zt_network *net, uint64_t addr)
     if (t == NULL && net->ntargets < ZT_TARGETS_MAX) {
         t = &net->targets[net->ntargets++];
         *t = (struct zt_target){.addr = addr, .liked_ms = ZT_LONG_AGO};
-        net->probes = 0;
     }
     if (t != NULL)
         t->keep = true;
@@ -582,33 +579,30 @@ static void refresh_targets(struct zt_network *net)
 static int64_t announce_targets(struct zt_network *net, const struct zt_now *now)
 {
     int64_t next = now->mono_ms + ZT_LIKE_INTERVAL_MS;
-    bool all_up = true;
 
     refresh_targets(net);
     for (unsigned i = 0; i < net->ntargets; i++) {
         struct zt_target *t = &net->targets[i];
-        bool is_root = zt_vl1_is_upstream(net->vl2->vl1, t->addr);
-        bool alive = !is_root || zt_vl1_latency(net->vl2->vl1, now, t->addr) >= 0;
-        bool due = now->mono_ms - t->liked_ms >= ZT_LIKE_INTERVAL_MS || (alive && !t->was_alive);
+        bool due = now->mono_ms - t->liked_ms >= ZT_LIKE_INTERVAL_MS;
         if (due)
             t->liked_ms = now->mono_ms;
         if (due || net->has_new)
             like(net, now, t->addr, due);
-        t->was_alive = alive;
-        all_up &= alive;
         if (t->liked_ms + ZT_LIKE_INTERVAL_MS < next)
             next = t->liked_ms + ZT_LIKE_INTERVAL_MS;
     }
-    if (all_up) {
-        net->probes = 0;
-    } else {
-        int64_t step = PROBE_FIRST_MS << (net->probes < 6 ? net->probes++ : 6);
-        if (step > ZT_CONFIG_RETRY_MS)
-            step = ZT_CONFIG_RETRY_MS;
-        if (now->mono_ms + step < next)
-            next = now->mono_ms + step;
-    }
     return next;
+}
+
+void zt_network_root_up(struct zt_network *net, const struct zt_now *now, uint64_t addr)
+{
+    struct zt_target *t = find_target(net, addr);
+    if (t != NULL)
+        t->liked_ms = ZT_LONG_AGO;
+    /* A request may have been lost while there was no way out. */
+    if (net->cfg == NULL)
+        net->requested_ms = ZT_LONG_AGO;
+    zt_network_wake(net, now);
 }
 
 static void announce_members(struct zt_network *net, const struct zt_now *now)

@@ -29,7 +29,6 @@ struct zt_subscription {
 struct zt_target {
     uint64_t addr;
     int64_t liked_ms;
-    bool was_alive;
     bool keep; /* found again in this pass */
 };
 
@@ -62,7 +61,6 @@ struct zt_network {
     bool has_new; /* a subscription is_new */
     struct zt_target targets[ZT_TARGETS_MAX];
     unsigned ntargets;
-    unsigned probes; /* passes since the last root came up, for the back-off */
     struct zt_timer pass;
 
     struct zt_map members;      /* address -> struct zt_member */
@@ -86,6 +84,9 @@ void zt_network_start(struct zt_network *net, const struct zt_now *now, const ui
                       size_t ncached);
 /* Do what is due (requests, announcements) at the next tick. */
 void zt_network_wake(struct zt_network *net, const struct zt_now *now);
+
+/* A root became reachable: announce our groups there now. */
+void zt_network_root_up(struct zt_network *net, const struct zt_now *now, uint64_t addr);
 
 int zt_network_subscribe(struct zt_network *net, const struct zt_now *now, uint64_t mac,
                          uint32_t adi);

@@ -159,7 +159,7 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
         struct zt_com com;
         zt_rd_com(&r, &com);
         if (!r.bad)
-            zt_member_com(net, &com);
+            zt_member_com(net, now, &com);
     }
     bool is_member = net != NULL && zt_network_gate(net, now, rx->from) != NULL;
     if (!is_member && !zt_vl1_is_root(v->vl1)) {
@@ -214,7 +214,7 @@ static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, cons
         zt_rd_com(&r, &com);
         if (r.bad)
             return malformed(v);
-        zt_member_com(net, &com);
+        zt_member_com(net, now, &com);
     }
     if (flags & 0x02)
         results_in(v, now, id, &r);
@@ -252,7 +252,8 @@ static void propagate(struct zt_network *net, const struct zt_now *now, uint64_t
     }
 }
 
-static void coms_in(struct zt_vl2 *v, struct zt_rd *r, struct credentials *c)
+static void coms_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
+                    struct credentials *c)
 {
     while (zt_rd_left(r) > 0 && r->p[r->pos] != 0) {
         struct zt_com com;
@@ -260,30 +261,32 @@ static void coms_in(struct zt_vl2 *v, struct zt_rd *r, struct credentials *c)
         struct zt_network *net =
             r->bad ? NULL : zt_network_find(v, zt_com_value(&com, ZT_COM_NWID));
         if (net != NULL)
-            note(c, zt_member_com(net, &com));
+            note(c, zt_member_com(net, now, &com));
     }
     zt_rd_skip(r, 1);
 }
 
-static void caps_in(struct zt_vl2 *v, struct zt_rd *r, struct credentials *c)
+static void caps_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
+                    struct credentials *c)
 {
     for (unsigned n = zt_rd_left(r) > 0 ? zt_rd_u16(r) : 0; n > 0 && !r->bad; n--) {
         struct zt_cap cap;
         zt_rd_cap(r, &cap);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, cap.nwid);
         if (net != NULL)
-            note(c, zt_member_cap(net, &cap));
+            note(c, zt_member_cap(net, now, &cap));
     }
 }
 
-static void tags_in(struct zt_vl2 *v, struct zt_rd *r, struct credentials *c)
+static void tags_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
+                    struct credentials *c)
 {
     for (unsigned n = zt_rd_left(r) > 0 ? zt_rd_u16(r) : 0; n > 0 && !r->bad; n--) {
         struct zt_tag tag;
         zt_rd_tag(r, &tag);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, tag.nwid);
         if (net != NULL)
-            note(c, zt_member_tag(net, &tag));
+            note(c, zt_member_tag(net, now, &tag));
     }
 }
 
@@ -296,21 +299,22 @@ static void revocations_in(struct zt_vl2 *v, const struct zt_now *now, uint64_t 
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, rev.nwid);
         if (net == NULL)
             continue;
-        enum zt_accept a = zt_member_revocation(net, &rev);
+        enum zt_accept a = zt_member_revocation(net, now, &rev);
         note(c, a);
         if (a == ZT_ACCEPT_NEW && (rev.flags & ZT_REVOCATION_FAST))
             propagate(net, now, from, &rev);
     }
 }
 
-static void coos_in(struct zt_vl2 *v, struct zt_rd *r, struct credentials *c)
+static void coos_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
+                    struct credentials *c)
 {
     for (unsigned n = zt_rd_left(r) > 0 ? zt_rd_u16(r) : 0; n > 0 && !r->bad; n--) {
         struct zt_coo coo;
         zt_rd_coo(r, &coo);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, coo.nwid);
         if (net != NULL)
-            note(c, zt_member_coo(net, &coo));
+            note(c, zt_member_coo(net, now, &coo));
     }
 }
 
@@ -324,11 +328,11 @@ static enum zt_verdict credentials_in(struct zt_vl2 *v, const struct zt_now *now
         zt_drop_count(v->drops, ZT_DROP_RATE);
         return ZT_VERDICT_IGNORED;
     }
-    coms_in(v, &r, &c);
-    caps_in(v, &r, &c);
-    tags_in(v, &r, &c);
+    coms_in(v, now, &r, &c);
+    caps_in(v, now, &r, &c);
+    tags_in(v, now, &r, &c);
     revocations_in(v, now, rx->from, &r, &c);
-    coos_in(v, &r, &c);
+    coos_in(v, now, &r, &c);
     if (r.bad)
         zt_drop_count(v->drops, ZT_DROP_MALFORMED);
     if (c.accepted) {
@@ -496,6 +500,15 @@ static bool is_virtual(void *user, const struct zt_ep *ep)
     return false;
 }
 
+static void upstream_up(void *user, const struct zt_now *now, uint64_t addr)
+{
+    const struct zt_vl2 *v = (const struct zt_vl2 *)user;
+    void *value;
+
+    for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);)
+        zt_network_root_up((struct zt_network *)value, now, addr);
+}
+
 /* ---- life ---- */
 
 int zt_vl2_new(struct zt_vl1 *vl1, const struct zt_host *host, struct zt_drops *drops,
@@ -516,9 +529,12 @@ int zt_vl2_new(struct zt_vl1 *vl1, const struct zt_host *host, struct zt_drops *
     zt_list_init(&v->later);
     v->later_timer.fire = deliver_later;
     zt_mcast_init(&v->mcast, v);
-    zt_vl1_set_upper(
-        vl1, &(struct zt_vl1_upper){
-                 .user = v, .packet = packet, .ok = ok, .error = error, .is_virtual = is_virtual});
+    zt_vl1_set_upper(vl1, &(struct zt_vl1_upper){.user = v,
+                                                 .packet = packet,
+                                                 .ok = ok,
+                                                 .error = error,
+                                                 .is_virtual = is_virtual,
+                                                 .upstream_up = upstream_up});
     *out = v;
     return 0;
 }

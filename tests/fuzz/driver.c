@@ -1,8 +1,11 @@
-/* Runs a fuzz target without libFuzzer: `fuzz_NAME_seeds [-n MUTATIONS] [-s SEED]` feeds it every
- * hex and text value found in the JSON files of the golden vectors, and that many mutations of
- * each.
- * `-w DIR` writes the unmutated inputs there instead, as a seed corpus for libFuzzer; FILE... runs
- * just these inputs. The same arguments give the same run. */
+/* Runs a fuzz target without libFuzzer, as an ordinary test:
+ *
+ *   fuzz_NAME_seeds [-n MUTATIONS] [-s SEED] [FILE | FOLDER]...
+ *
+ * A file is one input. A folder is the target's own seed corpus: each file as it is, at every
+ * shorter length, and mutated. Without either, or after folders, come the golden vectors: every hex
+ * and text value in their JSON files, as it is and mutated. `-w DIR` writes the latter unmutated to
+ * DIR instead, for libFuzzer. The same arguments give the same run. */
 #include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
@@ -92,7 +95,7 @@ static size_t mutate(uint8_t *p, size_t n)
     }
 }
 
-static void seed(const uint8_t *data, size_t n)
+static void seed(const uint8_t *data, size_t n, unsigned mutations)
 {
     uint8_t p[INPUT_MAX];
     if (n > sizeof p)
@@ -103,7 +106,7 @@ static void seed(const uint8_t *data, size_t n)
         return;
     }
     feed(data, n);
-    for (unsigned i = 0; i < opt.mutations; i++) {
+    for (unsigned i = 0; i < mutations; i++) {
         size_t len = n;
         memcpy(p, data, n);
         for (size_t k = 1 + rng_below(&opt.rng, 3); k > 0; k--)
@@ -124,9 +127,9 @@ static void walk(json_t *j)
         const char *text = json_string_value(j);
         size_t n = strlen(text);
         if (n % 2 == 0 && n / 2 <= sizeof p && zt_hex_decode(text, p, n / 2) == 0)
-            seed(p, n / 2);
+            seed(p, n / 2, opt.mutations);
         if (n <= 300)
-            seed((const uint8_t *)text, n);
+            seed((const uint8_t *)text, n, opt.mutations);
     } else if (json_is_array(j)) {
         json_array_foreach(j, i, child) walk(child);
     } else {
@@ -162,14 +165,52 @@ static void vectors(const char *folder)
     free(names);
 }
 
-static void run_file(const char *path)
+static size_t read_file(const char *path, uint8_t out[INPUT_MAX])
 {
-    static uint8_t p[1 << 20];
     FILE *f = fopen(path, "rb");
     if (f == NULL)
         die(path);
-    feed(p, fread(p, 1, sizeof p, f));
+    size_t n = fread(out, 1, INPUT_MAX, f);
     fclose(f);
+    return n;
+}
+
+static int is_visible(const struct dirent *e)
+{
+    return e->d_name[0] != '.';
+}
+
+static void corpus(const char *folder)
+{
+    struct dirent **names;
+    int n = scandir(folder, &names, is_visible, alphasort);
+    if (n < 0)
+        die(folder);
+    for (int i = 0; i < n; i++) {
+        char path[4096];
+        uint8_t p[INPUT_MAX];
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
+        size_t len = read_file(path, p);
+        for (size_t k = 0; k < len; k++)
+            feed(p, k);
+        seed(p, len, 100 * opt.mutations); /* made for this target: worth more */
+        free(names[i]);
+    }
+    free(names);
+}
+
+/* Whether it was a folder. */
+static int run_argument(const char *path)
+{
+    uint8_t p[INPUT_MAX];
+    struct stat st;
+    if (stat(path, &st) != 0)
+        die(path);
+    if (S_ISDIR(st.st_mode))
+        corpus(path);
+    else
+        feed(p, read_file(path, p));
+    return S_ISDIR(st.st_mode);
 }
 
 int main(int argc, char **argv)
@@ -188,10 +229,14 @@ int main(int argc, char **argv)
         die(opt.write_to);
     if (zt_crypto_init() != 0)
         return 2;
-    if (optind < argc) {
-        for (int i = optind; i < argc; i++)
-            run_file(argv[i]);
-    } else {
+    int folders = 0, files = 0;
+    for (int i = optind; i < argc; i++) {
+        if (run_argument(argv[i]))
+            folders++;
+        else
+            files++;
+    }
+    if (folders > 0 || files == 0) {
         const char *folder = getenv("ZT_VECTORS");
         vectors(folder != NULL && folder[0] != 0 ? folder : ZT_VECTORS_FOLDER);
     }

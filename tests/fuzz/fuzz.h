@@ -1,24 +1,23 @@
-/* A fuzz target is one file with this function. It is linked twice: with libFuzzer (meson option
- * fuzz, clang), and with driver.c as an ordinary test over seeds made from the golden vectors. It
- * aborts when a promise is broken, and keeps no state from one input to the next. */
-#ifndef ZT_TESTS_FUZZ_H
-#define ZT_TESTS_FUZZ_H
+/* What a fuzz target offers. Built with libFuzzer (tools/fuzz), and once more with driver.c, which
+ * runs seeds and their mutations as an ordinary test. */
+#ifndef ZT_FUZZ_H
+#define ZT_FUZZ_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+/* Always returns 0; a broken promise aborts. */
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
-/* As assert, but also where asserts are off. */
-#define FUZZ_CHECK(cond)                                               \
-    do {                                                               \
-        if (!(cond)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            abort();                                                   \
-        }                                                              \
+/* Unlike assert, also in builds without assertions. */
+#define PROMISE(x)                                                                  \
+    do {                                                                            \
+        if (!(x)) {                                                                 \
+            fprintf(stderr, "%s:%d: broken promise: %s\n", __FILE__, __LINE__, #x); \
+            abort();                                                                \
+        }                                                                           \
     } while (0)
 
 #endif

@@ -176,20 +176,19 @@ static void hello_mask(void **state)
     zt_keys_fini(&keys);
 }
 
-/* ---- no allocation in steady state ---- */
+/* ---- OpenSSL's memory: none per packet, and what happens when there is none ---- */
 
 static size_t allocations;
+static size_t fail_from = SIZE_MAX; /* the allocation from which on all fail */
 
 static void *counted_malloc(size_t n, const char *file, int line)
 {
-    allocations++;
-    return malloc(n);
+    return allocations++ >= fail_from ? NULL : malloc(n);
 }
 
 static void *counted_realloc(void *p, size_t n, const char *file, int line)
 {
-    allocations++;
-    return realloc(p, n);
+    return allocations++ >= fail_from ? NULL : realloc(p, n);
 }
 
 static void counted_free(void *p, const char *file, int line)
@@ -216,6 +215,40 @@ static void no_allocation_per_packet(void **state)
     zt_keys_fini(&keys);
 }
 
+/* Memory that ends at any point gives an error, and nothing worse: afterwards all works again. */
+static void out_of_memory(void **state)
+{
+    uint8_t shared[ZT_SHARED_KEY] = {9}, p[100];
+    bool all_went_well = false;
+
+    for (size_t k = 0; !all_went_well; k++) {
+        struct zt_keys keys;
+        assert_true(k < 1000);
+        memset(p, 7, sizeof p);
+        allocations = 0;
+        fail_from = k;
+        int init = zt_keys_init(&keys, shared), seal = 0;
+        if (init == 0)
+            seal = zt_seal(&keys, ZT_SUITE_AES, p, sizeof p);
+        fail_from = SIZE_MAX;
+        all_went_well = init == 0 && seal == 0;
+        if (init != 0) {
+            assert_int_equal(init, ZT_E_CRYPTO);
+            assert_int_equal(zt_keys_init(&keys, shared), 0);
+        } else if (seal != 0) {
+            assert_true(seal == ZT_E_NOMEM || seal == ZT_E_CRYPTO);
+            assert_null(keys.aes);
+        }
+        if (!all_went_well) {
+            memset(p, 7, sizeof p);
+            assert_int_equal(zt_seal(&keys, ZT_SUITE_AES, p, sizeof p), 0);
+        }
+        assert_int_equal(zt_open(&keys, p, sizeof p), 0);
+        assert_true(k > 0 || !all_went_well); /* it was felt at least once */
+        zt_keys_fini(&keys);
+    }
+}
+
 static int setup(void **state)
 {
     return zt_crypto_init();
@@ -227,7 +260,7 @@ int main(void)
         cmocka_unit_test(round_trip_at_all_sizes),      cmocka_unit_test(any_change_is_refused),
         cmocka_unit_test(any_length_change_is_refused), cmocka_unit_test(other_keys_and_suites),
         cmocka_unit_test(packets_are_independent),      cmocka_unit_test(hello_mask),
-        cmocka_unit_test(no_allocation_per_packet),
+        cmocka_unit_test(no_allocation_per_packet),     cmocka_unit_test(out_of_memory),
     };
     /* Must come before OpenSSL's first allocation. */
     if (CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free) != 1)

@@ -71,6 +71,7 @@
 #define IP_FRAG 1
 #define LWIP_IPV6_REASS 1
 #define LWIP_IPV6_FRAG 1
+#define IPV6_FRAG_COPYHEADER 1 /* pointers of 64 bits do not fit into the fragment header */
 #define IP_REASS_MAX_PBUFS 1024
 #define IP_REASS_MAXAGE 15
 #define IPV6_REASS_MAXAGE 15

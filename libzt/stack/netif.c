@@ -294,6 +294,18 @@ static bool look4(struct zt_net *net, const uint8_t *eth, size_t n)
     return true;
 }
 
+/* Is there a fragment header behind the other extension headers? */
+static bool has_fragment6(const uint8_t *ip, size_t n)
+{
+    size_t at = 40;
+    uint8_t next = ip[6];
+    while ((next == 0 || next == 43 || next == 60) && at + 8 <= n) {
+        next = ip[at];
+        at += 8 + (size_t)ip[at + 1] * 8;
+    }
+    return next == 44;
+}
+
 static bool look6(struct zt_net *net, const uint8_t *eth, size_t n)
 {
     const uint8_t *ip = eth + ETH_HEADER;
@@ -307,7 +319,7 @@ static bool look6(struct zt_net *net, const uint8_t *eth, size_t n)
             return false;
         }
     }
-    if (next == 44 || next == 0 || next == 43 || next == 60)
+    if (has_fragment6(ip, n - ETH_HEADER))
         reassembly_starts(net->s);
     if (next == 0) /* hop-by-hop: perhaps a listener query */
         zt_stack_arm(net->s, &net->s->groups, net->s->now_ms + 100);

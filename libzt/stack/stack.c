@@ -288,6 +288,12 @@ void zt_stack_input(struct zt_stack *s, uint64_t nwid, const uint8_t *eth, size_
 
 /* --- networks ------------------------------------------------------------------------------- */
 
+/* lwIP accepts packets to all nodes without joining their group. */
+static void all_nodes(struct zt_net *net, bool add)
+{
+    net->s->host.subscribe(net->s->host.user, net->nwid, 0x333300000001ULL, 0, add);
+}
+
 static void group_of(struct zt_net *net, const struct zt_ep *ip, bool add)
 {
     struct zt_stack *s = net->s;
@@ -430,6 +436,7 @@ static int net_open(struct zt_stack *s, const struct zt_net_info *info, struct z
     zt_list_push_back(&s->nets, &net->link);
     struct zt_ep ll = zt_ep_link_local(net->mac);
     set6(net, 0, &ll);
+    all_nodes(net, true);
     *out = net;
     return 0;
 no_port:
@@ -447,6 +454,7 @@ static void remove_net(struct zt_stack *s, struct zt_net *net)
     for (unsigned i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++)
         if (net->addr6[i].family != 0)
             clear6(net, i);
+    all_nodes(net, false);
     zt_neigh_forget(net);
     port_close(net, 0);
     zt_list_remove(&net->link);

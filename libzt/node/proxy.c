@@ -1,10 +1,10 @@
 /* Virtual sockets, the part that all kinds share: the table, the pairs and their names, which work
  * is due at the end of a turn, memory, and the dispatch of requests.
  *
- * A virtual socket is one end of a socketpair in the program and the other end here. Our end is bound
- * to an abstract name that carries kind and id, so getpeername() tells any process that holds the
- * program's end what it has. Life ends when the last copy of the program's end is closed (we see a
- * hang-up) or when the connection ends (we close).
+ * A virtual socket is one end of a socketpair in the program and the other end here. Our end is
+ * bound to an abstract name that carries kind and id, so getpeername() tells any process that holds
+ * the program's end what it has. Life ends when the last copy of the program's end is closed (we
+ * see a hang-up) or when the connection ends (we close).
  *
  * Work is collected, not done, in callbacks: poll and lwIP callbacks set flags and link the socket
  * into `dirty`; zt_proxy_flush pumps each of those once per turn. A socket with nothing to do costs
@@ -121,7 +121,8 @@ void zt_sock_retry(struct zt_sock *s)
 
 static void name_of(const struct zt_sock *s, struct sockaddr_un *sun, socklen_t *len)
 {
-    static const char kind[] = {[ZT_SOCK_STREAM] = 't', [ZT_SOCK_BOUND] = 'b', [ZT_SOCK_DGRAM] = 'u'};
+    static const char kind[] = {
+        [ZT_SOCK_STREAM] = 't', [ZT_SOCK_BOUND] = 'b', [ZT_SOCK_DGRAM] = 'u'};
 
     memset(sun, 0, sizeof *sun);
     sun->sun_family = AF_UNIX;
@@ -200,8 +201,9 @@ int zt_sock_fill(int prog, const uint8_t *filler, size_t n)
     struct pollfd pf = {.fd = prog, .events = POLLOUT};
     int64_t total = 0;
 
-    /* A writer is woken when three quarters of the buffer are free, so the gate shuts long before the
-     * buffer is full. The size of the buffer is the administrator's choice: ask, don't compute. */
+    /* A writer is woken when three quarters of the buffer are free, so the gate shuts long before
+     * the buffer is full. The size of the buffer is the administrator's choice: ask, don't compute.
+     */
     for (int i = 0; i < 4096 && poll(&pf, 1, 0) == 1 && (pf.revents & POLLOUT); i++) {
         ssize_t k = send(prog, filler, n, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (k < 0)
@@ -534,7 +536,8 @@ void zt_proxy_each(struct zt_proxy *p,
         if (!s)
             continue;
         if (s->kind == ZT_SOCK_STREAM)
-            fn(user, s->slot, ((struct zt_stream *)s)->bytes_in, ((struct zt_stream *)s)->bytes_out);
+            fn(user, s->slot, ((struct zt_stream *)s)->bytes_in,
+               ((struct zt_stream *)s)->bytes_out);
         else if (s->kind == ZT_SOCK_DGRAM)
             fn(user, s->slot, ((struct zt_dgram *)s)->bytes_in, ((struct zt_dgram *)s)->bytes_out);
         else

@@ -1,6 +1,6 @@
 /* Virtual sockets: each is one kernel descriptor in the program (one end of a socketpair) and, at
- * this end, an lwIP pcb plus a pump. Serves the door (preload) and the API alike, with the requests of
- * zt_control.h. Loop thread only.
+ * this end, an lwIP pcb plus a pump. Serves the door (preload) and the API alike, with the requests
+ * of zt_control.h. Loop thread only.
  *
  * See docs/architecture.md for the states; preload.md 4 and 5 for every promise. */
 #ifndef ZT_NODE_PROXY_H
@@ -29,14 +29,14 @@ struct zt_proxy_counts {
 
 /* Returns 0 or ZT_E_NOMEM, ZT_E_IO. */
 int zt_proxy_new(const struct zt_proxy_config *cfg, struct zt_proxy **out);
-/* Closes every virtual socket (programs see a reset), marks the state page stale. The last memory is
- * freed when libuv has closed the handles: the loop has to run until they are. The stack must still
- * live, and need not afterwards. */
+/* Closes every virtual socket (programs see a reset), marks the state page stale. The last memory
+ * is freed when libuv has closed the handles: the loop has to run until they are. The stack must
+ * still live, and need not afterwards. */
 void zt_proxy_free(struct zt_proxy *p);
 
 /* Serve one socket request (CONNECT .. INFO). data points to ZT_CTL_REPLY_DATA bytes for the
- * reply's data. *fd gets the descriptor to hand out (CLOEXEC; the caller closes it or passes it on), or
- * -1. Always fills rep; rep->err says what happened. */
+ * reply's data. *fd gets the descriptor to hand out (CLOEXEC; the caller closes it or passes it
+ * on), or -1. Always fills rep; rep->err says what happened. */
 void zt_proxy_request(struct zt_proxy *p, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
                       uint8_t *data, int *fd);
 

@@ -2,9 +2,9 @@
  *
  * lwIP would do binding itself, but walks lists of all sockets for it and knows SO_REUSEADDR only
  * roughly. The rules here are Linux's: two sockets of a protocol conflict when port and address
- * overlap, unless both set SO_REUSEPORT, or both SO_REUSEADDR and neither listens (datagram sockets:
- * both SO_REUSEADDR). Unlike Linux, connections that are still open never stand in the way of a new
- * listener on their port. */
+ * overlap, unless both set SO_REUSEPORT, or both SO_REUSEADDR and the other does not listen
+ * (datagram sockets: both SO_REUSEADDR). Unlike Linux, connections that are still open never stand
+ * in the way of a new listener on their port. */
 #include "node/proxy_int.h"
 
 #include <errno.h>
@@ -109,6 +109,8 @@ static bool overlap(const struct zt_binding *a, const struct zt_binding *b)
            (b->addr.family == 6 && any_b && b->sock->opt.v6only <= 0);
 }
 
+/* Linux looks at the other one's state alone: of two sockets bound with SO_REUSEADDR the first may
+ * listen. */
 static bool conflict(const struct zt_binding *a, const struct zt_binding *b)
 {
     const struct zt_sockopts *x = &a->sock->opt, *y = &b->sock->opt;
@@ -117,7 +119,7 @@ static bool conflict(const struct zt_binding *a, const struct zt_binding *b)
         return false;
     if (x->reuseport > 0 && y->reuseport > 0)
         return false;
-    return !(x->reuseaddr > 0 && y->reuseaddr > 0 && !a->listening && !b->listening);
+    return !(x->reuseaddr > 0 && y->reuseaddr > 0 && !b->listening);
 }
 
 static bool is_free(struct zt_proxy *p, const struct zt_binding *b, uint32_t key)
@@ -151,8 +153,7 @@ int zt_bind_take(struct zt_proxy *p, struct zt_binding *b, const struct zt_sock 
 
     if (addr->family != 4 && addr->family != 6)
         return EAFNOSUPPORT;
-    if (!any && !zt_addr_is_ours(p, addr) &&
-        !(proto == IPPROTO_UDP && zt_addr_is_multicast(addr)))
+    if (!any && !zt_addr_is_ours(p, addr) && !(proto == IPPROTO_UDP && zt_addr_is_multicast(addr)))
         return EADDRNOTAVAIL;
     b->addr = *addr;
     b->sock = s;
@@ -189,9 +190,8 @@ void zt_bind_drop(struct zt_proxy *p, struct zt_binding *b)
 
 int zt_bind_listen(struct zt_proxy *p, struct zt_binding *b)
 {
+    if (!is_free(p, b, b->key))
+        return EADDRINUSE;
     b->listening = true;
-    if (is_free(p, b, b->key))
-        return 0;
-    b->listening = false;
-    return EADDRINUSE;
+    return 0;
 }

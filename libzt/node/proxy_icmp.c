@@ -1,10 +1,10 @@
 /* ICMP errors about packets of ours. lwIP ignores them; Linux reports them to connected datagram
- * sockets and to connections that are just being made, and programs rely on it: a resolver that asks a
- * port where nobody listens goes on at once.
+ * sockets and to connections that are just being made, and programs rely on it: a resolver that
+ * asks a port where nobody listens goes on at once.
  *
- * A raw pcb sees every ICMP message before lwIP does and passes it on. The message quotes our packet;
- * what it quotes must name a socket of ours exactly, and then ends a connect or queues an error, both
- * of which its sender could have achieved otherwise. */
+ * A raw pcb sees every ICMP message before lwIP does and passes it on. The message quotes our
+ * packet; what it quotes must name a socket of ours exactly, and then ends a connect or queues an
+ * error, both of which its sender could have achieved otherwise. */
 #include "node/proxy_int.h"
 
 #include <errno.h>

@@ -58,7 +58,8 @@ struct zt_sock {
     struct zt_sockopts opt;
 };
 
-/* An address taken by bind. Entries of one protocol and port are a chain under one key of p->bound. */
+/* An address taken by bind. Entries of one protocol and port are a chain under one key of p->bound.
+ */
 struct zt_binding {
     struct zt_binding *next;
     uint32_t key; /* 0: not in the table */
@@ -73,12 +74,13 @@ struct zt_stream {
     struct zt_listener *from; /* while nobody has accepted it */
     struct zt_list waiting;   /* in from->queue */
     uint64_t tuple;           /* key in p->tuples, 0: none */
-    struct pbuf *rx, *rx_last; /* received, not yet in the pair; linked through ->next, tot_len unused */
+    struct pbuf *rx,
+        *rx_last; /* received, not yet in the pair; linked through ->next, tot_len unused */
     uint32_t rx_off, rx_bytes;
     uint8_t *stash; /* read from the pair, refused by lwIP for lack of memory */
     uint32_t stash_n;
-    uint32_t filler;    /* bytes of filler still in our receive queue */
-    uint32_t tx_bytes;  /* given to lwIP, not yet acknowledged */
+    uint32_t filler;                 /* bytes of filler still in our receive queue */
+    uint32_t tx_bytes;               /* given to lwIP, not yet acknowledged */
     uint32_t window, hold, consumed; /* see the essay of proxy_tcp.c */
     uint64_t bytes_in, bytes_out;
     int err; /* errno of the end of the connection */
@@ -127,7 +129,7 @@ struct zt_proxy {
     struct zt_map bound;    /* protocol << 16 | port -> struct zt_binding */
     struct zt_map tuples;   /* hash of four-tuple -> struct zt_stream */
     uint64_t seed[2];
-    uv_timer_t retry; /* after EMFILE, ETOOMANYREFS: nothing else would wake us */
+    uv_timer_t retry;       /* after EMFILE, ETOOMANYREFS: nothing else would wake us */
     struct zt_list blocked; /* listeners' dirty links: wait for the timer */
     uint16_t next_port;
     unsigned handles; /* libuv handles not yet closed; the proxy is freed at 0 */
@@ -178,7 +180,8 @@ int zt_bind_listen(struct zt_proxy *p, struct zt_binding *b);
 bool zt_bind_may_share(const struct zt_sock *s);
 
 /* proxy_tcp.c */
-int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd);
+int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r,
+                      int *fd);
 struct zt_stream *zt_stream_accepted(struct zt_listener *l, struct tcp_pcb *pcb);
 void zt_stream_pump(struct zt_stream *st);
 void zt_stream_drop(struct zt_stream *st); /* abort and retire */

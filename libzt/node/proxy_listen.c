@@ -2,11 +2,11 @@
  *
  *   bound ──LISTEN──> listening ──(program closes)──> retired
  *
- * Before the program gets its end, that end sends messages of one byte with the least possible buffer until it
- * polls as not writable; we never read them, so an idle listener shows no POLLOUT, like a kernel's.
- * Every accepted connection is one message to the program: struct zt_ctl_accept and the program's end
- * of the new stream (SCM_RIGHTS). Several processes that share the listener compete for messages in
- * the kernel.
+ * Before the program gets its end, that end sends messages of one byte with the least possible
+ * buffer until it polls as not writable; we never read them, so an idle listener shows no POLLOUT,
+ * like a kernel's. Every accepted connection is one message to the program: struct zt_ctl_accept
+ * and the program's end of the new stream (SCM_RIGHTS). Several processes that share the listener
+ * compete for messages in the kernel.
  *
  * The pair holds some 280 connections (its buffer is raised for larger backlogs). What does not fit
  * waits here, still without descriptors, up to the backlog; with that full as well, new SYNs are
@@ -201,8 +201,8 @@ static ssize_t send_accept(struct zt_listener *l, struct zt_stream *st, int prog
         char buf[CMSG_SPACE(sizeof(int))];
     } c = {0};
     struct iovec iov = {&a, sizeof a};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.buf,
-                       .msg_controllen = sizeof c.buf};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.buf, .msg_controllen = sizeof c.buf};
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
     a.local.family = slot->lfamily;
@@ -225,8 +225,8 @@ static int deliver(struct zt_listener *l)
     struct pollfd pf = {.fd = l->s.fd, .events = POLLOUT};
     int fd[2], err;
 
-    /* Ask before making a pair for nothing; a message much smaller than the buffer may still fit when
-     * poll says no, but then poll will also say when to go on. */
+    /* Ask before making a pair for nothing; a message much smaller than the buffer may still fit
+     * when poll says no, but then poll will also say when to go on. */
     if (poll(&pf, 1, 0) == 1 && !(pf.revents & (POLLOUT | POLLHUP | POLLERR)))
         return EAGAIN;
     if ((err = zt_sock_make(&st->s, fd)) != 0)

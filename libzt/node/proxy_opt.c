@@ -1,5 +1,5 @@
-/* Socket options of virtual sockets. Linux numbers, because the requests come from programs; written
- * out here, since <netinet/tcp.h> and lwIP define the same names differently.
+/* Socket options of virtual sockets. Linux numbers, because the requests come from programs;
+ * written out here, since <netinet/tcp.h> and lwIP define the same names differently.
  *
  * Options that lwIP can't act on are kept and read back: programs set them as advice. Options that
  * would change what the program may rely on are refused with ENOPROTOOPT. */
@@ -93,7 +93,6 @@ static void apply(struct zt_sock *s)
         zt_dgram_apply((struct zt_dgram *)s);
 }
 
-
 /* IP_MULTICAST_IF: in_addr, ip_mreq or ip_mreqn; the address is what counts. */
 static int set_mcast_if4(struct zt_sock *s, const uint8_t *val, size_t n)
 {
@@ -112,9 +111,8 @@ int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_
         return set_mcast_if4(s, val, n);
     if ((level == SOL_IP_ && (name == 35 || name == 36)) ||
         (level == SOL_IPV6_ && (name == 20 || name == 21)))
-        return s->kind == ZT_SOCK_DGRAM
-                   ? zt_dgram_member((struct zt_dgram *)s, level, name, val, n)
-                   : ENOPROTOOPT;
+        return s->kind == ZT_SOCK_DGRAM ? zt_dgram_member((struct zt_dgram *)s, level, name, val, n)
+                                        : ENOPROTOOPT;
     if (n >= sizeof v)
         memcpy(&v, val, sizeof v);
     else if (n == 1) /* IP level options take single bytes */

@@ -4,35 +4,35 @@
  *        └──(refused, no answer, program closed)──────────^
  *
  * Connecting. The program got its end before the first SYN left. Its send buffer is full of filler,
- * so poll says what it says about a connecting TCP socket: nothing. Success: the state page gets the
- * addresses and CONNECTED, then the filler, whose length we know, is read away, which makes the
+ * so poll says what it says about a connecting TCP socket: nothing. Success: the state page gets
+ * the addresses and CONNECTED, then the filler, whose length we know, is read away, which makes the
  * descriptor writable: one edge. Failure: the page gets FAILED and the reason, then we close with
  * the filler unread, which the kernel shows as IN OUT RDHUP HUP ERR, again what TCP shows. Whatever
  * the program wrote behind the filler is data.
  *
  * Open, program to network. We read the pair only while lwIP has room, so a peer that does not read
- * stops the program as it should. All segments of a turn leave with one tcp_output. Room follows the
- * congestion window (twice of it, at least 256 KiB): a slow path doesn't pile up megabytes.
+ * stops the program as it should. All segments of a turn leave with one tcp_output. Room follows
+ * the congestion window (twice of it, at least 256 KiB): a slow path doesn't pile up megabytes.
  * Open, network to program. Received pbufs are written to the pair with one sendmsg, and only what
  * was written is reported to lwIP: its window opens as the program reads. lwIP has one window
  * constant for all connections; `hold` is the part that we withhold from this one. It starts with
  * 256 KiB open and doubles whenever the program has read a whole window and memory allows.
  *
  * The ends, each way (spec: preload.md 4.3):
- *   peer sends FIN          all data to the program, page FIN, then shutdown(SHUT_WR) of our end. The
- *                           descriptor stays open, so the program's first write still succeeds.
- *   peer resets             what arrived before is delivered, page RESET and errno, then we close. Program
- *                           data that we had not read stays unread: the kernel then gives ECONNRESET
- *                           by itself. While delivery waits, our end refuses further writes.
- *   program half-closes     we read to the end, then FIN
- *   program closes          the same, then lwIP finishes alone (FIN, retransmissions, TIME_WAIT)
- *   ... with data unread    RST, after what lwIP takes at once of the data before it. The kernel says ECONNRESET at our end
- *                           when the pair had data; data in our own queue means the same.
- *   program dies            the same as close
+ *   peer sends FIN          all data to the program, page FIN, then shutdown(SHUT_WR) of our end.
+ * The descriptor stays open, so the program's first write still succeeds. peer resets what arrived
+ * before is delivered, page RESET and errno, then we close. Program data that we had not read stays
+ * unread: the kernel then gives ECONNRESET by itself. While delivery waits, our end refuses further
+ * writes. program half-closes     we read to the end, then FIN program closes          the same,
+ * then lwIP finishes alone (FIN, retransmissions, TIME_WAIT)
+ *   ... with data unread    RST, after what lwIP takes at once of the data before it. The kernel
+ * says ECONNRESET at our end when the pair had data; data in our own queue means the same. program
+ * dies            the same as close
  *
  * A hang-up is reported by epoll as long as it lasts, whatever is watched. While we can't read
- * (no room), the pair is watched with UV_PRIORITIZED alone, which stands for "hang-up or error only"; once
- * the hang-up was seen and there is still no room, nothing is watched and lwIP's `sent` wakes us.
+ * (no room), the pair is watched with UV_PRIORITIZED alone, which stands for "hang-up or error
+ * only"; once the hang-up was seen and there is still no room, nothing is watched and lwIP's `sent`
+ * wakes us.
  *
  * Bounds: lwIP's buffers per connection; over all, the memory budget. When it is used up, a stream
  * keeps 64 KiB each way and the rest waits: unread in the pair, or refused to lwIP, which keeps one
@@ -139,8 +139,8 @@ static void retire(struct zt_stream *st)
         st->from->queued--;
         zt_list_remove(&st->waiting);
     }
-    /* Never "gone": a hang-up can also be shutdown(SHUT_RDWR), and then the program may still ask for
-     * addresses. */
+    /* Never "gone": a hang-up can also be shutdown(SHUT_RDWR), and then the program may still ask
+     * for addresses. */
     zt_sock_retire(&st->s, false);
 }
 
@@ -436,8 +436,8 @@ static void look(struct zt_stream *st)
         return;
     }
     st->gone = true;
-    if ((pf.revents & POLLERR) &&
-        getsockopt(st->s.fd, SOL_SOCKET, SO_ERROR, &err, &n) == 0 && err == ECONNRESET)
+    if ((pf.revents & POLLERR) && getsockopt(st->s.fd, SOL_SOCKET, SO_ERROR, &err, &n) == 0 &&
+        err == ECONNRESET)
         st->unread = true;
 }
 

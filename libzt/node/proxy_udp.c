@@ -4,8 +4,8 @@
  *
  * There is no queue of our own: what arrives is written to the pair at once or dropped and counted,
  * as a kernel does with a full receive buffer; what the program sends waits in the pair until its
- * turn. Errors (an ICMP message for a connected socket, a datagram too long, no route) come back as a message
- * of type ZT_DGRAM_ERROR. */
+ * turn. Errors (an ICMP message for a connected socket, a datagram too long, no route) come back as
+ * a message of type ZT_DGRAM_ERROR. */
 #include "node/proxy_int.h"
 
 #include <errno.h>
@@ -49,7 +49,8 @@ static struct netif *first_netif(bool v6)
     NETIF_FOREACH(n)
     {
         if (netif_is_up(n) && netif_is_link_up(n) &&
-            (v6 ? ip6_addr_isvalid(netif_ip6_addr_state(n, 0)) : !ip4_addr_isany(netif_ip4_addr(n))))
+            (v6 ? ip6_addr_isvalid(netif_ip6_addr_state(n, 0))
+                : !ip4_addr_isany(netif_ip4_addr(n))))
             return n;
     }
     return NULL;
@@ -302,7 +303,8 @@ static int send_one(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint
     pbuf_free(pb);
     if (res != ERR_OK) {
         d->s.p->counts.udp_dropped++;
-        return res == ERR_RTE ? EHOSTUNREACH : 0; /* else a full queue on the way: datagrams get lost */
+        return res == ERR_RTE ? EHOSTUNREACH
+                              : 0; /* else a full queue on the way: datagrams get lost */
     }
     d->bytes_out += n;
     d->s.p->counts.bytes_out += n;
@@ -387,7 +389,8 @@ void zt_dgram_apply(struct zt_dgram *d)
         udp_setflags(pcb, (u8_t)(pcb->flags & ~UDP_FLAGS_MULTICAST_LOOP));
 }
 
-/* Connect: the filter is lwIP's. The local address becomes the one that routes there, as in Linux. */
+/* Connect: the filter is lwIP's. The local address becomes the one that routes there, as in Linux.
+ */
 static int set_remote(struct zt_dgram *d, const struct zt_ctl_addr *remote)
 {
     ip_addr_t dst, src;

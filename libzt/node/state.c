@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 
-#define PAGE_BYTES                                                                                 \
+#define PAGE_BYTES \
     (sizeof(struct zt_state_head) + (size_t)ZT_STATE_SLOTS * sizeof(struct zt_state_slot))
 
 /* Tell programs that still map the page of a node that died without a word. */
@@ -23,8 +23,7 @@ static void mark_stale(const char *path)
         return;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
         st.st_size >= (off_t)sizeof(struct zt_state_head)) {
-        struct zt_state_head *h =
-            mmap(NULL, sizeof *h, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        struct zt_state_head *h = mmap(NULL, sizeof *h, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (h != MAP_FAILED) {
             if (h->magic == ZT_STATE_MAGIC)
                 __atomic_store_n(&h->stale, 1, __ATOMIC_RELEASE);

@@ -1,11 +1,11 @@
 /* The state page: a file of 64-byte slots that every preloaded program maps read-only, so that
- * questions such as "who is the peer" and "was that end of file a reset" cost no system call and work
- * inside sandboxes. One writer: the loop thread. Layout: zt_control.h.
+ * questions such as "who is the peer" and "was that end of file a reset" cost no system call and
+ * work inside sandboxes. One writer: the loop thread. Layout: zt_control.h.
  *
  * A slot outlives its socket. A program whose connection was reset still holds its descriptor and
  * asks for the reason later, when the loop has no way left to see the descriptor close. Such slots
- * wait in a queue, and the one that has waited longest is used again first; slots of sockets that the
- * program itself closed are reused at once. */
+ * wait in a queue, and the one that has waited longest is used again first; slots of sockets that
+ * the program itself closed are reused at once. */
 #ifndef ZT_NODE_STATE_H
 #define ZT_NODE_STATE_H
 
@@ -15,11 +15,11 @@
 struct zt_state {
     struct zt_state_head *head;
     struct zt_state_slot *slots;
-    int ro_fd;              /* handed out to programs */
-    unsigned fresh;         /* slots from here on were never used */
-    unsigned nfree;         /* stack of slots whose program is gone */
-    unsigned old_at, nold;  /* ring of slots whose program may still look */
-    uint16_t *free, *old;   /* ZT_STATE_SLOTS entries each */
+    int ro_fd;             /* handed out to programs */
+    unsigned fresh;        /* slots from here on were never used */
+    unsigned nfree;        /* stack of slots whose program is gone */
+    unsigned old_at, nold; /* ring of slots whose program may still look */
+    uint16_t *free, *old;  /* ZT_STATE_SLOTS entries each */
 };
 
 /* path: where the page lies; a page of an earlier node there is marked stale and replaced. NULL: an

@@ -50,8 +50,11 @@ static int init(void *user, struct zt_loop *l)
     struct env *e = user;
     struct zt_stack_host host = {e, lose_frame, subscribe, give_random};
     struct zt_net_info net = {.nwid = ENV_NWID, .mac = 0x3200000000aaULL, .status = ZT_NET_OK};
-    struct zt_proxy_config cfg = {.loop = l, .state_path = e->state_path, .random = give_random,
-                                  .user = e, .memory_budget = e->budget};
+    struct zt_proxy_config cfg = {.loop = l,
+                                  .state_path = e->state_path,
+                                  .random = give_random,
+                                  .user = e,
+                                  .memory_budget = e->budget};
 
     e->loop = l;
     assert_int_equal(zt_stack_new(&host, zt_loop_now(l)->mono_ms, &e->stack), 0);
@@ -179,7 +182,9 @@ struct zt_ctl_addr env_addr6(const char *ip, uint16_t port)
 
 int env_connect(struct env *e, struct zt_ctl_addr to, struct zt_ctl_rep *rep)
 {
-    struct zt_ctl_req q = {.type = ZT_CTL_CONNECT, .stype = SOCK_STREAM, .remote = to,
+    struct zt_ctl_req q = {.type = ZT_CTL_CONNECT,
+                           .stype = SOCK_STREAM,
+                           .remote = to,
                            .family = to.family == 4 ? AF_INET : AF_INET6};
 
     return env_request(e, &q, rep, NULL);
@@ -187,7 +192,9 @@ int env_connect(struct env *e, struct zt_ctl_addr to, struct zt_ctl_rep *rep)
 
 int env_bind(struct env *e, struct zt_ctl_addr at, int type, struct zt_ctl_rep *rep)
 {
-    struct zt_ctl_req q = {.type = ZT_CTL_BIND, .stype = (uint8_t)type, .local = at,
+    struct zt_ctl_req q = {.type = ZT_CTL_BIND,
+                           .stype = (uint8_t)type,
+                           .local = at,
                            .family = at.family == 4 ? AF_INET : AF_INET6};
 
     return env_request(e, &q, rep, NULL);
@@ -221,8 +228,8 @@ int env_accept(int listener, struct zt_ctl_accept *a)
         struct cmsghdr align;
         char buf[CMSG_SPACE(sizeof(int))];
     } c;
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c,
-                       .msg_controllen = sizeof c};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
     int fd;
 
     if (!(env_poll(listener, POLLIN, 5000) & POLLIN))

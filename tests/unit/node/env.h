@@ -1,5 +1,6 @@
-/* For tests of node/proxy: a loop thread with a stack, one network in it, and a proxy. Two virtual addresses are
- * ours, so programs talk to each other through the whole stack; what goes to a third one is lost. */
+/* For tests of node/proxy: a loop thread with a stack, one network in it, and a proxy. Two virtual
+ * addresses are ours, so programs talk to each other through the whole stack; what goes to a third
+ * one is lost. */
 #ifndef TEST_NODE_ENV_H
 #define TEST_NODE_ENV_H
 

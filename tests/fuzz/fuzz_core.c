@@ -1,10 +1,16 @@
 /* A live core: a root that is also a member of an ad-hoc network, and one peer that has said HELLO
  * and shares the network. The input is played as a little protocol, so that the fuzzer reaches the
- * code behind authentication: records of one kind byte, two length bytes, and that many bytes: 0  a
- * datagram as it is          1  verb and payload, sealed by the peer (low bits: suite) 2  an
- * Ethernet frame to send    3  time goes on (length modulo 8192 ms, no bytes) Bytes that form no record are
- * a datagram. */
+ * code behind authentication: records of one kind byte, two length bytes, and that many bytes.
+ *
+ *   0  a datagram as it is
+ *   1  verb and payload, sealed by the peer (the bits above the kind: suite)
+ *   2  an Ethernet frame to send
+ *   3  time goes on (length modulo 8192 ms; no bytes)
+ *
+ * At the end the whole input comes once more as one datagram. */
 #include "fuzz.h"
+
+#include <string.h>
 
 #include "base/addr.h"
 #include "base/err.h"
@@ -49,8 +55,8 @@ static void on_send(void *user, const struct zt_link *to, const uint8_t *head, s
                     const uint8_t *body, size_t nbody, unsigned ttl)
 {
     struct outside *o = user;
-    FUZZ_CHECK(nhead + nbody <= ZT_MTU_MAX && nhead > 0);
-    FUZZ_CHECK(to->ep.family == 4 || to->ep.family == 6);
+    PROMISE(nhead + nbody <= ZT_MTU_MAX && nhead > 0);
+    PROMISE(to->ep.family == 4 || to->ep.family == 6);
     o->sent++;
     o->nlast = 0;
     if (nhead + nbody > sizeof o->last)
@@ -63,7 +69,7 @@ static void on_send(void *user, const struct zt_link *to, const uint8_t *head, s
 
 static void on_deliver(void *user, uint64_t nwid, const uint8_t *eth, size_t n)
 {
-    FUZZ_CHECK(nwid == NETWORK && eth != NULL && n >= 14);
+    PROMISE(nwid == NETWORK && eth != NULL && n >= 14);
 }
 
 static void on_random(void *user, void *out, size_t n)
@@ -77,12 +83,12 @@ static void on_random(void *user, void *out, size_t n)
 
 static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t *p, size_t n)
 {
-    FUZZ_CHECK(what != ZT_OBJECT_PLANET); /* nobody has the key of the next one */
+    PROMISE(what != ZT_OBJECT_PLANET); /* nobody has the key of the next one */
 }
 
 static void on_event(void *user, const struct zt_event *ev)
 {
-    FUZZ_CHECK(ev->kind != ZT_EVENT_PLANET);
+    PROMISE(ev->kind != ZT_EVENT_PLANET);
 }
 
 static bool on_check_identity(void *user, const struct zt_identity *id)
@@ -111,20 +117,20 @@ static const struct zt_link link_to = {.sock = 0,
 static void prepare(void)
 {
     static struct zt_world w = {.type = ZT_WORLD_PLANET, .id = 1, .timestamp_ms = 1, .nroots = 1};
-    FUZZ_CHECK(zt_crypto_init() == 0);
+    PROMISE(zt_crypto_init() == 0);
     for (int i = 0; i < 2; i++)
-        FUZZ_CHECK(zt_identity_parse(secrets[i], strlen(secrets[i]), &ids[i]) == 0);
+        PROMISE(zt_identity_parse(secrets[i], strlen(secrets[i]), &ids[i]) == 0);
     w.roots[0].id = ids[0];
     w.roots[0].id.has_priv = false;
     w.roots[0].neps = 1;
     w.roots[0].eps[0] = link_to.ep;
     struct zt_wr wr = zt_wr(planet, sizeof planet);
     zt_wr_world(&wr, &w);
-    FUZZ_CHECK(!wr.bad);
+    PROMISE(!wr.bad);
     nplanet = wr.n;
     uint8_t shared[ZT_SHARED_KEY];
-    FUZZ_CHECK(zt_identity_agree(&ids[1], &ids[0], shared) == 0);
-    FUZZ_CHECK(zt_keys_init(&keys, shared) == 0);
+    PROMISE(zt_identity_agree(&ids[1], &ids[0], shared) == 0);
+    PROMISE(zt_keys_init(&keys, shared) == 0);
 }
 
 /* Only our two are genuine. */
@@ -140,7 +146,7 @@ static void answer_checks(struct zt_core *c, const struct zt_now *now, struct ou
 static void datagram(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n)
 {
     uint8_t *copy = malloc(n > 0 ? n : 1); /* opened in place; exact size for the sanitizer */
-    FUZZ_CHECK(copy != NULL);
+    PROMISE(copy != NULL);
     memcpy(copy, p, n);
     zt_core_datagram(c, now, &link_to, copy, n);
     free(copy);
@@ -158,7 +164,7 @@ static void sealed(struct zt_core *c, const struct zt_now *now, struct outside *
     memcpy(pkt + ZT_PKT_PAYLOAD, p + 1, n - 1);
     static const enum zt_suite suites[] = {ZT_SUITE_SALSA, ZT_SUITE_AES, ZT_SUITE_POLY,
                                            ZT_SUITE_SALSA};
-    FUZZ_CHECK(zt_seal(&keys, suites[suite % 4], pkt, ZT_PKT_PAYLOAD + n - 1) == 0);
+    PROMISE(zt_seal(&keys, suites[suite % 4], pkt, ZT_PKT_PAYLOAD + n - 1) == 0);
     datagram(c, now, pkt, ZT_PKT_PAYLOAD + n - 1);
 }
 
@@ -207,7 +213,7 @@ static struct zt_core *make(struct outside *o, const struct zt_host *host, int w
     o->random = (uint64_t)who + 1;
     struct zt_core_config cfg = {
         .identity = &ids[who], .host = host, .planet = planet, .nplanet = nplanet};
-    FUZZ_CHECK(zt_core_new(&cfg, now, &c) == 0);
+    PROMISE(zt_core_new(&cfg, now, &c) == 0);
     return c;
 }
 
@@ -226,20 +232,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     struct zt_host host[2] = {host_of(&world[0]), host_of(&world[1])};
     struct zt_core *root = make(&world[0], &host[0], 0, &now);
     struct zt_core *peer = make(&world[1], &host[1], 1, &now);
-    FUZZ_CHECK(zt_core_join(root, &now, NETWORK, NULL, 0) == 0);
+    PROMISE(zt_core_join(root, &now, NETWORK, NULL, 0) == 0);
     zt_core_tick(root, &now);
     zt_core_tick(peer, &now); /* says HELLO */
-    FUZZ_CHECK(world[1].nlast > 0);
+    PROMISE(world[1].nlast > 0);
     datagram(root, &now, world[1].last, world[1].nlast);
     answer_checks(root, &now, &world[0]);
     struct zt_peer_info info;
-    FUZZ_CHECK(zt_core_peer(root, &now, ids[1].addr, &info) == 0);
+    PROMISE(zt_core_peer(root, &now, ids[1].addr, &info) == 0);
 
     play(root, &now, &world[0], p, n);
 
     /* Whatever came: the peer is still known, and there is a next deadline. */
-    FUZZ_CHECK(zt_core_peer(root, &now, ids[1].addr, &info) == 0);
-    FUZZ_CHECK(zt_core_deadline(root) < ZT_NEVER);
+    PROMISE(zt_core_peer(root, &now, ids[1].addr, &info) == 0);
+    PROMISE(zt_core_deadline(root) < ZT_NEVER);
     zt_core_free(peer);
     zt_core_free(root);
     return 0;

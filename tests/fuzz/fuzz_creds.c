@@ -16,14 +16,14 @@
             return;                                                          \
         struct zt_wr w = zt_wr(first, sizeof first);                         \
         zt_wr_##kind(&w, &v);                                                \
-        FUZZ_CHECK(!w.bad);                                                  \
+        PROMISE(!w.bad);                                                  \
         size_t len = w.n;                                                    \
         r = zt_rd(first, len);                                               \
         zt_rd_##kind(&r, &v);                                                \
-        FUZZ_CHECK(!r.bad && zt_rd_left(&r) == 0);                           \
+        PROMISE(!r.bad && zt_rd_left(&r) == 0);                           \
         w = zt_wr(second, sizeof second);                                    \
         zt_wr_##kind(&w, &v);                                                \
-        FUZZ_CHECK(!w.bad && w.n == len && memcmp(first, second, len) == 0); \
+        PROMISE(!w.bad && w.n == len && memcmp(first, second, len) == 0); \
     }
 
 #define ZT_PKT_ROOM 32768
@@ -38,7 +38,7 @@ static void rules(const uint8_t *p, size_t n)
 {
     static struct zt_rule list[ZT_RULES_MAX];
     int count = zt_rules_decode(p, n, list, ZT_RULES_MAX);
-    FUZZ_CHECK(count <= ZT_RULES_MAX);
+    PROMISE(count <= ZT_RULES_MAX);
     for (int i = 0; i < count; i++)
         (void)zt_rule_name(zt_rule_type(&list[i]));
 }

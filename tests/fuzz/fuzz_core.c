@@ -1,10 +1,16 @@
 /* A live core: a root that is also a member of an ad-hoc network, and one peer that has said HELLO
  * and shares the network. The input is played as a little protocol, so that the fuzzer reaches the
- * code behind authentication: records of one kind byte, two length bytes, and that many bytes: 0  a
- * datagram as it is          1  verb and payload, sealed by the peer (low bits: suite) 2  an
- * Ethernet frame to send    3  time goes on (length modulo 8192 ms, no bytes) Bytes that form no record are
- * a datagram. */
+ * code behind authentication: records of one kind byte, two length bytes, and that many bytes.
+ *
+ *   0  a datagram as it is
+ *   1  verb and payload, sealed by the peer (the bits above the kind: suite)
+ *   2  an Ethernet frame to send
+ *   3  time goes on (length modulo 8192 ms; no bytes)
+ *
+ * At the end the whole input comes once more as one datagram. */
 #include "fuzz.h"
+
+#include <string.h>
 
 #include "base/addr.h"
 #include "base/err.h"

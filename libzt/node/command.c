@@ -305,7 +305,8 @@ static json_t *slot_ep(uint8_t family, const uint8_t *ip, uint16_t port)
     return json_string(family == 0 ? "" : zt_ep_format(&ep, t));
 }
 
-static void add_socket(void *user, const struct zt_state_slot *s)
+static void add_socket(void *user, const struct zt_state_slot *s, uint64_t bytes_in,
+                       uint64_t bytes_out)
 {
     json_t *o = json_object();
     json_object_set_new(o, "id", hex(s->id, 16));
@@ -315,6 +316,8 @@ static void add_socket(void *user, const struct zt_state_slot *s)
     json_object_set_new(o, "local", slot_ep(s->lfamily, s->lip, s->lport));
     json_object_set_new(o, "remote", slot_ep(s->rfamily, s->rip, s->rport));
     json_object_set_new(o, "unacked", json_integer(s->unacked));
+    json_object_set_new(o, "rxBytes", number(bytes_in));
+    json_object_set_new(o, "txBytes", number(bytes_out));
     json_array_append_new(user, o);
 }
 

@@ -331,6 +331,16 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     }
     n->cfg = *cfg;
     n->cfg.home = home;
+    n->cfg.networks = NULL;
+    n->cfg.nnetworks = 0;
+    if (cfg->nnetworks > 0) {
+        uint64_t *ids = malloc(cfg->nnetworks * sizeof *ids);
+        if (ids != NULL) {
+            memcpy(ids, cfg->networks, cfg->nnetworks * sizeof *ids);
+            n->cfg.networks = ids;
+            n->cfg.nnetworks = cfg->nnetworks;
+        }
+    }
     n->generation = atomic_load(&fork_generation);
     zt_list_init(&n->jobs);
     zt_list_init(&n->files_networks);
@@ -349,6 +359,7 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     int rc = pthread_create(&n->keeper, NULL, keep, n);
     pthread_sigmask(SIG_SETMASK, &was, NULL);
     if (rc != 0) {
+        free((void *)(uintptr_t)n->cfg.networks);
         free(home);
         free(n);
         return ZT_E_NOMEM;
@@ -417,6 +428,7 @@ void zt_node_free(struct zt_node *n)
     pthread_mutex_destroy(&n->lock);
     pthread_cond_destroy(&n->changed);
     free(n->home);
+    free((void *)(uintptr_t)n->cfg.networks);
     free((void *)(uintptr_t)n->cfg.home);
     free(n);
 }

@@ -1,5 +1,5 @@
-/* A node: identity and files, loop thread, core, stack, proxies, door, events. api/ and ztd are thin
- * over this. All functions are thread-safe unless they say otherwise. */
+/* A node: identity and files, loop thread, core, stack, proxies, door, events. api/ and ztd are
+ * thin over this. All functions are thread-safe unless they say otherwise. */
 #ifndef ZT_NODE_NODE_H
 #define ZT_NODE_NODE_H
 
@@ -24,31 +24,33 @@ enum zt_node_event {
     ZT_NODE_TERMINATED,
     ZT_NODE_NETWORK, /* network (before, now); what changed is the API's to compare */
     ZT_NODE_NETWORK_GONE,
-    ZT_NODE_PEER, /* peer (before, now) */
+    ZT_NODE_PEER,    /* peer (before, now) */
     ZT_NODE_WARNING, /* text: something people should know (a damaged file, another port) */
 };
 
 struct zt_node_note {
     enum zt_node_event what;
-    const char *text;                             /* FATAL, WARNING */
-    uint64_t addr;                                /* our node address, once known */
-    uint16_t port;                                /* UDP port in use */
-    const struct zt_net_info *net_was, *net;      /* NETWORK: was NULL the first time */
-    const struct zt_peer_info *peer_was, *peer;   /* PEER */
+    const char *text;                           /* FATAL, WARNING */
+    uint64_t addr;                              /* our node address, once known */
+    uint16_t port;                              /* UDP port in use */
+    const struct zt_net_info *net_was, *net;    /* NETWORK: was NULL the first time */
+    const struct zt_peer_info *peer_was, *peer; /* PEER */
 };
 
 struct zt_node_config {
-    const char *home;      /* folder, created with parents (0700) */
-    int port;              /* UDP port; 0 random; -1: local.conf, else 9993, else random */
-    bool door;             /* serve control.sock */
-    int lock_fd;           /* descriptor that already holds identity.lock, or -1 */
+    const char *home; /* folder, created with parents (0700) */
+    int port;         /* UDP port; 0 random; -1: local.conf, else 9993, else random */
+    bool door;        /* serve control.sock */
+    int lock_fd;      /* descriptor that already holds identity.lock, or -1 */
     bool cache_peers, cache_networks, read_local_conf;
-    int idle_exit_s;       /* ztd: end after so long without sockets and clients; 0 never */
+    const uint64_t *networks; /* to join at start, beside those of networks.d; copied */
+    size_t nnetworks;
+    int idle_exit_s;          /* ztd: end after so long without sockets and clients; 0 never */
     struct zt_events *events; /* where notes go (borrowed until zt_node_free), or NULL */
 };
 
-/* Begin starting and return at once; the rest (identity, planet, bind) happens on the loop thread and
- * is reported by notes: UP, or FATAL and DOWN. Returns 0, ZT_E_INVAL, ZT_E_NOMEM. */
+/* Begin starting and return at once; the rest (identity, planet, bind) happens on the loop thread
+ * and is reported by notes: UP, or FATAL and DOWN. Returns 0, ZT_E_INVAL, ZT_E_NOMEM. */
 int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out);
 /* Ask it to end: notes GONE per network, DOWN, TERMINATED. Returns at once. */
 int zt_node_stop(struct zt_node *n);

@@ -694,6 +694,8 @@ static void restore(struct zt_node *n)
         if (f->id != 0)
             (void)join(n, f->id, f->n > 1 ? f->p : NULL, f->n > 1 ? f->n : 0);
     }
+    for (size_t i = 0; i < n->cfg.nnetworks; i++)
+        (void)zt_turn_join(n, n->cfg.networks[i]);
 }
 
 static void write_port(struct zt_node *n)

@@ -29,6 +29,10 @@ static const struct row rows[] = {
     {"mac", vec_mac},
     {"world", vec_world},
     {"handshake", vec_handshake},
+    {"com", vec_com},
+    {"rules", vec_rules},
+    {"netconf", vec_netconf},
+    {"dictionary", vec_dictionary},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 

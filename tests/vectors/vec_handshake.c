@@ -50,6 +50,12 @@ struct exchange {
     uint64_t planet_id, planet_timestamp_ms;
     json_t *counts; /* as `counts` of the file, made from what we decode */
 
+    struct {
+        uint64_t id; /* as on the wire */
+        uint8_t verb;
+    } seen[200];
+    size_t nseen;
+
     /* One fragmented packet at a time: the recording never has two under way. */
     uint8_t whole[ZT_PKT_MAX];
     size_t len;
@@ -70,6 +76,25 @@ static const struct zt_identity *node(const struct exchange *x, uint64_t addr)
         if (x->nodes[i].addr == addr)
             return &x->nodes[i];
     return NULL;
+}
+
+static void remember(struct vec *v, struct exchange *x, uint64_t id, uint8_t verb)
+{
+    if (VEC_CHECK(v, x->nseen < sizeof x->seen / sizeof x->seen[0])) {
+        x->seen[x->nseen].id = id;
+        x->seen[x->nseen++].verb = verb;
+    }
+}
+
+/* An answer names a packet that went before, and its verb; but the answer to a pushed configuration
+ * names ECHO (vl1.md 4.2). */
+static bool answers_something(const struct exchange *x, uint64_t id, uint8_t verb)
+{
+    for (size_t i = 0; i < x->nseen; i++)
+        if (x->seen[i].id == id)
+            return x->seen[i].verb == verb ||
+                   (verb == ZT_VERB_ECHO && x->seen[i].verb == ZT_VERB_NETWORK_CONFIG);
+    return false;
 }
 
 /* Suites 0 and 1 leave no choice to the sender: sealing again must give the same bytes. */
@@ -139,14 +164,18 @@ static void packet(struct vec *v, json_t *d, struct exchange *x, const uint8_t *
         uint8_t verb = p[ZT_PKT_VERB] & ZT_VERB_MASK;
         vec_eq_int(v, d, "verb", verb);
         vec_eq_str(v, d, "verb_name", verb_name(verb));
+        remember(v, x, zt_pkt_id(wire), verb);
         vec_eq_hex(v, d, "payload", p + ZT_PKT_PAYLOAD, n - ZT_PKT_PAYLOAD);
 
         const char *in_re = NULL;
         if (verb == ZT_VERB_OK || verb == ZT_VERB_ERROR) {
             struct zt_rd r = zt_rd(p + ZT_PKT_PAYLOAD, n - ZT_PKT_PAYLOAD);
-            in_re = verb_name(zt_rd_u8(&r));
+            uint8_t re_verb = zt_rd_u8(&r);
+            uint64_t re_id = zt_rd_u64(&r);
+            in_re = verb_name(re_verb);
             vec_eq_str(v, d, "in_re_verb", in_re);
-            vec_eq_u64(v, d, "in_re_packet_id", zt_rd_u64(&r));
+            vec_eq_u64(v, d, "in_re_packet_id", re_id);
+            VEC_CHECK(v, answers_something(x, re_id, re_verb));
             if (verb == ZT_VERB_ERROR)
                 vec_eq_int(v, d, "error_code", zt_rd_u8(&r));
             VEC_CHECK(v, !r.bad);

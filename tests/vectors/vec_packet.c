@@ -1,6 +1,8 @@
 /* armor.json and compress.json: packets sealed, opened, damaged, compressed. */
 #include <string.h>
 
+#include <sodium.h>
+
 #include "base/err.h"
 #include "crypto/cipher.h"
 #include "vec.h"
@@ -53,6 +55,16 @@ static void damaged(struct vec *v, struct zt_keys *keys, json_t *c, const uint8_
     }
 }
 
+/* The intermediate values that the file gives for suites 0 and 1 belong to the packet. */
+static void inside_salsa(struct vec *v, json_t *c, const uint8_t *armored, size_t n)
+{
+    uint8_t mac_key[32], tag[16];
+    crypto_stream_salsa2012(mac_key, sizeof mac_key, armored, vec_hex_n(v, c, "mangled_key", 32));
+    vec_eq_hex(v, c, "poly1305_key", mac_key, sizeof mac_key);
+    crypto_onetimeauth_poly1305(tag, armored + ZT_PKT_VERB, n - ZT_PKT_VERB, mac_key);
+    VEC_CHECK(v, memcmp(tag, armored + ZT_PKT_MAC, 8) == 0);
+}
+
 static void armored_packet(struct vec *v, json_t *c)
 {
     struct zt_identity from, to;
@@ -74,12 +86,21 @@ static void armored_packet(struct vec *v, json_t *c)
         vec_eq_int(v, c, "size", (int64_t)n);
         vec_eq_int(v, c, "verb", plain[ZT_PKT_VERB]);
         vec_eq_hex(v, c, "iv", plain, 8);
+        vec_eq_int(v, c, "verb_and_payload_offset", ZT_PKT_VERB);
+        if (vec_int(v, c, "cipher") == ZT_SUITE_AES) {
+            vec_eq_hex(v, c, "aes_k0", keys.k0, sizeof keys.k0);
+            vec_eq_hex(v, c, "aes_k1", keys.k1, sizeof keys.k1);
+        } else {
+            inside_salsa(v, c, armored, n);
+        }
         seals(v, &keys, c, plain, n);
         vec_eq_bool(v, c, "dearmor_ok", opens(v, &keys, armored, n, plain));
         uint8_t *p = vec_alloc(v, n);
         memcpy(p, armored, n);
         VEC_CHECK(v, zt_open(&keys, p, n) == 0);
         vec_eq_hex(v, c, "dearmored_header_0_27", p, ZT_PKT_VERB);
+        vec_eq_bool(v, c, "dearmored_payload_equals_plain",
+                    memcmp(p + ZT_PKT_VERB, plain + ZT_PKT_VERB, n - ZT_PKT_VERB) == 0);
         damaged(v, &keys, c, armored, n);
         vec_eq_bool(v, c, "wrong_key_dearmor_ok", opens(v, &other, armored, n, NULL));
         if (vec_has(c, "truncated_by_one_dearmor_ok"))
@@ -162,6 +183,8 @@ int vec_armor(struct vec *v)
         if (VEC_CHECK(v, start + len <= n))
             zt_hello_mask(&keys, p, start + len, start);
         vec_eq_hex(v, c, "packet_after", p, n);
+        VEC_CHECK(v, (vec_hex_n(v, c, "salsa_iv", 8)[7] & 7) == 0 &&
+                         vec_hex_u64(v, c, "salsa_iv") == (zt_pkt_id(before) & ~7ULL));
         zt_keys_fini(&keys);
     }
     return 0;

@@ -18,6 +18,8 @@ DONE = re.compile(r"\[ *(OK|FAILED|SKIPPED|ERROR) *\] (\S+)\s*$")
 SUMS = re.compile(r"^(?:(?P<name>\S.*?): *)?(?P<p>\d+) passed, (?P<f>\d+) failed")
 REASON = re.compile(r"^(?:SKIP|skip|skipped|SKIPPED)(?:ped)?[: ]+(.*)$")
 
+SHOWN = 40  # lines per list
+
 
 def cmocka_cases(text):
     """[(name, passed|failed|skipped, reason)] from cmocka's standard output."""
@@ -57,7 +59,11 @@ def program_cases(entry):
         for m in named or sums[-1:]:
             name = m.group("name") or ""
             cases += [(name, "passed", "")] * int(m.group("p"))
-            cases += [(name, "failed", name)] * int(m.group("f"))
+            cases += [(name, "failed", "")] * int(m.group("f"))
+        told = [x for x in lines if x.startswith("FAILED")]  # in order, one per failed case
+        for i, case in enumerate(cases):
+            if case[1] == "failed" and told:
+                cases[i] = (case[0], "failed", told.pop(0))
         for line in lines:  # cases of such programs that could not run
             m = REASON.match(line)
             if m and cases:
@@ -87,8 +93,10 @@ def verdict(results):
         some = [r for r in rows if r["state"] == state]
         if some:
             print(f"{state}:")
-            for r in some:
+            for r in some[:SHOWN]:
                 print(f"  {r['case']}" + (f" ({r['reason']})" if r["reason"] else ""))
+            if len(some) > SHOWN:
+                print(f"  ... and {len(some) - SHOWN} more in {results}")
     passed = sum(r["state"] == "passed" for r in rows)
     failed = sum(r["state"] == "failed" for r in rows)
     if passed + failed == 0:

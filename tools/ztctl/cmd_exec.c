@@ -180,19 +180,18 @@ int zc_cmd_exec(struct zc *zc, int argc, char **argv)
         zc_fail(zc, "%s: %s", argv[i], strerror(err));
         return err == ENOENT ? ZC_NOT_FOUND : ZC_CANNOT_EXEC;
     }
-    char *library = zc_find_preload();
-    if (library == NULL)
-        return zc_fail(zc, "libztpreload.so is not found, neither beside ztctl nor in %s",
-                       ZT_LIBDIR);
     const char *why = problem(path);
     if (why != NULL) {
         zc_fail(zc,
                 "%s can't run inside the network: %s, so the loader would ignore "
                 "libztpreload.so and it would use the kernel's network",
                 path, why);
-        free(library);
         return ZC_CANNOT_EXEC;
     }
+    char *library = zc_find_preload();
+    if (library == NULL)
+        return zc_fail(zc, "libztpreload.so is not found, neither beside ztctl nor in %s",
+                       ZT_LIBDIR);
     prepend_preload(library);
     free(library);
     setenv("ZT_HOME", zc->home, 1);

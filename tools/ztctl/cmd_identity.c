@@ -43,6 +43,8 @@ int zc_load_identity(const struct zc *zc, const char *what, struct zt_identity *
     size_t n;
     if (strchr(what, ':') != NULL && parse(what, strlen(what), out) == 0)
         return ZC_OK;
+    if (stat(what, &st) != 0 && strchr(what, ':') != NULL)
+        return zc_fail(zc, "'%s' is not an identity", what);
     if (stat(what, &st) != 0)
         return zc_fail(zc, "%s: %s", what, strerror(errno));
     if (S_ISDIR(st.st_mode)) {

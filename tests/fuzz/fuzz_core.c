@@ -1,9 +1,14 @@
-/* A live core: a root that is also a member of an ad-hoc network, and one peer that has said HELLO
- * and shares the network. The input is played as a little protocol, so that the fuzzer reaches the
- * code behind authentication: records of one kind byte, two length bytes, and that many bytes: 0  a
- * datagram as it is          1  verb and payload, sealed by the peer (low bits: suite) 2  an
- * Ethernet frame to send    3  time goes on (length modulo 8192 ms, no bytes) Bytes that form no record are
- * a datagram. */
+/* A live core among datagrams: a root and a leaf that know each other and share an ad-hoc network.
+ * The first byte of the input says who is attacked: even, the root, by its leaf; odd, the leaf, by
+ * its root, which is believed more. The rest is played as a little protocol, so that the fuzzer
+ * reaches the code behind authentication: records of one kind byte, two length bytes, and so many
+ * bytes:
+ *   0  a datagram as it is
+ *   1  verb and payload, sealed by the other node (bits 2, 3 of the kind: suite)
+ *   2  an Ethernet frame to send
+ *   3  time goes on (length modulo 8192 ms, no bytes)
+ *   and with bit 7 of the kind set: an OK to whatever the victim sent last
+ * Bytes that form no record are a datagram. */
 #include "fuzz.h"
 
 #include "base/addr.h"
@@ -42,6 +47,7 @@ struct outside {
 
 static struct zt_identity ids[2];
 static struct zt_keys keys;
+static int victim; /* index into ids; the other one attacks */
 static uint8_t planet[ZT_WORLD_WIRE_MAX];
 static size_t nplanet;
 
@@ -49,8 +55,8 @@ static void on_send(void *user, const struct zt_link *to, const uint8_t *head, s
                     const uint8_t *body, size_t nbody, unsigned ttl)
 {
     struct outside *o = user;
-    FUZZ_CHECK(nhead + nbody <= ZT_MTU_MAX && nhead > 0);
-    FUZZ_CHECK(to->ep.family == 4 || to->ep.family == 6);
+    PROMISE(nhead + nbody <= ZT_MTU_MAX && nhead > 0);
+    PROMISE(to->ep.family == 4 || to->ep.family == 6);
     o->sent++;
     o->nlast = 0;
     if (nhead + nbody > sizeof o->last)
@@ -63,7 +69,7 @@ static void on_send(void *user, const struct zt_link *to, const uint8_t *head, s
 
 static void on_deliver(void *user, uint64_t nwid, const uint8_t *eth, size_t n)
 {
-    FUZZ_CHECK(nwid == NETWORK && eth != NULL && n >= 14);
+    PROMISE(nwid == NETWORK && eth != NULL && n >= 14);
 }
 
 static void on_random(void *user, void *out, size_t n)
@@ -77,12 +83,12 @@ static void on_random(void *user, void *out, size_t n)
 
 static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t *p, size_t n)
 {
-    FUZZ_CHECK(what != ZT_OBJECT_PLANET); /* nobody has the key of the next one */
+    PROMISE(what != ZT_OBJECT_PLANET); /* nobody has the key of the next one */
 }
 
 static void on_event(void *user, const struct zt_event *ev)
 {
-    FUZZ_CHECK(ev->kind != ZT_EVENT_PLANET);
+    PROMISE(ev->kind != ZT_EVENT_PLANET);
 }
 
 static bool on_check_identity(void *user, const struct zt_identity *id)
@@ -111,20 +117,20 @@ static const struct zt_link link_to = {.sock = 0,
 static void prepare(void)
 {
     static struct zt_world w = {.type = ZT_WORLD_PLANET, .id = 1, .timestamp_ms = 1, .nroots = 1};
-    FUZZ_CHECK(zt_crypto_init() == 0);
+    PROMISE(zt_crypto_init() == 0);
     for (int i = 0; i < 2; i++)
-        FUZZ_CHECK(zt_identity_parse(secrets[i], strlen(secrets[i]), &ids[i]) == 0);
+        PROMISE(zt_identity_parse(secrets[i], strlen(secrets[i]), &ids[i]) == 0);
     w.roots[0].id = ids[0];
     w.roots[0].id.has_priv = false;
     w.roots[0].neps = 1;
     w.roots[0].eps[0] = link_to.ep;
     struct zt_wr wr = zt_wr(planet, sizeof planet);
     zt_wr_world(&wr, &w);
-    FUZZ_CHECK(!wr.bad);
+    PROMISE(!wr.bad);
     nplanet = wr.n;
     uint8_t shared[ZT_SHARED_KEY];
-    FUZZ_CHECK(zt_identity_agree(&ids[1], &ids[0], shared) == 0);
-    FUZZ_CHECK(zt_keys_init(&keys, shared) == 0);
+    PROMISE(zt_identity_agree(&ids[1], &ids[0], shared) == 0);
+    PROMISE(zt_keys_init(&keys, shared) == 0);
 }
 
 /* Only our two are genuine. */
@@ -140,7 +146,7 @@ static void answer_checks(struct zt_core *c, const struct zt_now *now, struct ou
 static void datagram(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n)
 {
     uint8_t *copy = malloc(n > 0 ? n : 1); /* opened in place; exact size for the sanitizer */
-    FUZZ_CHECK(copy != NULL);
+    PROMISE(copy != NULL);
     memcpy(copy, p, n);
     zt_core_datagram(c, now, &link_to, copy, n);
     free(copy);
@@ -154,12 +160,26 @@ static void sealed(struct zt_core *c, const struct zt_now *now, struct outside *
     if (n == 0 || n - 1 > ZT_PAYLOAD_MAX)
         return;
     on_random(o, &id, sizeof id);
-    zt_pkt_init(pkt, id, ids[0].addr, ids[1].addr, p[0]);
+    zt_pkt_init(pkt, id, ids[victim].addr, ids[!victim].addr, p[0]);
     memcpy(pkt + ZT_PKT_PAYLOAD, p + 1, n - 1);
     static const enum zt_suite suites[] = {ZT_SUITE_SALSA, ZT_SUITE_AES, ZT_SUITE_POLY,
                                            ZT_SUITE_SALSA};
-    FUZZ_CHECK(zt_seal(&keys, suites[suite % 4], pkt, ZT_PKT_PAYLOAD + n - 1) == 0);
+    PROMISE(zt_seal(&keys, suites[suite % 4], pkt, ZT_PKT_PAYLOAD + n - 1) == 0);
     datagram(c, now, pkt, ZT_PKT_PAYLOAD + n - 1);
+}
+
+/* OK: its prefix names the packet that the victim sent last, so that it is expected. */
+static void answered(struct zt_core *c, const struct zt_now *now, struct outside *o, unsigned suite,
+                     const uint8_t *p, size_t n)
+{
+    static uint8_t ok[1 + 9 + ZT_PKT_MAX];
+    if (n == 0 || n > ZT_PAYLOAD_MAX - 9 || o->nlast < ZT_PKT_MIN)
+        return;
+    ok[0] = ZT_VERB_OK;
+    ok[1] = p[0];
+    memcpy(ok + 2, o->last, 8);
+    memcpy(ok + 10, p + 1, n - 1);
+    sealed(c, now, o, suite, ok, n + 9);
 }
 
 static void frame(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n)
@@ -189,6 +209,8 @@ static void play(struct zt_core *c, struct zt_now *now, struct outside *o, const
             len = n - at;
         if (kind % 4 == 0)
             datagram(c, now, p + at, len);
+        else if (kind & 0x80)
+            answered(c, now, o, kind >> 2, p + at, len);
         else if (kind % 4 == 1)
             sealed(c, now, o, kind >> 2, p + at, len);
         else
@@ -207,8 +229,23 @@ static struct zt_core *make(struct outside *o, const struct zt_host *host, int w
     o->random = (uint64_t)who + 1;
     struct zt_core_config cfg = {
         .identity = &ids[who], .host = host, .planet = planet, .nplanet = nplanet};
-    FUZZ_CHECK(zt_core_new(&cfg, now, &c) == 0);
+    PROMISE(zt_core_new(&cfg, now, &c) == 0);
     return c;
+}
+
+/* Hand over what each sent last until both know each other. */
+static void introduce(struct zt_core *c[2], const struct zt_now *now, struct outside world[2])
+{
+    for (int i = 0; i < 4; i++)
+        for (int to = 0; to < 2; to++) {
+            uint8_t p[ZT_PKT_MAX];
+            size_t n = world[!to].nlast;
+            memcpy(p, world[!to].last, n);
+            world[!to].nlast = 0;
+            if (n > 0)
+                datagram(c[to], now, p, n);
+            answer_checks(c[to], now, &world[to]);
+        }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
@@ -220,27 +257,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         prepare();
         ready = true;
     }
-    if (n > 60000)
+    if (n == 0 || n > 60000)
         return 0;
     memset(world, 0, sizeof world);
     struct zt_host host[2] = {host_of(&world[0]), host_of(&world[1])};
-    struct zt_core *root = make(&world[0], &host[0], 0, &now);
-    struct zt_core *peer = make(&world[1], &host[1], 1, &now);
-    FUZZ_CHECK(zt_core_join(root, &now, NETWORK, NULL, 0) == 0);
-    zt_core_tick(root, &now);
-    zt_core_tick(peer, &now); /* says HELLO */
-    FUZZ_CHECK(world[1].nlast > 0);
-    datagram(root, &now, world[1].last, world[1].nlast);
-    answer_checks(root, &now, &world[0]);
+    struct zt_core *core[2] = {make(&world[0], &host[0], 0, &now),
+                               make(&world[1], &host[1], 1, &now)};
+    zt_core_tick(core[0], &now);
+    zt_core_tick(core[1], &now); /* says HELLO */
+    PROMISE(world[1].nlast > 0);
+    introduce(core, &now, world);
+    victim = p[0] & 1;
+    PROMISE(zt_core_join(core[victim], &now, NETWORK, NULL, 0) == 0);
     struct zt_peer_info info;
-    FUZZ_CHECK(zt_core_peer(root, &now, ids[1].addr, &info) == 0);
+    PROMISE(zt_core_peer(core[victim], &now, ids[!victim].addr, &info) == 0);
 
-    play(root, &now, &world[0], p, n);
+    play(core[victim], &now, &world[victim], p + 1, n - 1);
 
-    /* Whatever came: the peer is still known, and there is a next deadline. */
-    FUZZ_CHECK(zt_core_peer(root, &now, ids[1].addr, &info) == 0);
-    FUZZ_CHECK(zt_core_deadline(root) < ZT_NEVER);
-    zt_core_free(peer);
-    zt_core_free(root);
+    /* Whatever came: the other node is still known, and there is a next deadline. */
+    PROMISE(zt_core_peer(core[victim], &now, ids[!victim].addr, &info) == 0);
+    PROMISE(zt_core_deadline(core[victim]) < ZT_NEVER);
+    zt_core_free(core[0]);
+    zt_core_free(core[1]);
     return 0;
 }

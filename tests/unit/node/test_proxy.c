@@ -462,6 +462,40 @@ static void bind_conflicts_as_in_linux(void **state)
     until_idle(e);
 }
 
+struct rebind {
+    struct env *e;
+    int fd;
+    struct zt_ctl_rep r;
+};
+
+/* Within one turn of the loop, so that the close can't have been noticed before the bind. */
+static void close_and_bind(void *arg)
+{
+    struct rebind *b = arg;
+    struct zt_ctl_req q = {.version = ZT_CTL_VERSION,
+                           .type = ZT_CTL_BIND,
+                           .stype = SOCK_STREAM,
+                           .family = AF_INET,
+                           .local = env_addr4("10.1.0.1", 5002)};
+    static uint8_t data[ZT_CTL_REPLY_DATA];
+
+    close(b->fd);
+    zt_proxy_request(b->e->proxy, &q, &b->r, data, &b->fd);
+}
+
+static void a_closed_listener_frees_its_port_at_once(void **state)
+{
+    struct env *e = *state;
+    struct rebind b = {.e = e};
+
+    b.fd = env_listen(e, env_addr4("10.1.0.1", 5002), 4, &b.r);
+    assert_int_equal(zt_loop_call(e->loop, close_and_bind, &b), 0);
+    assert_int_equal(b.r.err, 0);
+    assert_true(b.fd >= 0);
+    close(b.fd);
+    until_idle(e);
+}
+
 static void connect_from_a_bound_socket(void **state)
 {
     struct env *e = *state;
@@ -928,6 +962,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(listener_queues_300, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_the_listener_ends_it, setup, teardown),
         cmocka_unit_test_setup_teardown(bind_conflicts_as_in_linux, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_closed_listener_frees_its_port_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(connect_from_a_bound_socket, setup, teardown),
         cmocka_unit_test_setup_teardown(two_hundred_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(waiting_costs_nothing, setup, teardown),

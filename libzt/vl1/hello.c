@@ -139,8 +139,6 @@ static void answer(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *p
     send_ok(v, now, peer, link, zt_pkt_id(p), h, update);
     store_version(peer, h);
     zt_peer_received(v, now, peer, link, hops, ZT_VERB_HELLO, false);
-    if (peer->is_upstream)
-        zt_roots_heard(v, now);
 }
 
 /* Agree and check the MAC. On true the keys are live and p is authentic. */

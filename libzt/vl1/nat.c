@@ -26,6 +26,7 @@
 #include "vl1/roots.h"
 #include "vl1/state.h"
 #include "vl1/tx.h"
+#include "vl1/whois.h"
 
 #define SURFACE_MS 600000
 #define PUSH_DIRECT_MS 120000
@@ -334,6 +335,10 @@ enum zt_verdict zt_nat_rendezvous(struct zt_vl1 *v, const struct zt_now *now,
     }
     struct zt_peer *peer = zt_peer_get(v, with);
     struct zt_link link = {.sock = rx->link.sock, .ep = zt_ep_make(len == 4 ? 4 : 6, ip, port)};
+    /* The introduction often overtakes the answer to our WHOIS for the very packet that caused it.
+     */
+    if (peer == NULL && zt_whois_wanted(v, with))
+        return ZT_VERDICT_HOLD;
     if (peer == NULL || !zt_path_allowed(v, peer, &link.ep)) {
         zt_drop_count(v->drops, ZT_DROP_PATH);
         return ZT_VERDICT_OK;

@@ -95,6 +95,9 @@ static void huge_lengths(void **state)
     zt_wr_u8(&w, 1);
     assert_null(zt_wr_room(&w, SIZE_MAX));
     assert_true(w.bad);
+    w = zt_wr(NULL, 10);
+    zt_wr_u8(&w, 1);
+    assert_true(w.bad);
     r = zt_rd(NULL, 0);
     assert_int_equal(zt_rd_left(&r), 0);
     assert_false(r.bad);

@@ -1,0 +1,210 @@
+/* The client of the node's door: one short-lived connection per operation, so that the program never
+ * holds a descriptor of ours that its own `close everything` could hit. Signals are blocked by the
+ * caller's guard where it matters; waiting is bounded by ZT_PRELOAD_WAIT. */
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "real.h"
+#include "shim.h"
+#include "sys.h"
+
+int zt_fd_high(int fd)
+{
+    for (int from = 200; from > 0; from /= 2) { /* the limit may be lower */
+        long r = zt_sys3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, from);
+        if (r >= 0) {
+            zt_sys1(SYS_close, fd);
+            return (int)r;
+        }
+    }
+    return fd;
+}
+
+int zt_home_open(void)
+{
+    if (!zt_settings.home[0])
+        return -ENOENT;
+    long r = zt_sys4(SYS_openat, AT_FDCWD, zt_settings.home, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    return r < 0 ? (int)r : zt_fd_high((int)r);
+}
+
+/* The address of a socket in the home; a long path goes through /proc/self/fd. *dir: descriptor to
+ * close afterwards, or -1. */
+static int door_address(struct sockaddr_un *un, int *dir)
+{
+    memset(un, 0, sizeof *un);
+    un->sun_family = AF_UNIX;
+    *dir = -1;
+    size_t n = strlen(zt_settings.home);
+    if (!n)
+        return -ENOENT;
+    if (n + 1 + strlen(ZT_CTL_SOCKET) < sizeof un->sun_path) {
+        memcpy(un->sun_path, zt_settings.home, n);
+    } else {
+        *dir = zt_home_open();
+        if (*dir < 0)
+            return *dir;
+        memcpy(un->sun_path, "/proc/self/fd/", 14);
+        n = 14;
+        if (*dir >= 100)
+            un->sun_path[n++] = (char)('0' + *dir / 100 % 10);
+        if (*dir >= 10)
+            un->sun_path[n++] = (char)('0' + *dir / 10 % 10);
+        un->sun_path[n++] = (char)('0' + *dir % 10);
+    }
+    un->sun_path[n] = '/';
+    strcpy(un->sun_path + n + 1, ZT_CTL_SOCKET);
+    return 0;
+}
+
+/* The door must belong to us, to root or to the owner of the home. */
+static bool trusted(int fd)
+{
+    struct ucred cred;
+    socklen_t len = sizeof cred;
+    if (zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+        return false;
+    if (cred.uid == 0 || cred.uid == (uid_t)zt_sys0(SYS_geteuid))
+        return true;
+    struct stat st;
+    return stat(zt_settings.home, &st) == 0 && st.st_uid == cred.uid;
+}
+
+static int door_connect(void)
+{
+    struct sockaddr_un un;
+    int dir;
+    long r = door_address(&un, &dir);
+    if (r < 0)
+        return (int)r;
+    long s = zt_sys3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (s >= 0) {
+        s = zt_fd_high((int)s);
+        r = zt_sys3(SYS_connect, s, &un, sizeof un);
+        if (r == 0 && !trusted((int)s))
+            r = -EACCES;
+        if (r < 0) {
+            zt_sys1(SYS_close, s);
+            s = r;
+        }
+    }
+    if (dir >= 0)
+        zt_sys1(SYS_close, dir);
+    return (int)s;
+}
+
+bool zt_ctl_up(void)
+{
+    int s = door_connect();
+    if (s < 0)
+        return false;
+    zt_sys1(SYS_close, s);
+    return true;
+}
+
+void zt_req_init(struct zt_ctl_req *req, enum zt_ctl_type type, uint64_t id)
+{
+    memset(req, 0, sizeof *req);
+    req->version = ZT_CTL_VERSION;
+    req->type = (uint8_t)type;
+    req->id = id;
+}
+
+/* Wait for a message; received descriptors arrive close-on-exec. */
+static int receive(int s, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd)
+{
+    struct pollfd p = {.fd = s, .events = POLLIN};
+    struct timespec t = {zt_settings.wait_ms / 1000 + 1, 0};
+    if (zt_sys5(SYS_ppoll, &p, 1, &t, NULL, 8) != 1)
+        return -ETIMEDOUT;
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(sizeof(int))];
+    } ctl;
+    struct iovec iov[2] = {{rep, sizeof *rep}, {data, data ? cap : 0}};
+    struct msghdr m = {.msg_iov = iov,
+                       .msg_iovlen = 2,
+                       .msg_control = &ctl,
+                       .msg_controllen = sizeof ctl};
+    long n = zt_sys3(SYS_recvmsg, s, &m, MSG_CMSG_CLOEXEC);
+    if (n < 0)
+        return (int)n;
+    int got = -1;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (n && c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        memcpy(&got, CMSG_DATA(c), sizeof got);
+    if (got >= 0 && (!fd || (size_t)n < sizeof *rep)) {
+        zt_sys1(SYS_close, got);
+        got = -1;
+    }
+    if ((size_t)n < sizeof *rep || rep->version != ZT_CTL_VERSION)
+        return -EPROTO;
+    if (fd)
+        *fd = got >= 0 ? zt_fd_high(got) : -1;
+    if (got < 0 && (m.msg_flags & MSG_CTRUNC))
+        return -EMFILE;
+    return -rep->err;
+}
+
+static int exchange(struct zt_ctl_req *req, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd)
+{
+    int s = door_connect();
+    if (s < 0)
+        return s;
+    size_t n = offsetof(struct zt_ctl_req, data) + req->ndata;
+    long r = zt_sys6(SYS_sendto, s, (long)req, (long)n, MSG_NOSIGNAL, 0, 0);
+    if (r >= 0)
+        r = rep ? receive(s, rep, data, cap, fd) : 0;
+    zt_sys1(SYS_close, s);
+    return (int)r;
+}
+
+int zt_ctl(struct zt_ctl_req *req, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd,
+           bool start)
+{
+    int saved = errno;
+    if (fd)
+        *fd = -1;
+    memset(rep, 0, sizeof *rep);
+    int r = exchange(req, rep, data, cap, fd);
+    /* Nobody there, or it ended between our connect and its answer. */
+    bool away = r == -ECONNREFUSED || r == -ENOENT || r == -EPROTO || r == -EPIPE ||
+                r == -ECONNRESET || r == -ENOTDIR;
+    if (away && rep->err == 0 && start) {
+        r = zt_start_node();
+        if (r == 0)
+            r = exchange(req, rep, data, cap, fd);
+    }
+    if (r < 0 && rep->err == 0) {
+        zt_debug(1, "no answer from the node of %s: error %d", zt_settings.home, -r);
+        if (r != -EMFILE && r != -ENFILE)
+            r = -ENETUNREACH;
+    }
+    errno = saved;
+    return r;
+}
+
+int zt_ctl_command(const char *a, const char *b)
+{
+    struct zt_ctl_req req;
+    struct zt_ctl_rep rep = {0};
+    zt_req_init(&req, ZT_CTL_COMMAND, 0);
+    size_t na = strlen(a), nb = strlen(b);
+    if (na + nb + 1 > sizeof req.data)
+        return -EINVAL;
+    memcpy(req.data, a, na);
+    memcpy(req.data + na, b, nb + 1);
+    req.ndata = (uint32_t)(na + nb);
+    return exchange(&req, &rep, NULL, 0, NULL);
+}
+
+void zt_ctl_note(uint64_t id, enum zt_ctl_note what)
+{
+    struct zt_ctl_req req;
+    zt_req_init(&req, ZT_CTL_NOTE, id);
+    req.value = (int32_t)what;
+    exchange(&req, NULL, NULL, 0, NULL);
+}

@@ -1,0 +1,216 @@
+/* What the files of libztpreload share. The shim makes an ordinary program use the virtual network by
+ * putting a descriptor of the node in the place of the program's own socket, once, when it connects or
+ * binds to a virtual address; from then on the kernel does nearly all of the work.
+ *
+ * Rules everywhere: no malloc, no stdio, no lock on a data path, errno untouched on success, no
+ * descriptor kept for ourselves. spec: preload.md. */
+#ifndef ZT_PRELOAD_SHIM_H
+#define ZT_PRELOAD_SHIM_H
+
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "zt_control.h"
+
+#define ZT_EXPORT __attribute__((visibility("default")))
+#define ZT_LIKELY(x) __builtin_expect(!!(x), 1)
+#define ZT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+static inline int zt_fail(int err)
+{
+    __extension__ extern int *__errno_location(void) __attribute__((const));
+    *__errno_location() = err;
+    return -1;
+}
+
+/* ---- init.c: settings read from the environment once ---------------------------------------- */
+
+struct zt_settings {
+    bool off;           /* ZT_PRELOAD_OFF=1 */
+    bool may_start;     /* ZT_PRELOAD_START is not "no" */
+    bool io_uring;      /* ZT_PRELOAD_IO_URING=1 */
+    int debug;          /* ZT_PRELOAD_DEBUG */
+    int wait_ms;        /* ZT_PRELOAD_WAIT */
+    char home[3072];    /* "" when none can be told */
+    char networks[512]; /* ZT_NETWORKS */
+};
+extern struct zt_settings zt_settings;
+
+/* Text to the stderr the program started with; %s %d %x only. */
+void zt_debug(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- fds.c: which descriptors are virtual ---------------------------------------------------- */
+
+/* A word says all the data path must know of a descriptor. 0: as far as we know the kernel's own.
+ * A cache, never the truth: that is the name of the far end (zt_derive). */
+typedef uint64_t zt_word;
+
+#define ZT_W_ID_BITS 40
+#define ZT_W_ID_MASK ((UINT64_C(1) << ZT_W_ID_BITS) - 1)
+#define ZT_W_FLAG(n) (UINT64_C(1) << (ZT_W_ID_BITS + (n)))
+#define ZT_W_STREAM ZT_W_FLAG(0) /* 't' */
+#define ZT_W_BOUND ZT_W_FLAG(1)  /* 'b': bound stream, listening or not */
+#define ZT_W_DGRAM ZT_W_FLAG(2)  /* 'u' */
+#define ZT_W_KIND (ZT_W_STREAM | ZT_W_BOUND | ZT_W_DGRAM)
+#define ZT_W_V6 ZT_W_FLAG(3)      /* the program's socket is AF_INET6 */
+#define ZT_W_SHUT_RD ZT_W_FLAG(4) /* shut down for reading by the program */
+#define ZT_W_SHUT_WR ZT_W_FLAG(5)
+#define ZT_W_TOLD ZT_W_FLAG(6)  /* connect has reported its success */
+#define ZT_W_ERR ZT_W_FLAG(7)   /* the error in the state page has been reported */
+#define ZT_W_OVER ZT_W_FLAG(8)  /* a failed connect is done with: the next one is a new attempt */
+#define ZT_W_FIXED ZT_W_FLAG(9) /* datagram socket that the program bound to a virtual address */
+#define ZT_W_PKTINFO ZT_W_FLAG(10)
+#define ZT_W_RECVTOS ZT_W_FLAG(11)
+#define ZT_W_RECVTTL ZT_W_FLAG(12)
+#define ZT_W_STAMP ZT_W_FLAG(13)
+#define ZT_W_STAMPNS ZT_W_FLAG(14)
+#define ZT_W_DUPED ZT_W_FLAG(15) /* other numbers may share this (kernel) description */
+
+/* Where a descriptor was last registered with epoll. */
+struct zt_note {
+    _Atomic int32_t epfd; /* ZT_NOTE_NONE, ZT_NOTE_MANY or an epoll descriptor */
+    _Atomic uint32_t events;
+    _Atomic uint64_t data;
+};
+enum { ZT_NOTE_MANY = -1, ZT_NOTE_NONE = 0 }; /* stored as epfd + 1 */
+
+#define ZT_FD_PAGE 1024
+#define ZT_FD_PAGES 1024 /* so numbers below 1,048,576 can be virtual */
+
+struct zt_fd_page {
+    _Atomic uint64_t word[ZT_FD_PAGE];
+    struct zt_note note[ZT_FD_PAGE];
+};
+extern struct zt_fd_page *_Atomic zt_fd_pages[ZT_FD_PAGES];
+extern atomic_bool zt_any_virtual; /* this process has seen a virtual descriptor */
+
+static inline zt_word zt_word_any(int fd)
+{
+    if ((unsigned)fd >= ZT_FD_PAGE * ZT_FD_PAGES)
+        return 0;
+    struct zt_fd_page *p =
+        atomic_load_explicit(&zt_fd_pages[fd / ZT_FD_PAGE], memory_order_acquire);
+    return p ? atomic_load_explicit(&p->word[fd % ZT_FD_PAGE], memory_order_relaxed) : 0;
+}
+
+/* The word of a virtual descriptor, else 0: one load and a branch in programs that have none. */
+static inline zt_word zt_word_of(int fd)
+{
+    if (ZT_LIKELY(!atomic_load_explicit(&zt_any_virtual, memory_order_relaxed)))
+        return 0;
+    zt_word w = zt_word_any(fd);
+    return w & ZT_W_KIND ? w : 0;
+}
+
+void zt_fds_init(void);
+/* false in a vfork child, which runs on the memory of its parent and must not change the table. */
+bool zt_fds_ours(void);
+void zt_word_set(int fd, zt_word w);
+void zt_word_flag(int fd, zt_word flags);
+void zt_word_unflag(int fd, zt_word flags);
+/* The number is about to be closed, or has just been opened as something else. Async-signal-safe. */
+void zt_fd_forget(int fd);
+void zt_fd_forget_range(unsigned first, unsigned last);
+void zt_fd_copy(int from, int to);
+
+/* Ask the kernel: the word of a virtual descriptor with its full id, or 0. Costs one system call
+ * where fd is the kernel's. */
+zt_word zt_derive(int fd, uint64_t *id);
+/* Full id of a virtual descriptor; 0 when it turns out to be something else by now. */
+uint64_t zt_id_of(int fd, zt_word w);
+/* Learn what fd is, where it came from outside (inherited, received). */
+void zt_fd_learn(int fd);
+
+struct zt_note *zt_note_of(int fd, bool make);
+
+/* Metadata operations on one descriptor exclude each other; all signals wait meanwhile, because a
+ * handler may want the same. Never held while waiting for the network. */
+struct zt_guard {
+    uint64_t mask;
+    unsigned slot;
+};
+void zt_enter(struct zt_guard *g, int fd);
+void zt_leave(struct zt_guard *g);
+
+/* ---- swap.c ---------------------------------------------------------------------------------- */
+
+/* What the program's kernel socket is and was told, read from itself. */
+struct zt_facts {
+    int domain, type, protocol;
+    int fl;                    /* F_GETFL */
+    bool used;                 /* TCP: not in the fresh state */
+    int used_err;              /* then what connect says: EALREADY, EISCONN */
+    bool v6only;
+    struct zt_ctl_addr local;  /* family 0: not bound */
+    bool local_any;            /* bound, but to the wildcard address */
+    zt_word flags;             /* ZT_W_PKTINFO and friends, V6 */
+    struct linger linger;
+};
+/* Returns false when fd is no TCP or UDP socket over IP. */
+bool zt_facts_read(int fd, struct zt_facts *f);
+unsigned zt_facts_opts(int fd, const struct zt_facts *f, struct zt_ctl_opt out[ZT_CTL_OPTS]);
+
+/* Put newfd in the place of fd and of its known duplicates, with flags, simple options and epoll
+ * registrations; closes newfd. Returns 0 or -errno (and nothing has changed). */
+int zt_swap(int fd, int newfd, zt_word w);
+
+/* ---- state.c: what is virtual, and how a virtual socket is ------------------------------------- */
+
+bool zt_addr_from(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out);
+bool zt_addr_any(const struct zt_ctl_addr *a);
+/* Fill a sockaddr as getsockname does; v6: an IPv4 address is given in its mapped form. */
+void zt_addr_to(const struct zt_ctl_addr *a, bool v6, struct sockaddr *sa, socklen_t *len);
+
+/* Is this destination (or address to bind) ours to serve? May start the node and wait where the
+ * address is known to be virtual, or ZT_NETWORKS says that it might be. */
+bool zt_managed_slow(const struct zt_ctl_addr *a);
+bool zt_sa_managed(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out);
+
+/* Take the state page of the home (again, when that of before is stale). */
+bool zt_page_open(void);
+bool zt_page_live(void);
+/* A copy of a socket's slot; false when the node's page doesn't know it. */
+bool zt_slot_read(zt_word w, struct zt_state_slot *out);
+/* Its phase alone, for the data path; ZT_PHASE_FREE when unknown. *err: its error. */
+enum zt_phase zt_phase_of(zt_word w, int *err);
+/* The node that served this socket has ended. */
+bool zt_node_gone(zt_word w);
+/* For zt_derive: family of the program's socket, AF_INET or AF_INET6. */
+int zt_slot_family(uint64_t id);
+
+/* ---- ctl.c, start.c: the door ------------------------------------------------------------------ */
+
+/* One request, one reply. fd, data: where the reply's go, or NULL. Starts the node when it must and
+ * may (start). Returns 0, the reply's error or what went wrong on the way, as -errno. */
+int zt_ctl(struct zt_ctl_req *req, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd,
+           bool start);
+void zt_req_init(struct zt_ctl_req *req, enum zt_ctl_type type, uint64_t id);
+int zt_ctl_command(const char *a, const char *b);
+void zt_ctl_note(uint64_t id, enum zt_ctl_note what);
+/* Is somebody listening at the door? */
+bool zt_ctl_up(void);
+
+/* Start ztd for the home unless somebody does already; returns when its door is open (or it is no
+ * use to wait longer): 0 or -errno. */
+int zt_start_node(void);
+int zt_home_open(void); /* O_PATH descriptor of the home folder, or -errno */
+int zt_fd_high(int fd); /* move one of our own descriptors out of the program's sight */
+void zt_sleep_ms(int ms);
+int64_t zt_now_ms(void);
+
+/* ---- wrap_*.c: what they share ------------------------------------------------------------------ */
+
+int zt_dgram_attach(int fd, const struct zt_ctl_addr *remote, bool set_remote);
+ssize_t zt_dgram_send(int fd, zt_word w, const struct msghdr *m, int flags);
+ssize_t zt_dgram_recv(int fd, zt_word w, struct msghdr *m, int flags);
+int zt_dgram_error(int fd);     /* take a pending error message: errno or 0 */
+long zt_dgram_pending(int fd);  /* bytes of the first datagram */
+int zt_optname_flag(int level, int name, zt_word *flag);
+
+#endif

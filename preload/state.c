@@ -1,0 +1,426 @@
+/* What is virtual, and how each virtual socket is. Both stand in the node's state page, a file in the
+ * home that is mapped read-only: a look at it costs no system call, works in any sandbox and in forked
+ * children. When a node ends, the page is marked stale and the next node makes another; a few old
+ * mappings are kept for the descriptors that belong to them.
+ *
+ * Without a running node the file `ranges` tells what was virtual last. An address in it starts the
+ * node; any other goes to the kernel and starts nothing. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "real.h"
+#include "shim.h"
+#include "sys.h"
+
+#define PAGE_BYTES (sizeof(struct zt_state_head) + ZT_STATE_SLOTS * sizeof(struct zt_state_slot))
+#define PAGES_KEPT 4
+
+/* [0] is the current one; filled from the front, moved by whoever opens the next (under page_lock). */
+static const struct zt_state_head *_Atomic pages[PAGES_KEPT];
+static ino_t page_ino;
+static _Atomic int64_t next_look_ms; /* no page: when to look for one again */
+
+static struct zt_state_range remembered[ZT_STATE_RANGES];
+static _Atomic unsigned nremembered;
+static atomic_bool remembered_read;
+
+int64_t zt_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void zt_sleep_ms(int ms)
+{
+    struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
+    zt_sys5(SYS_ppoll, NULL, 0, &t, NULL, 8);
+}
+
+/* ---- addresses ---- */
+
+bool zt_addr_from(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out)
+{
+    memset(out, 0, sizeof *out);
+    if (!sa || len < sizeof(sa_family_t))
+        return false;
+    if (sa->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) {
+        struct sockaddr_in in;
+        memcpy(&in, sa, sizeof in);
+        out->family = 4;
+        out->port = ntohs(in.sin_port);
+        memcpy(out->ip, &in.sin_addr, 4);
+        return true;
+    }
+    if (sa->sa_family == AF_INET6 && len >= offsetof(struct sockaddr_in6, sin6_scope_id)) {
+        struct sockaddr_in6 in6 = {0};
+        memcpy(&in6, sa, len < sizeof in6 ? len : sizeof in6);
+        out->port = ntohs(in6.sin6_port);
+        if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr)) {
+            out->family = 4;
+            memcpy(out->ip, in6.sin6_addr.s6_addr + 12, 4);
+        } else {
+            out->family = 6;
+            out->scope = in6.sin6_scope_id;
+            memcpy(out->ip, &in6.sin6_addr, 16);
+        }
+        return true;
+    }
+    return false;
+}
+
+bool zt_addr_any(const struct zt_ctl_addr *a)
+{
+    static const uint8_t zero[16];
+    return !memcmp(a->ip, zero, a->family == 4 ? 4 : 16);
+}
+
+void zt_addr_to(const struct zt_ctl_addr *a, bool v6, struct sockaddr *sa, socklen_t *len)
+{
+    union {
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } u;
+    socklen_t n;
+    memset(&u, 0, sizeof u);
+    if (v6) {
+        n = sizeof u.in6;
+        u.in6.sin6_family = AF_INET6;
+        u.in6.sin6_port = htons(a->port);
+        u.in6.sin6_scope_id = a->family == 6 ? a->scope : 0;
+        if (a->family == 4) {
+            u.in6.sin6_addr.s6_addr[10] = u.in6.sin6_addr.s6_addr[11] = 0xff;
+            memcpy(u.in6.sin6_addr.s6_addr + 12, a->ip, 4);
+        } else {
+            memcpy(&u.in6.sin6_addr, a->ip, 16);
+        }
+    } else {
+        n = sizeof u.in;
+        u.in.sin_family = AF_INET;
+        u.in.sin_port = htons(a->port);
+        memcpy(&u.in.sin_addr, a->ip, 4);
+    }
+    memcpy(sa, &u, *len < n ? *len : n);
+    *len = n;
+}
+
+/* ---- the page ---- */
+
+static const struct zt_state_head *current(void)
+{
+    const struct zt_state_head *h = atomic_load_explicit(&pages[0], memory_order_acquire);
+    return h && !__atomic_load_n(&h->stale, __ATOMIC_ACQUIRE) ? h : NULL;
+}
+
+bool zt_page_live(void)
+{
+    return current() != NULL;
+}
+
+static const struct zt_state_head *map_page(int fd, ino_t *ino)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size < PAGE_BYTES)
+        return NULL;
+    long m = zt_sys6(SYS_mmap, 0, PAGE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+    if (m < 0 && m > -4096)
+        return NULL;
+    const struct zt_state_head *h = (const struct zt_state_head *)m;
+    if (h->magic != ZT_STATE_MAGIC || h->version != ZT_CTL_VERSION) {
+        zt_debug(1, "%s/" ZT_STATE_FILE " is of another version", zt_settings.home);
+        zt_sys2(SYS_munmap, m, PAGE_BYTES);
+        return NULL;
+    }
+    *ino = st.st_ino;
+    return h;
+}
+
+bool zt_page_open(void)
+{
+    static atomic_int busy;
+    if (current())
+        return true;
+    int dir = zt_home_open();
+    if (dir < 0)
+        return false;
+    long fd = zt_sys4(SYS_openat, dir, ZT_STATE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    zt_sys1(SYS_close, dir);
+    if (fd < 0)
+        return false;
+    ino_t ino = 0;
+    const struct zt_state_head *h = map_page((int)fd, &ino);
+    zt_sys1(SYS_close, fd);
+    if (!h)
+        return false;
+    if (__atomic_load_n(&h->stale, __ATOMIC_ACQUIRE) || atomic_exchange(&busy, 1)) {
+        zt_sys2(SYS_munmap, h, PAGE_BYTES); /* ended, or another thread is doing the same */
+        return current() != NULL;
+    }
+    const struct zt_state_head *old = atomic_load(&pages[0]);
+    if (!old || page_ino != ino || memcmp(old->host_id, h->host_id, 16)) {
+        /* The oldest mapping stays in the address space: a reader may be in it. */
+        for (int i = PAGES_KEPT - 1; i > 0; i--)
+            atomic_store(&pages[i], atomic_load(&pages[i - 1]));
+        page_ino = ino;
+        atomic_store_explicit(&pages[0], h, memory_order_release);
+    } else {
+        zt_sys2(SYS_munmap, h, PAGE_BYTES);
+    }
+    atomic_store(&busy, 0);
+    return current() != NULL;
+}
+
+static const struct zt_state_slot *find_slot(zt_word w, const struct zt_state_head **head)
+{
+    size_t i = w & (ZT_STATE_SLOTS - 1);
+    for (int p = 0; p < PAGES_KEPT; p++) {
+        const struct zt_state_head *h = atomic_load_explicit(&pages[p], memory_order_acquire);
+        if (!h)
+            break;
+        const struct zt_state_slot *s = (const struct zt_state_slot *)(h + 1) + i;
+        if (((__atomic_load_n(&s->id, __ATOMIC_ACQUIRE) ^ w) & ZT_W_ID_MASK) == 0 && s->id) {
+            *head = h;
+            return s;
+        }
+    }
+    return NULL;
+}
+
+bool zt_slot_read(zt_word w, struct zt_state_slot *out)
+{
+    const struct zt_state_head *h;
+    const struct zt_state_slot *s = find_slot(w, &h);
+    if (!s)
+        return false;
+    out->phase = __atomic_load_n(&s->phase, __ATOMIC_ACQUIRE);
+    uint32_t phase = out->phase;
+    *out = *s;
+    out->phase = phase;
+    return ((__atomic_load_n(&s->id, __ATOMIC_ACQUIRE) ^ w) & ZT_W_ID_MASK) == 0;
+}
+
+enum zt_phase zt_phase_of(zt_word w, int *err)
+{
+    const struct zt_state_head *h;
+    const struct zt_state_slot *s = find_slot(w, &h);
+    if (!s)
+        return ZT_PHASE_FREE;
+    enum zt_phase phase = (enum zt_phase)__atomic_load_n(&s->phase, __ATOMIC_ACQUIRE);
+    if (err)
+        *err = s->err;
+    return phase;
+}
+
+bool zt_node_gone(zt_word w)
+{
+    const struct zt_state_head *h;
+    if (!find_slot(w, &h))
+        return false;
+    if (__atomic_load_n(&h->stale, __ATOMIC_ACQUIRE))
+        return true;
+    /* Killed, it left no mark: then its process is not there. */
+    return zt_sys2(SYS_kill, (long)h->pid, 0) == -ESRCH;
+}
+
+int zt_slot_family(uint64_t id)
+{
+    const struct zt_state_head *h;
+    const struct zt_state_slot *s = find_slot(id & ZT_W_ID_MASK, &h);
+    if (!s)
+        return AF_INET;
+    if (s->family == AF_INET || s->family == AF_INET6) /* the program's socket, where the node says it */
+        return s->family;
+    return s->lfamily == 6 || s->rfamily == 6 ? AF_INET6 : AF_INET;
+}
+
+/* ---- classification ---- */
+
+static bool in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a)
+{
+    if (r->family != a->family || r->bits > (a->family == 4 ? 32 : 128))
+        return false;
+    unsigned whole = r->bits / 8, rest = r->bits % 8;
+    if (memcmp(r->ip, a->ip, whole))
+        return false;
+    return !rest || !((r->ip[whole] ^ a->ip[whole]) >> (8 - rest));
+}
+
+static bool in_page(const struct zt_state_head *h, const struct zt_ctl_addr *a)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        uint32_t seq = __atomic_load_n(&h->seq, __ATOMIC_ACQUIRE);
+        if (seq & 1) {
+            zt_sys0(SYS_sched_yield);
+            continue;
+        }
+        bool found = false;
+        uint32_t n = __atomic_load_n(&h->nranges, __ATOMIC_RELAXED);
+        for (uint32_t i = 0; i < n && i < ZT_STATE_RANGES && !found; i++)
+            found = in_range(&h->ranges[i], a);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (__atomic_load_n(&h->seq, __ATOMIC_RELAXED) == seq)
+            return found;
+    }
+    return false;
+}
+
+static void parse_ranges(char *text)
+{
+    unsigned n = 0;
+    for (char *line = text; line && *line && n < ZT_STATE_RANGES;) {
+        char *end = strchr(line, '\n');
+        if (end)
+            *end++ = 0;
+        char *slash = strchr(line, '/');
+        if (slash) {
+            *slash++ = 0;
+            struct zt_state_range r = {0};
+            unsigned bits = 0;
+            while (*slash >= '0' && *slash <= '9' && bits < 1000)
+                bits = bits * 10 + (unsigned)(*slash++ - '0');
+            if (inet_pton(AF_INET, line, r.ip) == 1 && bits <= 32)
+                r.family = 4;
+            else if (inet_pton(AF_INET6, line, r.ip) == 1 && bits <= 128)
+                r.family = 6;
+            r.bits = (uint8_t)bits;
+            if (r.family)
+                remembered[n++] = r;
+        }
+        line = end;
+    }
+    atomic_store_explicit(&nremembered, n, memory_order_release);
+}
+
+/* Once per process, at its first address that could be virtual while no node runs. */
+static void read_remembered(void)
+{
+    if (atomic_exchange(&remembered_read, true))
+        return;
+    int dir = zt_home_open();
+    if (dir < 0)
+        return;
+    long fd = zt_sys4(SYS_openat, dir, ZT_RANGES_FILE, O_RDONLY | O_CLOEXEC, 0);
+    zt_sys1(SYS_close, dir);
+    if (fd < 0)
+        return;
+    char text[ZT_STATE_RANGES * 52 + 1];
+    size_t n = 0;
+    long r;
+    while (n < sizeof text - 1 && (r = zt_sys3(SYS_read, fd, text + n, sizeof text - 1 - n)) > 0)
+        n += (size_t)r;
+    zt_sys1(SYS_close, fd);
+    text[n] = 0;
+    parse_ranges(text);
+}
+
+static bool in_remembered(const struct zt_ctl_addr *a)
+{
+    unsigned n = atomic_load_explicit(&nremembered, memory_order_acquire);
+    for (unsigned i = 0; i < n; i++)
+        if (in_range(&remembered[i], a))
+            return true;
+    return false;
+}
+
+/* While a network is still being configured, an address may be about to become virtual. */
+static void wait_configured(void)
+{
+    int64_t until = zt_now_ms() + zt_settings.wait_ms;
+    for (int pause = 2; zt_now_ms() < until; pause = pause < 50 ? pause * 2 : 50) {
+        const struct zt_state_head *h = current();
+        if (!h || !__atomic_load_n(&h->configuring, __ATOMIC_ACQUIRE))
+            return;
+        zt_sleep_ms(pause);
+    }
+    zt_debug(1, "a network is still without configuration");
+}
+
+/* The networks of ZT_NETWORKS are joined once per process, before the first address that is not
+ * loopback is judged: else it would leak to the kernel. The node remembers what it has joined. */
+static void join_networks(void)
+{
+    static atomic_int done; /* 0 not yet, 1 somebody is at it, 2 done */
+    int zero = 0;
+    if (ZT_LIKELY(atomic_load(&done) == 2))
+        return;
+    if (!atomic_compare_exchange_strong(&done, &zero, 1)) {
+        for (int64_t until = zt_now_ms() + zt_settings.wait_ms;
+             atomic_load(&done) != 2 && zt_now_ms() < until;)
+            zt_sleep_ms(5);
+        return;
+    }
+    if (!zt_ctl_up())
+        zt_start_node();
+    for (const char *s = zt_settings.networks; *s;) {
+        char nwid[17];
+        size_t n = 0;
+        while (*s == ',' || *s == ' ' || *s == ';')
+            s++;
+        while (*s && *s != ',' && *s != ' ' && *s != ';') {
+            if (n < 16)
+                nwid[n++] = *s;
+            s++;
+        }
+        nwid[n] = 0;
+        int e = n ? zt_ctl_command("join ", nwid) : 0;
+        if (e)
+            zt_debug(1, "cannot join %s: error %d", nwid, -e);
+    }
+    zt_page_open();
+    wait_configured();
+    atomic_store(&done, 2);
+}
+
+static bool never_managed(const struct zt_ctl_addr *a)
+{
+    if (a->family == 4) /* unspecified, loopback, multicast and above */
+        return a->ip[0] == 0 || a->ip[0] == 127 || a->ip[0] >= 224;
+    return !memcmp(a->ip, &in6addr_loopback, 16) || zt_addr_any(a) || a->ip[0] == 0xff;
+}
+
+bool zt_managed_slow(const struct zt_ctl_addr *a)
+{
+    if (never_managed(a) || zt_settings.off || !zt_settings.home[0])
+        return false;
+    int saved = errno;
+    bool yes = false;
+    if (zt_settings.networks[0])
+        join_networks();
+    const struct zt_state_head *h = current();
+    if (!h) {
+        int64_t now = zt_now_ms();
+        if (now >= atomic_load_explicit(&next_look_ms, memory_order_relaxed)) {
+            atomic_store(&next_look_ms, now + 1000);
+            zt_page_open();
+            h = current();
+        }
+    }
+    if (h) {
+        yes = in_page(h, a);
+        if (!yes && ZT_UNLIKELY(__atomic_load_n(&h->configuring, __ATOMIC_ACQUIRE))) {
+            /* What it was last time it will most likely be again: wait for those only. */
+            read_remembered();
+            if (in_remembered(a)) {
+                wait_configured();
+                yes = true;
+            }
+        }
+    } else {
+        read_remembered();
+        yes = in_remembered(a);
+    }
+    errno = saved;
+    return yes;
+}
+
+bool zt_sa_managed(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out)
+{
+    if (!sa || len < sizeof(sa_family_t) ||
+        (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+        return false;
+    return zt_addr_from(sa, len, out) && zt_managed_slow(out);
+}

@@ -162,6 +162,8 @@ static int send_behind_bridge(struct zt_network *net, const struct zt_now *now, 
             refuse(net, ZT_DROP_RULES_OUT);
             continue;
         }
+        if (!net->is_adhoc)
+            zt_member_get(net, targets[i]); /* it may ask for credentials */
         struct zt_wr w = zt_vl2_begin(net->vl2);
         zt_wr_ext_frame(&w, net->nwid, 0, dest, source, type, eth + ETH, n - ETH);
         if (zt_vl2_send(net->vl2, now, targets[i], ZT_VERB_EXT_FRAME, &w, 0) == 0)

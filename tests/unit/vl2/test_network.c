@@ -455,7 +455,10 @@ static void asking_is_limited(void **state)
     assert_int_equal(k->code, ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE);
     assert_int_equal(k->in_re_verb, ZT_VERB_FRAME);
     assert_true(zt_be64(k->p) == NWID);
-    /* Somebody who only sends frames has no record. */
+    /* Somebody who only sends frames has no record, nor has who asks for our credentials. */
+    fake_clear();
+    fake_inject_error(b, C, ZT_VERB_FRAME, ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE, body, 8);
+    assert_int_equal(fake_npackets, 0);
     assert_int_equal(zt_network_find(b->vl2, NWID)->members.count, 0);
 }
 

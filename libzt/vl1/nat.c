@@ -43,12 +43,11 @@ static const int64_t probe_after_ms[ZT_PROBE_TRIES] = {0, 250, 750};
 
 static void fire(void *user, struct zt_timer *t);
 
-int zt_nat_init(struct zt_vl1 *v, uint64_t seed)
+void zt_nat_init(struct zt_vl1 *v, uint64_t seed)
 {
     v->nat.seed = seed;
     for (unsigned i = 0; i < ZT_PROBES; i++)
         v->nat.probes[i].timer.fire = fire;
-    return 0;
 }
 
 void zt_nat_fini(struct zt_vl1 *v)
@@ -58,9 +57,16 @@ void zt_nat_fini(struct zt_vl1 *v)
 
 void zt_vl1_set_local(struct zt_vl1 *v, const struct zt_now *now, const struct zt_ep *eps, size_t n)
 {
-    v->nat.nlocal = (unsigned)(n < ZT_LOCAL_ENDPOINTS ? n : ZT_LOCAL_ENDPOINTS);
-    if (v->nat.nlocal > 0)
-        memcpy(v->nat.local, eps, v->nat.nlocal * sizeof *eps);
+    unsigned kept = (unsigned)(n < ZT_LOCAL_ENDPOINTS ? n : ZT_LOCAL_ENDPOINTS);
+    /* The host scans its interfaces now and then: mostly the list is the same. */
+    if (kept == v->nat.nlocal && (kept == 0 || memcmp(v->nat.local, eps, kept * sizeof *eps) == 0))
+        return;
+    v->nat.nlocal = kept;
+    if (kept > 0)
+        memcpy(v->nat.local, eps, kept * sizeof *eps);
+    /* What we told the others is out of date: tell them with the next packet. */
+    ZT_LIST_EACH(it, &v->peers.lru)
+    ZT_CONTAINER(it, struct zt_peer, lru)->last_push_sent_ms = ZT_LONG_AGO;
 }
 
 /* -- probes -- */

@@ -46,7 +46,7 @@ struct zt_nat {
     uint64_t seed;
 };
 
-int zt_nat_init(struct zt_vl1 *v, uint64_t seed);
+void zt_nat_init(struct zt_vl1 *v, uint64_t seed);
 void zt_nat_fini(struct zt_vl1 *v);
 
 /* Try to reach peer at this link: at once, and unless it answered again after 250 and 1000 ms. */

@@ -429,6 +429,36 @@ static void requests_are_rate_limited(void **state)
     sim_free(t.s);
 }
 
+static bool keep_hello(void *user, struct sim_node *from, struct sim_node *to, uint8_t *p, size_t n)
+{
+    struct record *r = user;
+    if (r->n == 0 && from == r->from && to == r->to && zt_pkt_suite(p) == ZT_SUITE_POLY) {
+        memcpy(r->p, p, n);
+        r->n = n;
+    }
+    return true;
+}
+
+static void a_replayed_hello_makes_no_amplifier(void **state)
+{
+    struct trio t = trio_connected(24);
+    struct record r = {.from = t.a, .to = t.root};
+    sim_tap(t.s, keep_hello, &r);
+    sim_run(t.s, 61000); /* the full HELLO of each minute */
+    sim_assert(t.s, r.n > 0);
+    struct zt_ep victim;
+    zt_ep_parse("9.9.9.9/1", &victim);
+    uint64_t sent = t.root->sent, before = state_of(t.root);
+    for (int i = 0; i < 1000; i++) {
+        victim.port = (uint16_t)(1 + i);
+        sim_inject(t.root, &victim, r.p, r.n);
+    }
+    sim_assert(t.s, t.root->sent - sent < 50);
+    sim_assert(t.s, dropped(t.root, ZT_DROP_RATE) > 960);
+    assert_int_equal(state_of(t.root), before);
+    sim_free(t.s);
+}
+
 static void pushed_paths_pass_the_filter_and_a_gate(void **state)
 {
     struct trio t = trio_connected(17);
@@ -610,6 +640,7 @@ int main(void)
         cmocka_unit_test(verbs_that_only_a_root_may_send),
         cmocka_unit_test(an_ok_must_answer_something),
         cmocka_unit_test(requests_are_rate_limited),
+        cmocka_unit_test(a_replayed_hello_makes_no_amplifier),
         cmocka_unit_test(pushed_paths_pass_the_filter_and_a_gate),
         cmocka_unit_test(unknown_and_broken_content_is_counted),
         cmocka_unit_test(compressed_packets_arrive_whole),

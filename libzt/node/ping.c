@@ -51,7 +51,7 @@ static u8_t on_echo(void *arg, struct raw_pcb *pcb, struct pbuf *pb, const ip_ad
     struct zt_ping *p = arg;
     uint8_t b[ECHO_LEN];
     bool v6 = IP_IS_V6_VAL(p->to);
-    u16_t skip = ip_current_header_tot_len(); /* both families hand it up with its header */
+    u16_t skip = ip_current_header_tot_len(); /* raw pcbs get the packet with its IP header */
     if (!ip_addr_cmp(from, &p->to) || pb->tot_len < skip + ECHO_LEN ||
         pbuf_copy_partial(pb, b, ECHO_LEN, skip) != ECHO_LEN)
         return 0;

@@ -561,6 +561,7 @@ static int64_t watch_idle(struct zt_node *n, int64_t mono_ms)
     }
     int64_t end = n->idle_since + (int64_t)n->cfg.idle_exit_s * 1000;
     if (mono_ms >= end) {
+        zt_node_warn(n, "not used any more: ending");
         (void)zt_node_stop(n);
         return ZT_NEVER;
     }

@@ -85,8 +85,6 @@ static int control_in(const struct msghdr *m, struct zt_ctl_dgram *h)
         const void *d = CMSG_DATA(c);
         if (c->cmsg_len < CMSG_LEN(0))
             return -EINVAL;
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-            return -EINVAL;
         if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO &&
             n >= sizeof(struct in_pktinfo)) {
             struct in_pktinfo p;

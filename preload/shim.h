@@ -179,8 +179,6 @@ bool zt_page_live(void);
 bool zt_slot_read(zt_word w, struct zt_state_slot *out);
 /* Its phase alone, for the data path; ZT_PHASE_FREE when unknown. *err: its error. */
 enum zt_phase zt_phase_of(zt_word w, int *err);
-/* The node that served this socket has ended. */
-bool zt_node_gone(zt_word w);
 /* For zt_derive: family of the program's socket, AF_INET or AF_INET6. */
 int zt_slot_family(uint64_t id);
 

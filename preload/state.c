@@ -215,17 +215,6 @@ enum zt_phase zt_phase_of(zt_word w, int *err)
     return phase;
 }
 
-bool zt_node_gone(zt_word w)
-{
-    const struct zt_state_head *h;
-    if (!find_slot(w, &h))
-        return false;
-    if (__atomic_load_n(&h->stale, __ATOMIC_ACQUIRE))
-        return true;
-    /* Killed, it left no mark: then its process is not there. */
-    return zt_sys2(SYS_kill, (long)h->pid, 0) == -ESRCH;
-}
-
 int zt_slot_family(uint64_t id)
 {
     const struct zt_state_head *h;

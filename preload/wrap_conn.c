@@ -62,10 +62,15 @@ static void clear_pair_error(int fd)
     zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &v, &len);
 }
 
-static int connect_failed(int fd, int err)
+static int back_to_kernel(int fd, zt_word w);
+
+/* A connect that reports its failure leaves the socket as good as new (inet_stream_connect disconnects
+ * it): a fresh kernel socket. Without a free number for it, the spent pair stays. */
+static int connect_failed(int fd, zt_word w, int err)
 {
     zt_word_flag(fd, ZT_W_ERR | ZT_W_OVER);
     clear_pair_error(fd);
+    back_to_kernel(fd, w);
     return zt_fail(err ? err : ECONNABORTED);
 }
 
@@ -97,12 +102,12 @@ static int connect_wait(int fd, zt_word w)
             zt_word_flag(fd, ZT_W_TOLD);
             return 0;
         case ZT_PHASE_FAILED:
-            return connect_failed(fd, err);
+            return connect_failed(fd, w, err);
         default:
             if (n == 0)
                 return zt_fail(EINPROGRESS);
             if (p.revents & POLLHUP) /* the node ended */
-                return connect_failed(fd, ENETUNREACH);
+                return connect_failed(fd, w, ENETUNREACH);
             if (p.revents & POLLOUT) { /* no page to look at: the gate itself says it */
                 zt_word_flag(fd, ZT_W_TOLD);
                 return 0;
@@ -202,11 +207,9 @@ static int stream_connect_again(int fd, zt_word w, const struct sockaddr *sa, so
         return nonblocking(fd) ? zt_fail(EALREADY) : connect_wait(fd, w);
     case ZT_PHASE_FAILED:
         if (!(w & ZT_W_ERR))
-            return connect_failed(fd, err);
-        if (!(w & ZT_W_OVER)) {
-            zt_word_flag(fd, ZT_W_OVER);
-            return zt_fail(ECONNABORTED);
-        }
+            return connect_failed(fd, w, err);
+        if (!(w & ZT_W_OVER))
+            return connect_failed(fd, w, ECONNABORTED);
         if (managed)
             return stream_connect(fd, remote);
         return back_to_kernel(fd, w) < 0 ? -1 : REAL(connect)(fd, sa, len);
@@ -460,13 +463,16 @@ out:
     return r;
 }
 
-static int accept_end(int fd, zt_word w)
+static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags);
+
+/* The queue has ended: shut down (here or in another process), or its node is no more. */
+static int accept_end(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags)
 {
-    if (w & ZT_W_SHUT_RD)
+    if ((w & ZT_W_SHUT_RD) || zt_phase_of(w, NULL) != ZT_PHASE_LISTENING)
         return zt_fail(EINVAL);
-    if (!zt_node_gone(w))
-        return zt_fail(EINVAL); /* shut down in another process */
-    return zt_fail(listener_revive(fd, w) < 0 ? ENETDOWN : ECONNABORTED);
+    if (listener_revive(fd, w) < 0)
+        return zt_fail(ENETDOWN);
+    return accept_virtual(fd, zt_word_of(fd), sa, len, flags);
 }
 
 static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags)
@@ -497,7 +503,7 @@ static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len
     if (n < 0)
         return -1;
     if (n == 0)
-        return accept_end(fd, w);
+        return accept_end(fd, w, sa, len, flags);
     int got = -1;
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
@@ -558,14 +564,14 @@ static int shutdown_listener(int fd, zt_word w, int how)
 static int shutdown_dgram(int fd, zt_word w, int how)
 {
     struct zt_state_slot s;
-    if (zt_slot_read(w, &s) && !s.rfamily)
-        return zt_fail(ENOTCONN);
     if (how != SHUT_RD)
         zt_word_flag(fd, ZT_W_SHUT_WR);
-    if (how == SHUT_WR)
-        return 0;
-    zt_word_flag(fd, ZT_W_SHUT_RD);
-    return REAL(shutdown)(fd, SHUT_RD);
+    if (how != SHUT_WR) {
+        zt_word_flag(fd, ZT_W_SHUT_RD);
+        REAL(shutdown)(fd, SHUT_RD);
+    }
+    /* Linux says so of an unconnected socket, having done it all the same. */
+    return zt_slot_read(w, &s) && !s.rfamily ? zt_fail(ENOTCONN) : 0;
 }
 
 ZT_EXPORT int shutdown(int fd, int how)

@@ -2,6 +2,7 @@
  * On a virtual stream each is the one system call that the program asked for, with corrections before or
  * after it that need none: nothing here may surprise a sandbox. */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -12,6 +13,13 @@
 #include "sys.h"
 
 /* ---- streams ---- */
+
+static bool hung_up(int fd)
+{
+    struct pollfd p = {.fd = fd};
+    struct timespec none = {0, 0};
+    return zt_sys5(SYS_ppoll, &p, 1, &none, NULL, 8) == 1 && (p.revents & POLLHUP);
+}
 
 /* What the kernel answered for the pair, in terms of the connection. The pair can't tell a reset that
  * left nothing unread from an end of file; the state page can. */
@@ -29,13 +37,17 @@ static ssize_t stream_read_end(int fd, zt_word w, ssize_t n)
     case ZT_PHASE_RESET:
         break;
     case ZT_PHASE_CONNECTING:
-    case ZT_PHASE_CONNECTED: /* an end of file that nobody announced: the node has ended */
-        if (n == 0 && !zt_node_gone(w))
+    case ZT_PHASE_CONNECTED:
+        /* An end of file that nobody announced: the node has ended, unless another process with
+         * this description shut it down for reading. */
+        if (n == 0 && !hung_up(fd))
             return 0;
         break;
     default:
         return n;
     }
+    if (err == EPIPE) /* reset after the end of file, which stays what it is for readers */
+        return 0;
     zt_word_flag(fd, ZT_W_ERR);
     return zt_fail(err ? err : ECONNRESET);
 }
@@ -68,7 +80,7 @@ static ssize_t stream_before_write(int fd, zt_word w, int flags)
         if (w & ZT_W_ERR)
             return 0; /* EPIPE from the kernel */
         zt_word_flag(fd, ZT_W_ERR);
-        return zt_fail(err ? err : ECONNRESET);
+        return err == EPIPE ? broken_pipe(flags) : zt_fail(err ? err : ECONNRESET);
     default:
         return 0;
     }
@@ -130,27 +142,15 @@ static ssize_t recv_virtual(int fd, zt_word w, struct msghdr *m, int flags)
     return n;
 }
 
-static bool carries_fds(const struct msghdr *m)
-{
-    struct msghdr copy = *m;
-    if (!m->msg_control)
-        return false;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c))
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-            return true;
-    return false;
-}
-
 static ssize_t send_virtual(int fd, zt_word w, const struct msghdr *m, int flags)
 {
     if (w & ZT_W_DGRAM)
         return zt_dgram_send(fd, w, m, flags);
     if (flags & MSG_OOB)
         return zt_fail(EOPNOTSUPP);
-    if (carries_fds(m))
-        return zt_fail(EINVAL);
     if (stream_before_write(fd, w, flags) < 0)
         return -1;
+    /* An inet stream ignores control data; through the pair, descriptors would reach the node. */
     struct msghdr out = {.msg_iov = m->msg_iov, .msg_iovlen = m->msg_iovlen};
     return REAL(sendmsg)(fd, &out, flags & ~(MSG_FASTOPEN | MSG_ZEROCOPY | MSG_CONFIRM));
 }

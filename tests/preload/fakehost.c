@@ -224,7 +224,9 @@ static struct zt_ctl_addr own_address(const struct zt_ctl_addr *to, uint16_t por
 /* The connection ends by force: what the program of v sees. */
 static void reset(struct vsock *v, int err)
 {
-    publish(v, ZT_PHASE_RESET, err);
+    /* A reset of a connection that the peer had closed is a broken pipe. */
+    bool closing = v->slot->phase == ZT_PHASE_FIN;
+    publish(v, ZT_PHASE_RESET, closing && err == ECONNRESET ? EPIPE : err);
     drop(v);
 }
 

@@ -1,5 +1,6 @@
-/* Datagrams. Each message in a 'u' descriptor is a header (where from, where to) and the payload, kept
- * apart by SEQPACKET: the header goes in and comes out through one more element of the vector. */
+/* Datagrams. Each message in a 'u' descriptor is a header (where from, where to) and the payload,
+ * kept apart by SEQPACKET: the header goes in and comes out through one more element of the vector.
+ */
 #include <fcntl.h>
 #include <netinet/ip.h>
 #include <string.h>

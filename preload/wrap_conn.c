@@ -1,5 +1,5 @@
-/* socket, connect, bind, listen, accept, shutdown: where a socket becomes virtual, and what a virtual
- * one answers then. The errno values are those of the kernel for an inet socket.
+/* socket, connect, bind, listen, accept, shutdown: where a socket becomes virtual, and what a
+ * virtual one answers then. The errno values are those of the kernel for an inet socket.
  *
  * A stream that is connecting is a pair whose send direction the node has filled up, so it polls as
  * not writable. Success drains it (one writable edge); failure closes the far end with the filler
@@ -36,8 +36,9 @@ ZT_EXPORT int socketpair(int domain, int type, int protocol, int fds[2])
 
 /* ---- waiting for a connect ---- */
 
-/* poll is never restarted after a signal, connect is, where the handler asks for it (SA_RESTART). Which
- * handler ran can't be told afterwards: restart if none of those installed would forbid it. */
+/* poll is never restarted after a signal, connect is, where the handler asks for it (SA_RESTART).
+ * Which handler ran can't be told afterwards: restart if none of those installed would forbid it.
+ */
 static bool handlers_restart(void)
 {
     for (int s = 1; s <= 64; s++) {
@@ -64,8 +65,8 @@ static void clear_pair_error(int fd)
 
 static int back_to_kernel(int fd, zt_word w);
 
-/* A connect that reports its failure leaves the socket as good as new (inet_stream_connect disconnects
- * it): a fresh kernel socket. Without a free number for it, the spent pair stays. */
+/* A connect that reports its failure leaves the socket as good as new (inet_stream_connect
+ * disconnects it): a fresh kernel socket. Without a free number for it, the spent pair stays. */
 static int connect_failed(int fd, zt_word w, int err)
 {
     zt_word_flag(fd, ZT_W_ERR | ZT_W_OVER);
@@ -131,7 +132,8 @@ static void finish_options(uint64_t id, const struct zt_ctl_opt *opts, unsigned 
             zt_ctl_note(id, ZT_NOTE_RESET_ON_CLOSE);
 }
 
-/* Ask the node for a pair that connects to remote and put it under the number. Signals are blocked. */
+/* Ask the node for a pair that connects to remote and put it under the number. Signals are blocked.
+ */
 static int stream_attach(int fd, zt_word w, const struct zt_ctl_addr *remote, bool *blocking)
 {
     struct zt_ctl_req req;
@@ -223,7 +225,8 @@ static int stream_connect_again(int fd, zt_word w, const struct sockaddr *sa, so
 
 /* ---- connect, datagrams ---- */
 
-/* Make fd a virtual datagram socket (or keep it one) and set its remote address. Used by send too. */
+/* Make fd a virtual datagram socket (or keep it one) and set its remote address. Used by send too.
+ */
 int zt_dgram_attach(int fd, const struct zt_ctl_addr *remote, bool set_remote)
 {
     struct zt_guard g;
@@ -382,8 +385,7 @@ ZT_EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
     struct zt_ctl_addr local;
     zt_word w = zt_word_of(fd);
     if (w) {
-        if (sa && len >= sizeof(sa_family_t) &&
-            sa->sa_family != (w & ZT_W_V6 ? AF_INET6 : AF_INET))
+        if (sa && len >= sizeof(sa_family_t) && sa->sa_family != (w & ZT_W_V6 ? AF_INET6 : AF_INET))
             return zt_fail(w & ZT_W_V6 ? EINVAL : EAFNOSUPPORT);
         return zt_fail(EINVAL); /* bound, or connected, already */
     }
@@ -495,15 +497,13 @@ static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len
         char space[CMSG_SPACE(sizeof(int))];
     } ctl;
     struct iovec iov = {&a, sizeof a};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = &ctl,
-                       .msg_controllen = sizeof ctl};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = sizeof ctl};
     ssize_t n = REAL(recvmsg)(fd, &m, flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
+    if (n == 0 || (n < 0 && errno == ECONNRESET)) /* the filler of its gate was never read */
+        return accept_end(fd, w, sa, len, flags);
     if (n < 0)
         return -1;
-    if (n == 0)
-        return accept_end(fd, w, sa, len, flags);
     int got = -1;
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)

@@ -1,6 +1,6 @@
-/* The read and write families. In a program without virtual descriptors each costs one load and a branch.
- * On a virtual stream each is the one system call that the program asked for, with corrections before or
- * after it that need none: nothing here may surprise a sandbox. */
+/* The read and write families. In a program without virtual descriptors each costs one load and a
+ * branch. On a virtual stream each is the one system call that the program asked for, with
+ * corrections before or after it that need none: nothing here may surprise a sandbox. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,8 +21,8 @@ static bool hung_up(int fd)
     return zt_sys5(SYS_ppoll, &p, 1, &none, NULL, 8) == 1 && (p.revents & POLLHUP);
 }
 
-/* What the kernel answered for the pair, in terms of the connection. The pair can't tell a reset that
- * left nothing unread from an end of file; the state page can. */
+/* What the kernel answered for the pair, in terms of the connection. The pair can't tell a reset
+ * that left nothing unread from an end of file; the state page can. */
 static ssize_t stream_read_end(int fd, zt_word w, ssize_t n)
 {
     int err = 0;
@@ -156,7 +156,8 @@ static ssize_t send_virtual(int fd, zt_word w, const struct msghdr *m, int flags
 }
 
 /* A kernel socket and an address: a datagram socket becomes virtual by its first send to a virtual
- * address; MSG_FASTOPEN is connect and send in one. 0: nothing of ours; 1: virtual now; -1: failed. */
+ * address; MSG_FASTOPEN is connect and send in one. 0: nothing of ours; 1: virtual now; -1: failed.
+ */
 static int send_attach(int fd, const struct sockaddr *sa, socklen_t len, int flags)
 {
     struct zt_ctl_addr remote;
@@ -243,13 +244,13 @@ ZT_EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
     return recv_virtual(fd, w, &m, 0);
 }
 
-#define PREADV2(name)                                                                              \
-    ZT_EXPORT ssize_t name(int fd, const struct iovec *iov, int cnt, off_t off, int flags)         \
-    {                                                                                              \
-        zt_word w = off == -1 ? zt_word_of(fd) : 0;                                                \
-        if (ZT_LIKELY(!(w & (ZT_W_DGRAM | ZT_W_BOUND))))                                           \
-            return REAL(preadv2)(fd, iov, cnt, off, flags);                                        \
-        return readv(fd, iov, cnt);                                                                \
+#define PREADV2(name)                                                                      \
+    ZT_EXPORT ssize_t name(int fd, const struct iovec *iov, int cnt, off_t off, int flags) \
+    {                                                                                      \
+        zt_word w = off == -1 ? zt_word_of(fd) : 0;                                        \
+        if (ZT_LIKELY(!(w & (ZT_W_DGRAM | ZT_W_BOUND))))                                   \
+            return REAL(preadv2)(fd, iov, cnt, off, flags);                                \
+        return readv(fd, iov, cnt);                                                        \
     }
 PREADV2(preadv2)
 PREADV2(preadv64v2)
@@ -382,13 +383,13 @@ ZT_EXPORT ssize_t writev(int fd, const struct iovec *iov, int cnt)
     return zt_dgram_send(fd, w, &m, 0);
 }
 
-#define PWRITEV2(name)                                                                             \
-    ZT_EXPORT ssize_t name(int fd, const struct iovec *iov, int cnt, off_t off, int flags)         \
-    {                                                                                              \
-        zt_word w = off == -1 ? zt_word_of(fd) : 0;                                                \
-        if (ZT_LIKELY(!(w & (ZT_W_DGRAM | ZT_W_BOUND))))                                           \
-            return REAL(pwritev2)(fd, iov, cnt, off, flags);                                       \
-        return writev(fd, iov, cnt);                                                               \
+#define PWRITEV2(name)                                                                     \
+    ZT_EXPORT ssize_t name(int fd, const struct iovec *iov, int cnt, off_t off, int flags) \
+    {                                                                                      \
+        zt_word w = off == -1 ? zt_word_of(fd) : 0;                                        \
+        if (ZT_LIKELY(!(w & (ZT_W_DGRAM | ZT_W_BOUND))))                                   \
+            return REAL(pwritev2)(fd, iov, cnt, off, flags);                               \
+        return writev(fd, iov, cnt);                                                       \
     }
 PWRITEV2(pwritev2)
 PWRITEV2(pwritev64v2)
@@ -482,10 +483,10 @@ static bool unmovable(int fd)
     return zt_word_of(fd) & (ZT_W_DGRAM | ZT_W_BOUND);
 }
 
-#define SENDFILE(name)                                                                             \
-    ZT_EXPORT ssize_t name(int out, int in, off_t *off, size_t n)                                  \
-    {                                                                                              \
-        return unmovable(out) ? zt_fail(EINVAL) : REAL(sendfile)(out, in, off, n);                 \
+#define SENDFILE(name)                                                             \
+    ZT_EXPORT ssize_t name(int out, int in, off_t *off, size_t n)                  \
+    {                                                                              \
+        return unmovable(out) ? zt_fail(EINVAL) : REAL(sendfile)(out, in, off, n); \
     }
 SENDFILE(sendfile)
 SENDFILE(sendfile64)

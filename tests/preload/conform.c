@@ -1,6 +1,6 @@
 /* One program of many small cases about sockets, which prints what each call answers. It runs on
- * kernel sockets and again on virtual ones; the outputs must be equal (tests/preload/run). Nothing is
- * printed that may differ by right: numbers of ports, buffer sizes, times.
+ * kernel sockets and again on virtual ones; the outputs must be equal (tests/preload/run). Nothing
+ * is printed that may differ by right: numbers of ports, buffer sizes, times.
  *
  *   conform ADDRESS CASE      conform -l */
 #include <arpa/inet.h>
@@ -1383,25 +1383,28 @@ static void c_mapped(void)
     close(only), close(v4), close(s), close(c), close(l);
 }
 
-#define CASE(n) {#n, c_##n}
+#define CASE(n)   \
+    {             \
+#n, c_##n \
+    }
 static const struct {
     const char *name;
     void (*run)(void);
 } cases[] = {
-    CASE(connect),      CASE(refused),        CASE(refused_nonblocking),
-    CASE(nonblocking),  CASE(errors),         CASE(unspec),
-    CASE(epoll_level),  CASE(epoll_in),       CASE(epoll_edge),
-    CASE(epoll_oneshot), CASE(epoll_dup),     CASE(epoll_many),
+    CASE(connect),        CASE(refused),      CASE(refused_nonblocking),
+    CASE(nonblocking),    CASE(errors),       CASE(unspec),
+    CASE(epoll_level),    CASE(epoll_in),     CASE(epoll_edge),
+    CASE(epoll_oneshot),  CASE(epoll_dup),    CASE(epoll_many),
     CASE(epoll_listener), CASE(half_close),   CASE(peer_closed),
-    CASE(reset),        CASE(reset_unread),   CASE(sigpipe),
-    CASE(flags),        CASE(addresses),      CASE(bulk),
-    CASE(movers),       CASE(accept),         CASE(accept_full),
-    CASE(bind),         CASE(signals),        CASE(dup),
-    CASE(fork),         CASE(prefork),        CASE(exec),
-    CASE(spawn),        CASE(rights),         CASE(close_range),
-    CASE(threads),      CASE(options),        CASE(numbers),
-    CASE(select),       CASE(fill),           CASE(udp),
-    CASE(udp_refused),  CASE(udp_many),       CASE(udp_info),
+    CASE(reset),          CASE(reset_unread), CASE(sigpipe),
+    CASE(flags),          CASE(addresses),    CASE(bulk),
+    CASE(movers),         CASE(accept),       CASE(accept_full),
+    CASE(bind),           CASE(signals),      CASE(dup),
+    CASE(fork),           CASE(prefork),      CASE(exec),
+    CASE(spawn),          CASE(rights),       CASE(close_range),
+    CASE(threads),        CASE(options),      CASE(numbers),
+    CASE(select),         CASE(fill),         CASE(udp),
+    CASE(udp_refused),    CASE(udp_many),     CASE(udp_info),
     CASE(mapped),
 };
 

@@ -6,7 +6,9 @@
  * little structs, ports in host byte order. A version byte refuses a mixed installation clearly.
  *
  * One short-lived connection per operation: connect, send one request, receive one reply, close.
- * (ZT_CTL_COMMAND may answer with several messages; the end is the close.) */
+ * (ZT_CTL_COMMAND may answer with several messages; `more` says that another one follows. A client
+ * may send the next request on the same connection once it has the reply.) A descriptor sent along
+ * with a request is closed unread. A request of another version gets EPROTO. */
 #ifndef ZT_CONTROL_H
 #define ZT_CONTROL_H
 
@@ -17,6 +19,33 @@
 #define ZT_CTL_SOCKET "control.sock"
 #define ZT_STATE_FILE "state"   /* the state page, a file in the home */
 #define ZT_RANGES_FILE "ranges" /* text, one "prefix/bits" a line: what is virtual, remembered */
+
+/* The abstract twin of the control socket, reachable after chroot or a change of uid (in the same
+ * network namespace): "\0zt1.<uid>.<16 hex>", the last part from device and inode of the home. Writes
+ * to out (at least ZT_CTL_TWIN_MAX bytes, the leading zero included) and returns the length. Whoever
+ * connects checks SO_PEERCRED: anybody may hold an abstract name. Async-signal-safe. */
+#define ZT_CTL_TWIN_MAX 40
+static inline unsigned zt_ctl_twin(uint32_t uid, uint64_t dev, uint64_t ino, char *out)
+{
+    uint64_t h = (dev * 0x9e3779b97f4a7c15ULL) ^ ino;
+    char digits[10];
+    unsigned n = 0, k = 0;
+
+    h = (h ^ h >> 32) * 0xd6e8feb86659fd93ULL;
+    h ^= h >> 32;
+    for (const char *c = "\0zt1."; n < 5; n++)
+        out[n] = c[n];
+    do {
+        digits[k++] = (char)('0' + uid % 10);
+        uid /= 10;
+    } while (uid);
+    while (k)
+        out[n++] = digits[--k];
+    out[n++] = '.';
+    for (int i = 60; i >= 0; i -= 4)
+        out[n++] = "0123456789abcdef"[h >> i & 15];
+    return n;
+}
 
 /* An address inside the virtual network. family 0 = none; an AF_INET6 socket that means IPv4 sends
  * family 4 (the shim translates v4-mapped forms both ways). */
@@ -144,7 +173,8 @@ struct zt_state_slot {
     uint32_t phase;  /* written last, with release */
     int32_t err;
     uint8_t lfamily, rfamily; /* 0 none, 4, 6 */
-    uint16_t lport, rport, pad;
+    uint16_t lport, rport;
+    uint16_t family; /* of the program's socket, AF_INET or AF_INET6: v4-mapped forms or not */
     uint8_t lip[16], rip[16];
     uint32_t unacked; /* bytes the peer has not acknowledged */
     uint32_t pad2;

@@ -101,17 +101,47 @@ uint64_t zt_ep_hash(const struct zt_ep *ep)
     return (h ^ ep->port) * 0x9e3779b97f4a7c15ULL;
 }
 
+static unsigned prefix_bits(const struct zt_ep *prefix)
+{
+    unsigned max = prefix->family == 4 ? 32 : prefix->family == 6 ? 128 : 0;
+    return prefix->port < max ? prefix->port : max;
+}
+
 bool zt_ep_in_prefix(const struct zt_ep *net, const struct zt_ep *ep)
 {
-    unsigned bits = net->port, max = net->family == 4 ? 32 : 128;
+    unsigned bits = prefix_bits(net);
     if (net->family == 0 || net->family != ep->family)
         return false;
-    if (bits > max)
-        bits = max;
     if (memcmp(net->ip, ep->ip, bits / 8) != 0)
         return false;
     unsigned rest = bits % 8;
     return rest == 0 || ((net->ip[bits / 8] ^ ep->ip[bits / 8]) & (0xff << (8 - rest)) & 0xff) == 0;
+}
+
+struct zt_ep zt_ep_netmask(const struct zt_ep *prefix)
+{
+    struct zt_ep mask = {.family = prefix->family, .port = prefix->port};
+    unsigned bits = prefix_bits(prefix);
+    memset(mask.ip, 0xff, bits / 8);
+    if (bits % 8 != 0)
+        mask.ip[bits / 8] = (uint8_t)(0xff << (8 - bits % 8));
+    return mask;
+}
+
+struct zt_ep zt_ep_network(const struct zt_ep *prefix)
+{
+    struct zt_ep net = *prefix, mask = zt_ep_netmask(prefix);
+    for (size_t i = 0; i < sizeof net.ip; i++)
+        net.ip[i] &= mask.ip[i];
+    return net;
+}
+
+struct zt_ep zt_ep_broadcast(const struct zt_ep *prefix)
+{
+    struct zt_ep top = *prefix, mask = zt_ep_netmask(prefix);
+    for (size_t i = 0; i < 4; i++)
+        top.ip[i] |= (uint8_t)~mask.ip[i];
+    return top;
 }
 
 int zt_ep_parse(const char *text, struct zt_ep *out)

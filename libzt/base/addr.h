@@ -76,6 +76,11 @@ uint64_t zt_ep_hash(const struct zt_ep *ep);
 
 /* `net` holds its prefix length in port: does it contain ep? (vl1.md 5.1) */
 bool zt_ep_in_prefix(const struct zt_ep *net, const struct zt_ep *ep);
+/* The same prefix with the bits after it cleared; the mask of a prefix (same length in port); the
+ * highest address of an IPv4 prefix. A length beyond the family's counts as the full one. */
+struct zt_ep zt_ep_network(const struct zt_ep *prefix);
+struct zt_ep zt_ep_netmask(const struct zt_ep *prefix);
+struct zt_ep zt_ep_broadcast(const struct zt_ep *prefix);
 
 /* "10.1.2.3/9993", "fd00::1/64"; a missing "/n" gives 0. Strict: the whole text must be used.
  * Returns 0 or ZT_E_FORMAT. */

@@ -130,7 +130,8 @@ ZT_RD_INT(u64, uint64_t, 8, zt_be64(p))
 
 static inline struct zt_wr zt_wr(void *p, size_t cap)
 {
-    return (struct zt_wr){.p = (uint8_t *)p, .cap = cap};
+    /* No room behind NULL, which also keeps GCC's sanitizer builds from warning of writes to it. */
+    return (struct zt_wr){.p = (uint8_t *)p, .cap = p != NULL ? cap : 0};
 }
 
 /* Room for n bytes at the end, counted as written, or NULL (and bad) when there is none. */

@@ -17,6 +17,7 @@
     X(CIPHER, "cipher suite unknown or not allowed here")                                          \
     X(MAC, "authentication failed")                                                                \
     X(DECOMPRESS, "bad compressed payload")                                                        \
+    X(DUPLICATE, "packet or fragment seen before")                                                 \
     X(MALFORMED, "malformed message body")                                                         \
     X(UNKNOWN_VERB, "verb unknown")                                                                \
     X(QUEUE_FULL, "waiting queue full")                                                            \

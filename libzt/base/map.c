@@ -25,26 +25,18 @@ void zt_map_fini(struct zt_map *m)
     *m = (struct zt_map){0};
 }
 
-void *zt_map_get(const struct zt_map *m, uint64_t key)
-{
-    if (m->count == 0)
-        return NULL;
-    for (size_t i = slot_of(m, key);; i = (i + 1) & m->mask) {
-        if (m->slots[i].value == NULL)
-            return NULL;
-        if (m->slots[i].key == key)
-            return m->slots[i].value;
-    }
-}
-
-static void insert(struct zt_map *m, uint64_t key, void *value)
+/* The slot that holds the key, or the empty one where it would go. */
+static size_t find(const struct zt_map *m, uint64_t key)
 {
     size_t i = slot_of(m, key);
     while (m->slots[i].value != NULL && m->slots[i].key != key)
         i = (i + 1) & m->mask;
-    if (m->slots[i].value == NULL)
-        m->count++;
-    m->slots[i] = (struct zt_map_slot){key, value};
+    return i;
+}
+
+void *zt_map_get(const struct zt_map *m, uint64_t key)
+{
+    return m->count > 0 ? m->slots[find(m, key)].value : NULL;
 }
 
 static int grow(struct zt_map *m)
@@ -52,11 +44,12 @@ static int grow(struct zt_map *m)
     size_t cap = m->slots ? (m->mask + 1) * 2 : 16;
     struct zt_map bigger = {.mask = cap - 1, .seed = m->seed};
     bigger.slots = calloc(cap, sizeof *bigger.slots);
+    bigger.count = m->count;
     if (bigger.slots == NULL)
         return ZT_E_NOMEM;
     for (size_t i = 0; m->slots && i <= m->mask; i++)
         if (m->slots[i].value != NULL)
-            insert(&bigger, m->slots[i].key, m->slots[i].value);
+            bigger.slots[find(&bigger, m->slots[i].key)] = m->slots[i];
     free(m->slots);
     *m = bigger;
     return 0;
@@ -65,12 +58,14 @@ static int grow(struct zt_map *m)
 int zt_map_put(struct zt_map *m, uint64_t key, void *value)
 {
     assert(value != NULL);
-    if (m->slots == NULL || (m->count + 1) * 4 > (m->mask + 1) * 3) {
+    bool replaces = zt_map_get(m, key) != NULL; /* then it neither grows nor fails */
+    if (!replaces && (m->slots == NULL || (m->count + 1) * 4 > (m->mask + 1) * 3)) {
         int e = grow(m);
         if (e != 0)
             return e;
     }
-    insert(m, key, value);
+    m->slots[find(m, key)] = (struct zt_map_slot){key, value};
+    m->count += !replaces;
     return 0;
 }
 
@@ -78,9 +73,7 @@ void *zt_map_del(struct zt_map *m, uint64_t key)
 {
     if (m->count == 0)
         return NULL;
-    size_t i = slot_of(m, key);
-    while (m->slots[i].value != NULL && m->slots[i].key != key)
-        i = (i + 1) & m->mask;
+    size_t i = find(m, key);
     void *old = m->slots[i].value;
     if (old == NULL)
         return NULL;

@@ -23,7 +23,7 @@ void zt_map_init(struct zt_map *m, uint64_t seed);
 void zt_map_fini(struct zt_map *m);
 
 void *zt_map_get(const struct zt_map *m, uint64_t key);
-/* value must not be NULL. Replaces. Returns 0 or ZT_E_NOMEM. */
+/* value must not be NULL. Replaces, which never fails. Returns 0 or ZT_E_NOMEM. */
 int zt_map_put(struct zt_map *m, uint64_t key, void *value);
 /* Returns the value that was there, or NULL. */
 void *zt_map_del(struct zt_map *m, uint64_t key);

@@ -35,8 +35,9 @@ void zt_identity_sign(const struct zt_identity *me, const void *msg, size_t n,
 bool zt_identity_verify(const uint8_t pub[ZT_PUB], const void *msg, size_t n,
                         const uint8_t sig[ZT_SIGNATURE_BYTES]);
 
-/* SHA-384 over address and public key (vl1.md 1.8). */
-void zt_identity_fingerprint(const struct zt_identity *id, uint8_t out[48]);
+/* SHA-384 over address and public key (vl1.md 1.8). Returns 0, or ZT_E_CRYPTO (out is then zero).
+ */
+int zt_identity_fingerprint(const struct zt_identity *id, uint8_t out[48]);
 
 /* Overwrite so that the compiler keeps it. */
 void zt_wipe(void *p, size_t n);

@@ -1,5 +1,5 @@
-/* A node: identity and files, loop thread, core, stack, proxies, door, events. api/ and ztd are thin
- * over this. All functions are thread-safe unless they say otherwise. */
+/* A node: identity and files, loop thread, core, stack, proxies, door, events. api/ and ztd are
+ * thin over this. All functions are thread-safe unless they say otherwise. */
 #ifndef ZT_NODE_NODE_H
 #define ZT_NODE_NODE_H
 
@@ -9,6 +9,7 @@
 #include "node/udp.h"
 
 struct zt_node;
+struct zt_events;
 
 /* Node events, in the order in which they arose, on the event thread. */
 enum zt_node_event {
@@ -23,31 +24,33 @@ enum zt_node_event {
     ZT_NODE_TERMINATED,
     ZT_NODE_NETWORK, /* network (before, now); what changed is the API's to compare */
     ZT_NODE_NETWORK_GONE,
-    ZT_NODE_PEER, /* peer (before, now) */
+    ZT_NODE_PEER,    /* peer (before, now) */
+    ZT_NODE_WARNING, /* text: something people should know (a damaged file, another port) */
 };
 
 struct zt_node_note {
     enum zt_node_event what;
-    const char *text;                             /* FATAL */
-    uint64_t addr;                                /* our node address, once known */
-    uint16_t port;                                /* UDP port in use */
-    const struct zt_net_info *net_was, *net;      /* NETWORK: was NULL the first time */
-    const struct zt_peer_info *peer_was, *peer;   /* PEER */
+    const char *text;                           /* FATAL, WARNING */
+    uint64_t addr;                              /* our node address, once known */
+    uint16_t port;                              /* UDP port in use */
+    const struct zt_net_info *net_was, *net;    /* NETWORK: was NULL the first time */
+    const struct zt_peer_info *peer_was, *peer; /* PEER */
 };
 
 struct zt_node_config {
-    const char *home;      /* folder, created with parents (0700) */
-    int port;              /* UDP port; 0 random; -1: local.conf, else 9993, else random */
-    bool door;             /* serve control.sock */
-    int lock_fd;           /* descriptor that already holds identity.lock, or -1 */
+    const char *home; /* folder, created with parents (0700) */
+    int port;         /* UDP port; 0 random; -1: local.conf, else 9993, else random */
+    bool door;        /* serve control.sock */
+    int lock_fd;      /* descriptor that already holds identity.lock, or -1 */
     bool cache_peers, cache_networks, read_local_conf;
-    int idle_exit_s;       /* ztd: end after so long without sockets and clients; 0 never */
-    void (*notify)(void *user, const struct zt_node_note *note); /* event thread */
-    void *user;
+    const uint64_t *networks; /* to join at start, beside those of networks.d; copied */
+    size_t nnetworks;
+    int idle_exit_s;          /* ztd: end after so long without sockets and clients; 0 never */
+    struct zt_events *events; /* where notes go (borrowed until zt_node_free), or NULL */
 };
 
-/* Begin starting and return at once; the rest (identity, planet, bind) happens on the loop thread and
- * is reported by notes: UP, or FATAL and DOWN. Returns 0, ZT_E_INVAL, ZT_E_NOMEM. */
+/* Begin starting and return at once; the rest (identity, planet, bind) happens on the loop thread
+ * and is reported by notes: UP, or FATAL and DOWN. Returns 0, ZT_E_INVAL, ZT_E_NOMEM. */
 int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out);
 /* Ask it to end: notes GONE per network, DOWN, TERMINATED. Returns at once. */
 int zt_node_stop(struct zt_node *n);
@@ -66,10 +69,14 @@ int zt_node_peer(struct zt_node *n, uint64_t addr, struct zt_peer_info *out);
 /* One socket request on the loop thread (see zt_proxy_request). Returns 0 or ZT_E_STATE. */
 int zt_node_socket(struct zt_node *n, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
                    uint8_t *data, int *fd);
-/* The state page mapped in this process, for the API's own look-ups. */
-const struct zt_state_head *zt_node_state(struct zt_node *n);
+/* A new descriptor (CLOEXEC) of the state page, for the API to map, or ZT_E_*. */
+int zt_node_state_fd(struct zt_node *n);
 
 /* One ztctl command (ZT_CTL_COMMAND): JSON text in *json (malloc'd), or an errno with a message. */
 int zt_node_command(struct zt_node *n, const char *command, char **json);
+
+/* After fork the child has no node: every call above on a node of the parent gives ZT_E_STATE, and
+ * zt_node_free only forgets it, so that a new one can be started. True in the child. */
+bool zt_node_is_inherited(const struct zt_node *n);
 
 #endif

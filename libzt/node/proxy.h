@@ -1,6 +1,6 @@
 /* Virtual sockets: each is one kernel descriptor in the program (one end of a socketpair) and, at
- * this end, an lwIP pcb plus a pump. Serves the door (preload) and the API alike, with the requests of
- * zt_control.h. Loop thread only.
+ * this end, an lwIP pcb plus a pump. Serves the door (preload) and the API alike, with the requests
+ * of zt_control.h. Loop thread only.
  *
  * See docs/architecture.md for the states; preload.md 4 and 5 for every promise. */
 #ifndef ZT_NODE_PROXY_H
@@ -24,22 +24,25 @@ struct zt_proxy_config {
 
 struct zt_proxy_counts {
     unsigned tcp, listeners, udp;
-    uint64_t connects, accepts, refused, bytes_in, bytes_out, memory;
+    uint64_t connects, accepts, refused, bytes_in, bytes_out, memory, udp_dropped;
 };
 
 /* Returns 0 or ZT_E_NOMEM, ZT_E_IO. */
 int zt_proxy_new(const struct zt_proxy_config *cfg, struct zt_proxy **out);
-/* Closes every virtual socket (programs see a reset), marks the state page stale. */
+/* Closes every virtual socket (programs see a reset), marks the state page stale. The last memory
+ * is freed when libuv has closed the handles: the loop has to run until they are. The stack must
+ * still live, and need not afterwards. */
 void zt_proxy_free(struct zt_proxy *p);
 
 /* Serve one socket request (CONNECT .. INFO). data points to ZT_CTL_REPLY_DATA bytes for the
- * reply's data. *fd gets the descriptor to hand out (CLOEXEC; the caller closes it or passes it on), or
- * -1. Always fills rep; rep->err says what happened. */
+ * reply's data. *fd gets the descriptor to hand out (CLOEXEC; the caller closes it or passes it
+ * on), or -1. Always fills rep; rep->err says what happened. */
 void zt_proxy_request(struct zt_proxy *p, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
                       uint8_t *data, int *fd);
 
 /* A read-only descriptor of the state page (not a copy: do not close), and the page itself. */
 int zt_proxy_state_fd(struct zt_proxy *p);
+const struct zt_state_head *zt_proxy_state(struct zt_proxy *p);
 /* Publish ranges after networks changed. */
 void zt_proxy_set_ranges(struct zt_proxy *p, const struct zt_state_range *r, unsigned n,
                          unsigned networks, unsigned configuring, bool online);
@@ -47,8 +50,11 @@ void zt_proxy_set_ranges(struct zt_proxy *p, const struct zt_state_range *r, uns
 /* End of turn: pump everything that became possible (called by flush, before UDP is flushed). */
 void zt_proxy_flush(struct zt_proxy *p);
 void zt_proxy_counts(const struct zt_proxy *p, struct zt_proxy_counts *out);
-/* Visit every virtual socket, for `ztctl sockets`. */
-void zt_proxy_each(struct zt_proxy *p, void (*fn)(void *user, const struct zt_state_slot *slot),
+/* Visit every virtual socket, for `ztctl sockets`: what the state page says, and payload bytes from
+ * and to the network. */
+void zt_proxy_each(struct zt_proxy *p,
+                   void (*fn)(void *user, const struct zt_state_slot *slot, uint64_t bytes_in,
+                              uint64_t bytes_out),
                    void *user);
 
 #endif

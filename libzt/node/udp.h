@@ -1,10 +1,10 @@
 /* The node's UDP sockets: bound, re-bound when interfaces change, read and written in batches.
  *
- * Receive: recvmmsg into a fixed arena with UDP_GRO where the kernel has it; each datagram is handed
- * up with its link. Send: zt_udp_send copies into the batch; zt_udp_flush sends all of it, equal-sized
- * runs to one endpoint as one UDP_SEGMENT message, the rest by sendmmsg. What a kernel refuses (GSO
- * too large for the device, no checksum offload) falls back for that send and is remembered per
- * socket; a full socket buffer drops, counted. */
+ * Receive: recvmmsg into a fixed arena with UDP_GRO where the kernel has it; each datagram is
+ * handed up with its link. Send: zt_udp_send copies into the batch; zt_udp_flush sends all of it,
+ * equal-sized runs to one endpoint as one UDP_SEGMENT message, the rest by sendmmsg. What a kernel
+ * refuses (GSO too large for the device, no checksum offload) falls back for that send and is
+ * remembered per socket; a full socket buffer drops, counted. */
 #ifndef ZT_NODE_UDP_H
 #define ZT_NODE_UDP_H
 
@@ -37,6 +37,9 @@ bool zt_udp_rescan(struct zt_udp *u);
 void zt_udp_send(struct zt_udp *u, const struct zt_link *to, const uint8_t *head, size_t nhead,
                  const uint8_t *body, size_t nbody, unsigned ttl);
 void zt_udp_flush(struct zt_udp *u);
+/* Do without segmentation or coalescing by the kernel though it has them (both are on otherwise);
+ * affects sockets opened later too. */
+void zt_udp_offload(struct zt_udp *u, bool gso, bool gro);
 void zt_udp_stats(const struct zt_udp *u, struct zt_udp_stats *out);
 
 #endif

@@ -48,13 +48,15 @@ struct zt_vl1_upper {
                              const uint8_t *body, size_t n);
     /* Path filter rule 3: is this endpoint inside one of our own virtual networks? */
     bool (*is_virtual)(void *user, const struct zt_ep *ep);
+    /* An upstream that had no usable path has one. May be NULL, as all of these may. */
+    void (*upstream_up)(void *user, const struct zt_now *now, uint64_t addr);
 };
 
 /* Which addresses may be used for the outside (design.md, Running without the internet). */
 enum zt_underlay {
-    ZT_UNDERLAY_NORMAL,         /* no loopback */
-    ZT_UNDERLAY_LOOPBACK_TOO,   /* the planet names loopback endpoints among others */
-    ZT_UNDERLAY_LOOPBACK_ONLY,  /* the planet names nothing else: leave the machine never */
+    ZT_UNDERLAY_NORMAL,        /* no loopback */
+    ZT_UNDERLAY_LOOPBACK_TOO,  /* the planet names loopback endpoints among others */
+    ZT_UNDERLAY_LOOPBACK_ONLY, /* the planet names nothing else: leave the machine never */
 };
 
 struct zt_vl1_config {
@@ -74,13 +76,16 @@ void zt_vl1_set_upper(struct zt_vl1 *v, const struct zt_vl1_upper *upper); /* co
 void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in,
                      uint8_t *p, size_t n);
 void zt_vl1_tick(struct zt_vl1 *v, const struct zt_now *now);
+/* Monotonic ms; the time of construction until the first tick, which starts everything. */
 int64_t zt_vl1_deadline(const struct zt_vl1 *v);
 
 /* Answer to host.check_identity. */
 void zt_vl1_identity_checked(struct zt_vl1 *v, const struct zt_now *now,
                              const struct zt_identity *id, bool valid);
-/* Own addresses and ports that others may try (announced by PUSH_DIRECT_PATHS). Copied; up to 32. */
-void zt_vl1_set_local(struct zt_vl1 *v, const struct zt_now *now, const struct zt_ep *eps, size_t n);
+/* Own addresses and ports that others may try (announced by PUSH_DIRECT_PATHS). Copied; up to 32.
+ */
+void zt_vl1_set_local(struct zt_vl1 *v, const struct zt_now *now, const struct zt_ep *eps,
+                      size_t n);
 /* A peers.d file (vl1.md 5.7): remember the identity and try its endpoints. */
 int zt_vl1_restore_peer(struct zt_vl1 *v, const struct zt_now *now, const uint8_t *p, size_t n);
 /* Hand every alive peer to host.save (shutdown, and now and then). */
@@ -89,9 +94,9 @@ void zt_vl1_save_peers(struct zt_vl1 *v);
 #define ZT_TX_COMPRESS 1u /* try LZ4 */
 #define ZT_TX_EXPECT 2u   /* register: an OK for it will be accepted */
 
-/* Send a verb to a node. The ZT_PKT_PAYLOAD bytes before payload are used for the header and payload
- * is encrypted in place: both are clobbered. With no path or identity yet the packet is copied and
- * waits (<= 5 s, bounded queue). id (may be NULL) gets the wire id, 0 while it waits.
+/* Send a verb to a node. The ZT_PKT_PAYLOAD bytes before payload are used for the header and
+ * payload is encrypted in place: both are clobbered. With no path or identity yet the packet is
+ * copied and waits (<= 5 s, bounded queue). id (may be NULL) gets the wire id, 0 while it waits.
  * Returns 0, ZT_E_SPACE (payload above ZT_PKT_MAX_SENT - 28), ZT_E_INVAL (own or reserved address),
  * ZT_E_LIMIT (queue). */
 int zt_vl1_send(struct zt_vl1 *v, const struct zt_now *now, uint64_t dest, uint8_t verb,
@@ -107,6 +112,8 @@ uint64_t zt_vl1_address(const struct zt_vl1 *v);
 const struct zt_identity *zt_vl1_identity(const struct zt_vl1 *v);
 /* Public identity of a node we know, or NULL. */
 const struct zt_identity *zt_vl1_identity_of(const struct zt_vl1 *v, uint64_t addr);
+/* Ask the best upstream for this identity, unless it is known or was asked for just now. */
+void zt_vl1_whois(struct zt_vl1 *v, const struct zt_now *now, uint64_t addr);
 bool zt_vl1_is_root(const struct zt_vl1 *v); /* our own identity is in a world */
 bool zt_vl1_is_upstream(const struct zt_vl1 *v, uint64_t addr);
 /* Addresses of all upstreams, at most cap; returns how many. */

@@ -24,8 +24,8 @@
 #define ZT_PKT_VERB 27 /* first encrypted byte */
 #define ZT_PKT_PAYLOAD 28
 #define ZT_PKT_MIN 28
-#define ZT_PKT_MAX 10024        /* largest assembled packet */
-#define ZT_PKT_MAX_SENT 9928    /* largest that fits seven pieces at the default MTU */
+#define ZT_PKT_MAX 10024     /* largest assembled packet */
+#define ZT_PKT_MAX_SENT 9928 /* largest that fits seven pieces at the default MTU */
 #define ZT_PAYLOAD_MAX (ZT_PKT_MAX - ZT_PKT_PAYLOAD)
 
 #define ZT_FLAG_ENCRYPTED 0x80 /* set exactly for cipher 1 */
@@ -48,8 +48,8 @@
 #define ZT_MTU_MAX 10324
 #define ZT_RELAY_HOPS_MAX 3
 
-/* Room that a caller leaves before an Ethernet frame it hands to the core, which builds the packet in
- * place: header, verb body and the Ethernet header overlap. */
+/* Room that a caller leaves before an Ethernet frame it hands to the core, which builds the packet
+ * in place: header, verb body and the Ethernet header overlap. */
 #define ZT_FRAME_HEADROOM 64
 
 enum zt_verb {
@@ -77,15 +77,15 @@ enum zt_verb {
 };
 
 enum zt_error_code { /* vl1.md 4.3 */
-    ZT_ERROR_INVALID_REQUEST = 0x01,
-    ZT_ERROR_BAD_PROTOCOL_VERSION = 0x02,
-    ZT_ERROR_OBJECT_NOT_FOUND = 0x03,
-    ZT_ERROR_IDENTITY_COLLISION = 0x04,
-    ZT_ERROR_UNSUPPORTED_OPERATION = 0x05,
-    ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE = 0x06,
-    ZT_ERROR_NETWORK_ACCESS_DENIED = 0x07,
-    ZT_ERROR_UNWANTED_MULTICAST = 0x08,
-    ZT_ERROR_AUTHENTICATION_REQUIRED = 0x09,
+                     ZT_ERROR_INVALID_REQUEST = 0x01,
+                     ZT_ERROR_BAD_PROTOCOL_VERSION = 0x02,
+                     ZT_ERROR_OBJECT_NOT_FOUND = 0x03,
+                     ZT_ERROR_IDENTITY_COLLISION = 0x04,
+                     ZT_ERROR_UNSUPPORTED_OPERATION = 0x05,
+                     ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE = 0x06,
+                     ZT_ERROR_NETWORK_ACCESS_DENIED = 0x07,
+                     ZT_ERROR_UNWANTED_MULTICAST = 0x08,
+                     ZT_ERROR_AUTHENTICATION_REQUIRED = 0x09,
 };
 
 enum zt_suite {
@@ -145,8 +145,8 @@ unsigned zt_frag_plan(size_t n, size_t mtu, size_t *piece);
 /* Header (16 bytes) of piece no >= 1 of total for the armored packet p. */
 void zt_frag_header(const uint8_t *p, unsigned total, unsigned no, uint8_t out[ZT_FRAG_DATA]);
 
-/* Endpoints as vl1.md 5.1 writes them. Reading yields family 0 for null and skipped types, and marks
- * the reader bad for invalid ones. */
+/* Endpoints as vl1.md 5.1 writes them. Reading yields family 0 for null and skipped types, and
+ * marks the reader bad for invalid ones. */
 struct zt_ep;
 void zt_rd_ep(struct zt_rd *r, struct zt_ep *out);
 void zt_wr_ep(struct zt_wr *w, const struct zt_ep *ep);

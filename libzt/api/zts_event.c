@@ -1,0 +1,353 @@
+/* From the node's notes to the application's events (api.md 5.1, 7). A note carries an object
+ * before and after; the events are the difference, in the order that programs rely on: addresses
+ * before UPDATE before READY before OK. Runs on the event thread; the details live in this file
+ * until the callback has returned. */
+#include <string.h>
+#include <time.h>
+
+#include "api/zts_priv.h"
+#include "wire/packet.h" /* the version that we announce */
+
+static _Atomic zts_callback_fn callback;
+
+void zts_set_callback(zts_callback_fn fn)
+{
+    atomic_store(&callback, fn);
+}
+
+static void emit(struct zts_callback_msg msg, int code)
+{
+    zts_callback_fn fn = atomic_load(&callback);
+    msg.eventCode = code;
+    if (fn != NULL)
+        fn(&msg);
+}
+
+/* ---- node
+ * ------------------------------------------------------------------------------------------- */
+
+static void emit_node(const struct zt_node_note *note, int code)
+{
+    struct zts_node_details d = {.address = note->addr,
+                                 .primaryPort = note->port,
+                                 .versionMajor = ZT_VERSION_MAJOR,
+                                 .versionMinor = ZT_VERSION_MINOR,
+                                 .versionRev = ZT_VERSION_REV};
+    emit((struct zts_callback_msg){.node = &d}, code);
+}
+
+/* ---- network
+ * ---------------------------------------------------------------------------------------- */
+
+static void fill_route(const struct zt_route *r, struct zts_virtual_network_route *out)
+{
+    memset(out, 0, sizeof *out);
+    zts_storage_from_ep(&r->target, &out->target);
+    zts_storage_from_ep(&r->via, &out->via);
+    out->flags = r->flags;
+    out->metric = r->metric;
+}
+
+/* The API knows six states; a network that wants a login refuses us until then. */
+static enum ZTS_VirtualNetworkStatus public_status(enum zt_net_status s)
+{
+    return s == ZT_NET_AUTHENTICATION_REQUIRED ? ZTS_NETWORK_STATUS_ACCESS_DENIED
+                                               : (enum ZTS_VirtualNetworkStatus)s;
+}
+_Static_assert((int)ZT_NET_OK == (int)ZTS_NETWORK_STATUS_OK &&
+                   (int)ZT_NET_CLIENT_TOO_OLD == (int)ZTS_NETWORK_STATUS_CLIENT_TOO_OLD,
+               "the states have one numbering");
+
+static void add_group(struct zts_network_details *d, uint64_t mac, uint32_t adi)
+{
+    for (unsigned i = 0; i < d->multicastSubscriptionCount; i++)
+        if (d->multicastSubscriptions[i].mac == mac && d->multicastSubscriptions[i].adi == adi)
+            return;
+    if (d->multicastSubscriptionCount < ZTS_MAX_MULTICAST_SUBSCRIPTIONS)
+        d->multicastSubscriptions[d->multicastSubscriptionCount++] =
+            (struct zts_multicast_group){.mac = mac, .adi = adi};
+}
+
+static void fill_network(const struct zt_net_info *n, struct zts_network_details *d)
+{
+    memset(d, 0, sizeof *d);
+    d->nwid = n->nwid;
+    d->mac = n->mac;
+    memcpy(d->name, n->name, sizeof d->name - 1);
+    d->status = public_status(n->status);
+    d->type = n->is_public ? ZTS_NETWORK_TYPE_PUBLIC : ZTS_NETWORK_TYPE_PRIVATE;
+    d->mtu = n->mtu;
+    d->bridge = n->bridge;
+    d->broadcastEnabled = n->broadcast;
+    d->portError = n->status == ZT_NET_PORT_ERROR ? ZTS_ERR_GENERAL : 0;
+    d->netconfRevision = n->revision;
+    for (unsigned i = 0; i < n->naddrs && i < ZTS_MAX_ZT_ASSIGNED_ADDRESSES; i++) {
+        uint64_t mac;
+        uint32_t adi;
+        zts_storage_from_ep(&n->addrs[i], &d->assignedAddresses[d->assignedAddressCount++]);
+        zt_resolution_group(&n->addrs[i], &mac, &adi);
+        add_group(d, mac, adi);
+    }
+    for (unsigned i = 0; i < n->nroutes && i < ZTS_MAX_NETWORK_ROUTES; i++)
+        fill_route(&n->routes[i], &d->routes[d->routeCount++]);
+}
+
+/* Too large for a thread's stack taste, and there is one event thread. */
+static struct zts_network_details network_details;
+
+static void emit_network(const struct zt_net_info *n, int code)
+{
+    fill_network(n, &network_details);
+    emit((struct zts_callback_msg){.network = &network_details}, code);
+}
+
+static void emit_netif(const struct zt_net_info *n, int code)
+{
+    struct zts_netif_details d = {.nwid = n->nwid};
+    if (code != ZTS_EVENT_NETIF_REMOVED) {
+        d.mac = n->mac;
+        d.mtu = (int)n->mtu;
+    }
+    emit((struct zts_callback_msg){.netif = &d}, code);
+}
+
+static bool has_addr(const struct zt_net_info *n, const struct zt_ep *ep)
+{
+    for (unsigned i = 0; i < n->naddrs; i++)
+        if (zt_ep_equal(&n->addrs[i], ep))
+            return true;
+    return false;
+}
+
+static bool has_family(const struct zt_net_info *n, uint8_t family)
+{
+    for (unsigned i = 0; i < n->naddrs; i++)
+        if (n->addrs[i].family == family)
+            return true;
+    return false;
+}
+
+static bool same_route(const struct zt_route *a, const struct zt_route *b)
+{
+    return zt_ep_equal(&a->target, &b->target) && zt_ep_equal(&a->via, &b->via) &&
+           a->flags == b->flags && a->metric == b->metric;
+}
+
+static bool has_route(const struct zt_net_info *n, const struct zt_route *r)
+{
+    for (unsigned i = 0; i < n->nroutes; i++)
+        if (same_route(&n->routes[i], r))
+            return true;
+    return false;
+}
+
+/* What `a` has and `b` has not. */
+static void emit_missing(const struct zt_net_info *a, const struct zt_net_info *b, bool added)
+{
+    static const int codes[2][2] = {
+        {ZTS_EVENT_ADDR_REMOVED_IP4, ZTS_EVENT_ADDR_REMOVED_IP6},
+        {ZTS_EVENT_ADDR_ADDED_IP4, ZTS_EVENT_ADDR_ADDED_IP6},
+    };
+    for (unsigned i = 0; i < a->naddrs; i++) {
+        struct zts_addr_details d = {.nwid = a->nwid};
+        if (has_addr(b, &a->addrs[i]))
+            continue;
+        zts_storage_from_ep(&a->addrs[i], &d.addr);
+        emit((struct zts_callback_msg){.addr = &d}, codes[added][a->addrs[i].family == 6]);
+    }
+    for (unsigned i = 0; i < a->nroutes; i++) {
+        struct zts_virtual_network_route r;
+        if (has_route(b, &a->routes[i]))
+            continue;
+        fill_route(&a->routes[i], &r);
+        emit((struct zts_callback_msg){.route = &r},
+             added ? ZTS_EVENT_ROUTE_ADDED : ZTS_EVENT_ROUTE_REMOVED);
+    }
+}
+
+static const struct zt_net_info nothing;
+
+static bool is_up(const struct zt_net_info *n)
+{
+    return n->status == ZT_NET_OK;
+}
+
+static void network_up(const struct zt_net_info *was, const struct zt_net_info *now)
+{
+    bool fresh = !is_up(was);
+    bool had4 = !fresh && has_family(was, 4), had6 = !fresh && has_family(was, 6);
+    if (fresh) {
+        emit_netif(now, ZTS_EVENT_NETIF_UP);
+        emit_netif(now, ZTS_EVENT_NETIF_LINK_UP);
+    } else {
+        emit_missing(was, now, false);
+    }
+    emit_missing(now, fresh ? &nothing : was, true);
+    emit_network(now, ZTS_EVENT_NETWORK_UPDATE);
+    bool new4 = !had4 && has_family(now, 4), new6 = !had6 && has_family(now, 6);
+    if (new4)
+        emit_network(now, ZTS_EVENT_NETWORK_READY_IP4);
+    if (new6)
+        emit_network(now, ZTS_EVENT_NETWORK_READY_IP6);
+    if ((new4 || new6) && has_family(now, 4) && has_family(now, 6))
+        emit_network(now, ZTS_EVENT_NETWORK_READY_IP4_IP6);
+    if (fresh)
+        emit_network(now, ZTS_EVENT_NETWORK_OK);
+}
+
+static void interface_down(const struct zt_net_info *was)
+{
+    emit_missing(was, &nothing, false);
+    emit_netif(was, ZTS_EVENT_NETIF_LINK_DOWN);
+    emit_netif(was, ZTS_EVENT_NETIF_DOWN);
+}
+
+static void network_changed(const struct zt_net_info *was, const struct zt_net_info *now)
+{
+    bool first = was == NULL;
+    if (first) {
+        /* Also when the answer was there at once, as on a network without a controller. */
+        struct zt_net_info asking = *now;
+        asking.status = ZT_NET_REQUESTING_CONFIGURATION;
+        emit_network(&asking, ZTS_EVENT_NETWORK_REQ_CONFIG);
+        was = &nothing;
+    }
+    if (is_up(now)) {
+        network_up(was, now);
+        return;
+    }
+    if (is_up(was))
+        interface_down(was);
+    if (!first && was->status == now->status)
+        return;
+    switch (now->status) {
+    case ZT_NET_REQUESTING_CONFIGURATION:
+        if (!first)
+            emit_network(now, ZTS_EVENT_NETWORK_REQ_CONFIG);
+        break;
+    case ZT_NET_NOT_FOUND:
+        emit_network(now, ZTS_EVENT_NETWORK_NOT_FOUND);
+        break;
+    case ZT_NET_CLIENT_TOO_OLD:
+        emit_network(now, ZTS_EVENT_NETWORK_CLIENT_TOO_OLD);
+        break;
+    case ZT_NET_ACCESS_DENIED:
+    case ZT_NET_AUTHENTICATION_REQUIRED:
+        emit_network(now, ZTS_EVENT_NETWORK_ACCESS_DENIED);
+        break;
+    default:
+        emit_network(now, ZTS_EVENT_NETWORK_UPDATE);
+        break;
+    }
+}
+
+static void network_gone(const struct zt_net_info *was)
+{
+    if (is_up(was)) {
+        interface_down(was);
+        emit_netif(was, ZTS_EVENT_NETIF_REMOVED);
+    }
+    emit_network(was, ZTS_EVENT_NETWORK_DOWN);
+}
+
+/* ---- peers
+ * ------------------------------------------------------------------------------------------ */
+
+static unsigned live_paths(const struct zt_peer_info *p)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; p != NULL && i < p->npaths; i++)
+        n += !p->paths[i].expired;
+    return n;
+}
+
+static void emit_peer(const struct zt_peer_info *p, int code)
+{
+    struct timespec m, w;
+    clock_gettime(CLOCK_MONOTONIC, &m);
+    clock_gettime(CLOCK_REALTIME, &w);
+    int64_t shift = (int64_t)(w.tv_sec - m.tv_sec) * 1000 + (w.tv_nsec - m.tv_nsec) / 1000000;
+    struct zts_peer_details d = {.address = p->addr,
+                                 .versionMajor = p->version_major,
+                                 .versionMinor = p->version_minor,
+                                 .versionRev = p->version_rev,
+                                 .latency = p->latency_ms,
+                                 .role = (enum zts_peer_role)p->role};
+    for (unsigned i = 0; i < p->npaths && d.pathCount < ZTS_MAX_PEER_NETWORK_PATHS; i++) {
+        const struct zt_path_info *f = &p->paths[i];
+        struct zts_physical_path *t = &d.paths[d.pathCount++];
+        zts_storage_from_ep(&f->ep, &t->address);
+        t->lastSend = f->last_out_ms < 0 ? 0 : (uint64_t)(f->last_out_ms + shift);
+        t->lastReceive = f->last_in_ms < 0 ? 0 : (uint64_t)(f->last_in_ms + shift);
+        t->expired = f->expired;
+        t->preferred = f->preferred;
+    }
+    emit((struct zts_callback_msg){.peer = &d}, code);
+}
+
+static void peer_changed(const struct zt_peer_info *was, const struct zt_peer_info *now)
+{
+    unsigned a = live_paths(was), b = live_paths(now);
+    if (was == NULL)
+        emit_peer(now, ZTS_EVENT_PEER_RELAY); /* first contact: nothing direct is known yet */
+    if (b > a)
+        emit_peer(now, ZTS_EVENT_PEER_PATH_DISCOVERED);
+    if (b < a)
+        emit_peer(now, ZTS_EVENT_PEER_PATH_DEAD);
+    if (a == 0 && b > 0)
+        emit_peer(now, ZTS_EVENT_PEER_DIRECT);
+    if (a > 0 && b == 0 && now->is_alive)
+        emit_peer(now, ZTS_EVENT_PEER_RELAY);
+    if (was != NULL && was->is_alive && !now->is_alive)
+        emit_peer(now, ZTS_EVENT_PEER_UNREACHABLE);
+    if (was != NULL && !was->is_alive && now->is_alive && a == 0 && b == 0)
+        emit_peer(now, ZTS_EVENT_PEER_RELAY);
+}
+
+/* ---- all of it
+ * -------------------------------------------------------------------------------------- */
+
+void zts_deliver_note(void *user, const struct zt_node_note *note)
+{
+    zts_saw_note(note);
+    switch (note->what) {
+    case ZT_NODE_STACK_UP:
+        emit((struct zts_callback_msg){0}, ZTS_EVENT_STACK_UP);
+        break;
+    case ZT_NODE_STACK_DOWN:
+        emit((struct zts_callback_msg){0}, ZTS_EVENT_STACK_DOWN);
+        break;
+    case ZT_NODE_UP:
+        emit_node(note, ZTS_EVENT_NODE_UP);
+        break;
+    case ZT_NODE_ONLINE:
+        emit_node(note, ZTS_EVENT_NODE_ONLINE);
+        break;
+    case ZT_NODE_OFFLINE:
+        emit_node(note, ZTS_EVENT_NODE_OFFLINE);
+        break;
+    case ZT_NODE_DOWN:
+        emit_node(note, ZTS_EVENT_NODE_DOWN);
+        break;
+    case ZT_NODE_COLLISION:
+        emit_node(note, ZTS_EVENT_NODE_IDENTITY_COLLISION);
+        break;
+    case ZT_NODE_FATAL:
+        emit_node(note, ZTS_EVENT_NODE_UNRECOVERABLE_ERROR);
+        break;
+    case ZT_NODE_TERMINATED:
+        emit_node(note, ZTS_EVENT_NODE_NORMAL_TERMINATION);
+        break;
+    case ZT_NODE_NETWORK:
+        network_changed(note->net_was, note->net);
+        break;
+    case ZT_NODE_NETWORK_GONE:
+        network_gone(note->net_was);
+        break;
+    case ZT_NODE_PEER:
+        peer_changed(note->peer_was, note->peer);
+        break;
+    case ZT_NODE_WARNING:
+        break; /* the library is silent; ztd prints it */
+    }
+}

@@ -1,0 +1,372 @@
+/* The life cycle of the one node of a process (api.md 2).
+ *
+ * `lock` serialises the control functions; it is never held while the application's callback runs,
+ * nor while the event thread is joined. `node_lock` is held for reading by every call that uses the
+ * node, for writing only to put another node in its place, so that socket calls don't queue behind
+ * zts_restart.
+ *
+ * Starting and ending as seen here: running = there is a node and it was not asked to stop. Whether
+ * a node that was asked to stop has ended, it knows itself (zt_node_wait with no time). The event
+ * thread lives from the first zts_start to zts_free; so STACK_UP comes once and STACK_DOWN is the
+ * last event, although the stack itself is made anew with every node. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/zts_priv.h"
+
+#define MAX_NETWORKS 256
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_rwlock_t node_lock;
+    struct zt_node *node;
+    struct zt_events *events;
+    struct zts_page *page; /* of node; made on first use; under page_lock */
+    pthread_mutex_t page_lock;
+    bool stop_asked, freed;
+    _Atomic bool ready, was_online;
+    char *path;
+    int port;
+    uint8_t no_peers, no_networks, local_conf; /* so that zero is the default */
+} g = {.lock = PTHREAD_MUTEX_INITIALIZER,
+       .node_lock = PTHREAD_RWLOCK_INITIALIZER,
+       .page_lock = PTHREAD_MUTEX_INITIALIZER};
+
+bool zts_ready(void)
+{
+    return atomic_load_explicit(&g.ready, memory_order_relaxed);
+}
+
+/* ---- fork ---------------------------------------------------------------------------------------
+ */
+
+/* The child keeps no node: its locks may have been held by threads that are not here. */
+static void in_child(void)
+{
+    pthread_mutex_init(&g.lock, NULL);
+    pthread_mutex_init(&g.page_lock, NULL);
+    pthread_rwlock_init(&g.node_lock, NULL);
+    g.events = NULL; /* its thread is not here; left behind */
+    g.page = NULL;
+    atomic_store(&g.ready, false);
+    atomic_store(&g.was_online, false);
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, in_child);
+}
+
+/* ---- start and stop
+ * ------------------------------------------------------------------------------ */
+
+/* With lock. */
+static bool running(void)
+{
+    return g.node != NULL && !zt_node_is_inherited(g.node) && !g.stop_asked &&
+           zt_node_wait(g.node, 0) != 0;
+}
+
+static bool ended(void)
+{
+    return g.node == NULL || zt_node_is_inherited(g.node) || zt_node_wait(g.node, 0) == 0;
+}
+
+static void drop_node(void)
+{
+    pthread_mutex_lock(&g.page_lock);
+    struct zts_page *page = g.page;
+    g.page = NULL;
+    pthread_mutex_unlock(&g.page_lock);
+    zts_page_unref(page);
+
+    pthread_rwlock_wrlock(&g.node_lock);
+    struct zt_node *old = g.node;
+    g.node = NULL;
+    pthread_rwlock_unlock(&g.node_lock);
+    zt_node_free(old);
+}
+
+/* With lock; path, port and switches are set. */
+static int start_node(const uint64_t *networks, size_t nnetworks)
+{
+    struct zt_node_config cfg = {.home = g.path,
+                                 .port = g.port,
+                                 .lock_fd = -1,
+                                 .cache_peers = !g.no_peers,
+                                 .cache_networks = !g.no_networks,
+                                 .read_local_conf = g.local_conf,
+                                 .networks = networks,
+                                 .nnetworks = nnetworks,
+                                 .events = g.events};
+    drop_node();
+    g.stop_asked = false;
+    atomic_store(&g.was_online, false);
+    struct zt_node *node = NULL;
+    int rc = zt_node_start(&cfg, &node);
+    pthread_rwlock_wrlock(&g.node_lock);
+    g.node = node;
+    pthread_rwlock_unlock(&g.node_lock);
+    atomic_store(&g.ready, rc == 0);
+    return rc == 0 ? ZTS_ERR_OK : rc == ZT_E_INVAL ? ZTS_ERR_ARG : ZTS_ERR_GENERAL;
+}
+
+static int start_locked(const char *path, zts_callback_fn fn, int port)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (g.freed || !ended())
+        return ZTS_ERR_SERVICE;
+    (void)pthread_once(&once, watch_forks);
+    char *copy = strdup(path);
+    if (copy == NULL)
+        return ZTS_ERR_GENERAL;
+    free(g.path);
+    g.path = copy;
+    g.port = port;
+    zts_set_callback(fn);
+    bool first = g.events == NULL;
+    if (first && zt_events_new(zts_deliver_note, NULL, &g.events) != 0)
+        return ZTS_ERR_GENERAL;
+    if (first)
+        zt_events_post(g.events, &(struct zt_node_note){.what = ZT_NODE_STACK_UP});
+    return start_node(NULL, 0);
+}
+
+int zts_start(const char *path, zts_callback_arg callback, int port)
+{
+    if (path == NULL || path[0] == 0 || callback.msg == NULL || port < 0 || port > 65535)
+        return ZTS_ERR_ARG;
+    pthread_mutex_lock(&g.lock);
+    int rc = start_locked(path, callback.msg, port);
+    pthread_mutex_unlock(&g.lock);
+    return rc;
+}
+
+/* With lock. */
+static void ask_stop(void)
+{
+    g.stop_asked = true;
+    atomic_store(&g.ready, false);
+    (void)zt_node_stop(g.node);
+}
+
+int zts_stop(void)
+{
+    pthread_mutex_lock(&g.lock);
+    int rc = ZTS_ERR_SERVICE;
+    if (!g.freed && running()) {
+        ask_stop();
+        rc = ZTS_ERR_OK;
+    }
+    pthread_mutex_unlock(&g.lock);
+    return rc;
+}
+
+int zts_restart(void)
+{
+    if (zt_events_is_current(g.events))
+        return ZTS_ERR_SERVICE;
+    pthread_mutex_lock(&g.lock);
+    int rc = ZTS_ERR_SERVICE;
+    if (!g.freed && running()) {
+        uint64_t ids[MAX_NETWORKS];
+        size_t n = 0;
+        if (zt_node_networks(g.node, ids, MAX_NETWORKS, &n) != 0)
+            n = 0;
+        ask_stop();
+        (void)zt_node_wait(g.node, -1);
+        rc = start_node(ids, n < MAX_NETWORKS ? n : MAX_NETWORKS);
+    }
+    pthread_mutex_unlock(&g.lock);
+    return rc;
+}
+
+int zts_free(void)
+{
+    if (zt_events_is_current(g.events))
+        return ZTS_ERR_SERVICE;
+    pthread_mutex_lock(&g.lock);
+    if (g.freed) {
+        pthread_mutex_unlock(&g.lock);
+        return ZTS_ERR_SERVICE;
+    }
+    g.freed = true;
+    atomic_store(&g.ready, false);
+    if (g.node != NULL)
+        (void)zt_node_stop(g.node);
+    drop_node();
+    struct zt_events *events = g.events;
+    free(g.path);
+    g.path = NULL;
+    pthread_mutex_unlock(&g.lock);
+    /* Unlocked: a callback that is running may want the lock, and gets its ZTS_ERR_SERVICE. */
+    if (events != NULL)
+        zt_events_post(events, &(struct zt_node_note){.what = ZT_NODE_STACK_DOWN});
+    zt_events_free(events);
+    zts_sock_close_all();
+    return ZTS_ERR_OK;
+}
+
+void zts_saw_note(const struct zt_node_note *note)
+{
+    if (note->what == ZT_NODE_ONLINE)
+        atomic_store(&g.was_online, true);
+}
+
+/* ---- networks and switches
+ * ----------------------------------------------------------------------- */
+
+static int join_or_leave(uint64_t nwid, int (*fn)(struct zt_node *, uint64_t))
+{
+    int rc = ZT_E_STATE;
+    pthread_rwlock_rdlock(&g.node_lock);
+    if (g.node != NULL && atomic_load(&g.ready) && atomic_load(&g.was_online))
+        rc = nwid == 0 ? ZT_E_INVAL : fn(g.node, nwid);
+    pthread_rwlock_unlock(&g.node_lock);
+    return zts_control_error(rc);
+}
+
+int zts_join(const uint64_t networkId)
+{
+    return join_or_leave(networkId, zt_node_join);
+}
+
+int zts_leave(const uint64_t networkId)
+{
+    return join_or_leave(networkId, zt_node_leave);
+}
+
+static int set_switch(uint8_t *to, uint8_t value)
+{
+    pthread_mutex_lock(&g.lock);
+    int rc = ZTS_ERR_SERVICE;
+    if (!g.freed && ended()) {
+        *to = value;
+        rc = ZTS_ERR_OK;
+    }
+    pthread_mutex_unlock(&g.lock);
+    return rc;
+}
+
+int zts_allow_peer_caching(uint8_t allowed)
+{
+    return set_switch(&g.no_peers, !allowed);
+}
+
+int zts_set_peer_caching(uint8_t allowed)
+{
+    return zts_allow_peer_caching(allowed);
+}
+
+int zts_allow_network_caching(uint8_t allowed)
+{
+    return set_switch(&g.no_networks, !allowed);
+}
+
+int zts_set_network_caching(uint8_t allowed)
+{
+    return zts_allow_network_caching(allowed);
+}
+
+int zts_allow_local_conf(uint8_t allowed)
+{
+    return set_switch(&g.local_conf, allowed != 0);
+}
+
+/* ---- requests and the state page
+ * ------------------------------------------------------------------ */
+
+int zts_request(const struct zt_ctl_req *req, struct zt_ctl_rep *rep, uint8_t *data, int *fd)
+{
+    int none = -1, rc = ZT_E_STATE;
+    uint8_t *room = data != NULL ? data : malloc(ZT_CTL_REPLY_DATA);
+    if (room == NULL)
+        return zts_fail(ENOMEM);
+    pthread_rwlock_rdlock(&g.node_lock);
+    if (g.node != NULL && zts_ready())
+        rc = zt_node_socket(g.node, req, rep, room, fd != NULL ? fd : &none);
+    pthread_rwlock_unlock(&g.node_lock);
+    if (room != data)
+        free(room);
+    if (rc != 0)
+        return zts_socket_error(rc);
+    if (none >= 0)
+        close(none);
+    return rep->err == 0 ? ZTS_ERR_OK : zts_fail(rep->err);
+}
+
+static struct zts_page *map_page(int fd)
+{
+    struct stat st;
+    struct zts_page *p = calloc(1, sizeof *p);
+    if (p != NULL && fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(struct zt_state_head)) {
+        p->size = (size_t)st.st_size;
+        void *m = mmap(NULL, p->size, PROT_READ, MAP_SHARED, fd, 0);
+        if (m != MAP_FAILED) {
+            p->head = m;
+            atomic_init(&p->refs, 1);
+            return p;
+        }
+    }
+    free(p);
+    return NULL;
+}
+
+struct zts_page *zts_page_get(void)
+{
+    pthread_mutex_lock(&g.page_lock);
+    struct zts_page *p = g.page;
+    if (p == NULL) {
+        int fd = -1;
+        pthread_rwlock_rdlock(&g.node_lock);
+        if (g.node != NULL)
+            fd = zt_node_state_fd(g.node);
+        pthread_rwlock_unlock(&g.node_lock);
+        if (fd >= 0) {
+            p = g.page = map_page(fd);
+            close(fd);
+        }
+    }
+    p = zts_page_ref(p);
+    pthread_mutex_unlock(&g.page_lock);
+    return p;
+}
+
+struct zts_page *zts_page_ref(struct zts_page *p)
+{
+    if (p != NULL)
+        atomic_fetch_add(&p->refs, 1);
+    return p;
+}
+
+void zts_page_unref(struct zts_page *p)
+{
+    if (p == NULL || atomic_fetch_sub(&p->refs, 1) != 1)
+        return;
+    munmap((void *)(uintptr_t)p->head, p->size);
+    free(p);
+}
+
+bool zts_page_stale(const struct zts_page *p)
+{
+    return p == NULL || __atomic_load_n(&p->head->stale, __ATOMIC_ACQUIRE) != 0;
+}
+
+bool zts_page_slot(const struct zts_page *p, uint64_t id, struct zt_state_slot *out)
+{
+    if (p == NULL || id == 0)
+        return false;
+    size_t i = id & ((1u << ZT_ID_SLOT_BITS) - 1);
+    if (sizeof(struct zt_state_head) + (i + 1) * sizeof *out > p->size)
+        return false;
+    const struct zt_state_slot *s = (const struct zt_state_slot *)(p->head + 1) + i;
+    uint32_t phase = __atomic_load_n(&s->phase, __ATOMIC_ACQUIRE);
+    *out = *s;
+    out->phase = phase;
+    return __atomic_load_n(&s->id, __ATOMIC_ACQUIRE) == id && phase != ZT_PHASE_FREE;
+}

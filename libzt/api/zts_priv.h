@@ -1,0 +1,116 @@
+/* Shared inside api/: the life cycle, the table of descriptors, the state page, errors. */
+#ifndef ZT_API_PRIV_H
+#define ZT_API_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "ZeroTierSockets.h"
+#include "base/addr.h"
+#include "base/err.h"
+#include "node/events.h"
+#include "node/node.h"
+#include "zt_control.h"
+
+/* ---- errors (zts_errno.c) ---- */
+
+/* A Linux errno: sets zts_errno, returns ZTS_ERR_SOCKET. */
+int zts_fail(int err);
+/* A ZT_E_* code of the node: a control function's answer, or a socket function's. */
+int zts_control_error(int code);
+int zts_socket_error(int code);
+
+/* ---- life cycle (zts_node.c) ---- */
+
+/* May sockets be used? One atomic load. */
+bool zts_ready(void);
+/* One socket request to the node. Returns ZTS_ERR_OK, ZTS_ERR_SERVICE, or ZTS_ERR_SOCKET with
+ * zts_errno from the reply. data may be NULL; fd too when none is expected. */
+int zts_request(const struct zt_ctl_req *req, struct zt_ctl_rep *rep, uint8_t *data, int *fd);
+/* Called on the event thread before the application's callback. */
+void zts_saw_note(const struct zt_node_note *note);
+
+/* ---- the state page ---- */
+
+/* Mapped once per node and shared by its sockets; unmapped with the last of them. */
+struct zts_page {
+    _Atomic unsigned refs;
+    const struct zt_state_head *head;
+    size_t size;
+};
+struct zts_page *zts_page_get(void); /* of the running node, with a reference; NULL: none */
+struct zts_page *zts_page_ref(struct zts_page *p);
+void zts_page_unref(struct zts_page *p); /* NULL is fine */
+bool zts_page_stale(const struct zts_page *p);
+/* A copy of the slot of id; false when it is no longer its (or p is NULL). */
+bool zts_page_slot(const struct zts_page *p, uint64_t id, struct zt_state_slot *out);
+
+/* ---- descriptors (zts_fd.c) ---- */
+
+enum zts_kind {
+    ZTS_KIND_FRESH,  /* host descriptor is a placeholder without a node behind it */
+    ZTS_KIND_STREAM, /* connecting, connected, or past that */
+    ZTS_KIND_BOUND,  /* bound stream, listening or not */
+    ZTS_KIND_DGRAM,
+};
+
+#define ZTS_REMEMBER 16
+
+/* One descriptor. `lock` guards what connect, bind, listen and options change; data calls only read
+ * fd, type and kind. */
+struct zts_sock {
+    _Atomic uint32_t refs; /* ZTS_OPEN | number of calls inside */
+    int num;               /* the public number */
+    int fd;                /* host descriptor: the same number from zts_socket to zts_close */
+    pthread_mutex_t lock;
+    int family, type; /* ZTS_AF_*, ZTS_SOCK_* */
+    _Atomic int kind;
+    bool listening;
+    _Atomic bool told; /* connect's result, or the reset, was given to the caller */
+    _Atomic bool shut_rd;
+    _Atomic uint64_t id;
+    struct zts_page *page;          /* reference */
+    struct zt_ctl_addr local, peer; /* peer: of a connected datagram socket */
+    int contimeo_ms;                /* 0: none */
+    struct timeval rcvtimeo, sndtimeo;
+    unsigned nopts;
+    struct zt_ctl_opt opts[ZTS_REMEMBER]; /* Linux numbers */
+};
+
+/* A free number with a reference held by the caller, not yet open; NULL: table full. */
+struct zts_sock *zts_sock_new(int family, int type);
+void zts_sock_publish(struct zts_sock *s); /* open it; keeps the caller's reference */
+void zts_sock_abandon(struct zts_sock *s); /* instead of publishing */
+struct zts_sock *zts_sock_get(int num);    /* NULL: not open */
+void zts_sock_put(struct zts_sock *s);
+/* Close the number: blocked calls wake, the last one inside closes the host descriptor. */
+int zts_sock_close(int num);
+void zts_sock_close_all(void);
+
+/* Put fresh (consumed) in the place of s's host descriptor, carrying flags and time-outs over. 0 or
+ * an errno. With s->lock. */
+int zts_sock_swap(struct zts_sock *s, int fresh);
+int zts_placeholder(int type); /* a new placeholder descriptor or -errno */
+bool zts_sock_slot(struct zts_sock *s, struct zt_state_slot *out);
+/* A datagram socket with a node behind it: makes one when it is fresh. ZTS_ERR_*. */
+int zts_sock_need_dgram(struct zts_sock *s);
+/* Start a request about s. */
+void zts_req_init(const struct zts_sock *s, enum zt_ctl_type type, struct zt_ctl_req *req);
+
+/* ---- addresses (zts_net.c) ---- */
+
+/* From a zts_sockaddr of `family`; an IPv4-mapped one becomes IPv4. ZTS_ERR_OK, ZTS_ERR_ARG, or
+ * ZTS_ERR_SOCKET. */
+int zts_addr_in(int family, const void *addr, zts_socklen_t len, struct zt_ctl_addr *out);
+/* To the caller's buffer, cut to *len; *len gets the full length. */
+void zts_addr_out(int family, const struct zt_ctl_addr *a, void *addr, zts_socklen_t *len);
+void zts_storage_from_ep(const struct zt_ep *ep, struct zts_sockaddr_storage *out);
+
+/* ---- events (zts_event.c) ---- */
+void zts_deliver_note(void *user, const struct zt_node_note *note);
+void zts_set_callback(zts_callback_fn fn);
+
+#endif

@@ -1,0 +1,477 @@
+/* Control clients. Each connection is
+ *
+ *   idle ──request──> answered ──> idle        (socket requests: at once)
+ *     └──command──> waiting ──zt_door_reply──> sending ──> idle
+ *
+ * and ends when the client closes. One reply per request is small and fits in an empty socket
+ * buffer; only the reply of a command may need several messages, and those wait for the client.
+ *
+ * Who may come in: our own uid, root, and uids that the home's owner listed (checked with
+ * SO_PEERCRED: the abstract twin has no file permissions). What comes in is untrusted all the same:
+ * sizes and version are checked, descriptors are never accepted (there is no control buffer to put
+ * them in), and at most CLIENTS_MOST connections wait at a time; the rest stays in the kernel's
+ * queue. */
+#include "node/door.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "node/fork.h"
+
+#define CLIENTS_MOST 512
+#define BACKLOG 128
+#define RETRY_MS 50
+
+struct client {
+    struct zt_door *door;
+    struct zt_list link;
+    uv_poll_t poll;
+    int fd;
+    struct zt_door_reply *waiting; /* for a command's answer */
+    char *text;                    /* the rest of it */
+    size_t ntext, sent;
+    struct zt_ctl_rep rep;
+};
+
+struct zt_door_reply {
+    struct client *client; /* NULL: gone */
+};
+
+struct entrance {
+    struct zt_door *door;
+    uv_poll_t poll;
+    int fd;
+};
+
+struct zt_door {
+    struct zt_door_config cfg;
+    uint32_t *allow;
+    struct entrance in[2]; /* file, abstract twin */
+    unsigned nin;
+    uv_timer_t retry; /* to accept again after EMFILE */
+    struct zt_list clients;
+    unsigned nclients, handles;
+    int home_fd;
+    bool paused, ending;
+    uint8_t data[ZT_CTL_REPLY_DATA];
+};
+
+static void pause_accept(struct zt_door *d, bool retry);
+static void resume_accept(struct zt_door *d);
+
+static void on_closed(uv_handle_t *h, struct zt_door *d)
+{
+    (void)h;
+    if (--d->handles || !d->ending)
+        return;
+    free(d->allow);
+    free(d);
+}
+
+/* --- clients ---------------------------------------------------------------------------------- */
+
+static void on_client_closed(uv_handle_t *h)
+{
+    struct client *c = h->data;
+    struct zt_door *d = c->door;
+
+    free(c->text);
+    free(c);
+    on_closed(h, d);
+}
+
+static void client_close(struct client *c)
+{
+    if (c->fd < 0)
+        return;
+    if (c->waiting)
+        c->waiting->client = NULL;
+    zt_list_remove(&c->link);
+    c->door->nclients--;
+    uv_close((uv_handle_t *)&c->poll, on_client_closed);
+    zt_fd_close(c->fd);
+    c->fd = -1;
+    resume_accept(c->door);
+}
+
+/* One message, with a descriptor when fd >= 0. False: errno says why. */
+static bool send_rep(struct client *c, const struct zt_ctl_rep *r, const void *data, int fd)
+{
+    struct iovec iov[2] = {{(void *)r, sizeof *r}, {(void *)data, r->ndata}};
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } ctl = {0};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = r->ndata ? 2 : 1};
+
+    if (fd >= 0) {
+        struct cmsghdr *h;
+        m.msg_control = ctl.buf;
+        m.msg_controllen = sizeof ctl.buf;
+        h = CMSG_FIRSTHDR(&m);
+        h->cmsg_level = SOL_SOCKET;
+        h->cmsg_type = SCM_RIGHTS;
+        h->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(h), &fd, sizeof fd);
+    }
+    return sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+static void refuse(struct client *c, uint8_t type, int err)
+{
+    struct zt_ctl_rep r = {.version = ZT_CTL_VERSION, .type = type, .err = err};
+
+    if (!send_rep(c, &r, NULL, -1))
+        client_close(c);
+}
+
+static void hello(struct client *c)
+{
+    struct zt_ctl_rep r = {.version = ZT_CTL_VERSION, .type = ZT_CTL_HELLO};
+
+    if (!send_rep(c, &r, NULL, zt_proxy_state_fd(c->door->cfg.proxy)))
+        client_close(c);
+}
+
+static void command(struct client *c, const struct zt_ctl_req *q)
+{
+    struct zt_door_reply *to = calloc(1, sizeof *to);
+    char text[ZT_CTL_DATA + 1];
+
+    if (!to) {
+        refuse(c, q->type, ENOMEM);
+        return;
+    }
+    memcpy(text, q->data, q->ndata);
+    text[q->ndata] = 0;
+    to->client = c;
+    c->waiting = to;
+    c->door->cfg.command(c->door->cfg.user, text, to);
+}
+
+static void socket_request(struct client *c, const struct zt_ctl_req *q)
+{
+    struct zt_ctl_rep r;
+    bool ok = true;
+    int fd;
+
+    zt_proxy_request(c->door->cfg.proxy, q, &r, c->door->data, &fd);
+    if (q->type != ZT_CTL_NOTE)
+        ok = send_rep(c, &r, c->door->data, fd);
+    if (fd >= 0)
+        close(fd); /* not delivered: that was the last copy, and the socket ends */
+    if (!ok)
+        client_close(c);
+}
+
+/* True when the message is a request that can be looked at. */
+static bool check(const struct zt_ctl_req *q, size_t n, int *err)
+{
+    *err = EPROTO;
+    if (n < offsetof(struct zt_ctl_req, data) || q->version != ZT_CTL_VERSION)
+        return false;
+    *err = EINVAL;
+    return q->ndata <= ZT_CTL_DATA && q->ndata <= n - offsetof(struct zt_ctl_req, data) &&
+           q->nopts <= ZT_CTL_OPTS;
+}
+
+static void serve(struct client *c)
+{
+    struct zt_ctl_req q;
+    ssize_t n;
+    int err;
+
+    memset(&q, 0, sizeof q);
+    n = recv(c->fd, &q, sizeof q, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0)
+        client_close(c);
+    else if (!check(&q, (size_t)n, &err))
+        refuse(c, q.type, err);
+    else if (q.type == ZT_CTL_HELLO)
+        hello(c);
+    else if (q.type == ZT_CTL_COMMAND)
+        command(c, &q);
+    else
+        socket_request(c, &q);
+}
+
+static void on_client(uv_poll_t *h, int status, int events);
+
+/* While an answer is owed the client is only watched for going away. */
+static void watch(struct client *c)
+{
+    int want = c->text ? UV_WRITABLE : c->waiting ? UV_PRIORITIZED : UV_READABLE;
+
+    if (c->fd >= 0)
+        uv_poll_start(&c->poll, want, on_client);
+}
+
+static void send_text(struct client *c)
+{
+    bool first = c->sent == 0;
+
+    while (c->sent < c->ntext || first) {
+        size_t n = c->ntext - c->sent;
+        if (n > ZT_CTL_REPLY_DATA)
+            n = ZT_CTL_REPLY_DATA;
+        c->rep.ndata = (uint32_t)n;
+        c->rep.more = c->sent + n < c->ntext;
+        if (!send_rep(c, &c->rep, c->text + c->sent, -1)) {
+            if (errno != EAGAIN && errno != ENOBUFS)
+                client_close(c);
+            return;
+        }
+        c->sent += n;
+        first = false;
+    }
+    free(c->text);
+    c->text = NULL;
+}
+
+static void on_client(uv_poll_t *h, int status, int events)
+{
+    struct client *c = h->data;
+
+    (void)events;
+    if (status < 0 || (c->waiting && !c->text)) { /* error, or hang-up while we think */
+        client_close(c);
+        return;
+    }
+    if (c->text)
+        send_text(c);
+    else
+        serve(c);
+    watch(c);
+}
+
+void zt_door_reply(struct zt_door_reply *to, int err, const char *text, size_t n)
+{
+    struct client *c = to->client;
+
+    free(to);
+    if (!c)
+        return;
+    c->waiting = NULL;
+    c->text = malloc(n + 1);
+    if (!c->text) {
+        client_close(c);
+        return;
+    }
+    if (n)
+        memcpy(c->text, text, n);
+    c->ntext = n;
+    c->sent = 0;
+    c->rep = (struct zt_ctl_rep){.version = ZT_CTL_VERSION, .type = ZT_CTL_COMMAND, .err = err};
+    send_text(c);
+    watch(c);
+}
+
+/* --- entrances -------------------------------------------------------------------------------- */
+
+static bool is_welcome(const struct zt_door *d, int fd)
+{
+    struct ucred who;
+    socklen_t n = sizeof who;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) != 0)
+        return false;
+    if (who.uid == 0 || who.uid == geteuid())
+        return true;
+    for (unsigned i = 0; i < d->cfg.nallow; i++)
+        if (d->allow[i] == who.uid)
+            return true;
+    return false;
+}
+
+static void admit(struct zt_door *d, int fd)
+{
+    struct client *c = is_welcome(d, fd) ? calloc(1, sizeof *c) : NULL;
+
+    if (!c || uv_poll_init(zt_loop_uv(d->cfg.loop), &c->poll, fd) != 0) {
+        free(c);
+        close(fd);
+        return;
+    }
+    c->door = d;
+    c->poll.data = c;
+    c->fd = zt_fd_own(fd);
+    zt_list_init(&c->link);
+    zt_list_push_back(&d->clients, &c->link);
+    d->nclients++;
+    d->handles++;
+    serve(c); /* a client sends right after connect: the request is there as a rule */
+    watch(c);
+}
+
+static void on_entrance(uv_poll_t *h, int status, int events)
+{
+    struct entrance *in = h->data;
+    struct zt_door *d = in->door;
+
+    (void)status;
+    (void)events;
+    for (int i = 0; i < 32 && !d->paused; i++) {
+        int fd = accept4(in->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            admit(d, fd);
+            if (d->nclients >= CLIENTS_MOST)
+                pause_accept(d, false);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            pause_accept(d, true);
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            break;
+        }
+    }
+}
+
+static void on_retry(uv_timer_t *t)
+{
+    resume_accept(t->data);
+}
+
+static void pause_accept(struct zt_door *d, bool retry)
+{
+    d->paused = true;
+    for (unsigned i = 0; i < d->nin; i++)
+        uv_poll_stop(&d->in[i].poll);
+    if (retry)
+        uv_timer_start(&d->retry, on_retry, RETRY_MS, 0);
+}
+
+static void resume_accept(struct zt_door *d)
+{
+    if (!d->paused || d->ending || d->nclients >= CLIENTS_MOST)
+        return;
+    d->paused = false;
+    for (unsigned i = 0; i < d->nin; i++)
+        uv_poll_start(&d->in[i].poll, UV_READABLE, on_entrance);
+}
+
+static int open_entrance(struct zt_door *d, const struct sockaddr_un *sun, socklen_t len)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct entrance *in = &d->in[d->nin];
+
+    if (fd < 0)
+        return ZT_E_IO;
+    /* Before bind: the file is then made with this mode, without a moment of another. */
+    if (fchmod(fd, 0600) != 0 || bind(fd, (const struct sockaddr *)sun, len) != 0 ||
+        listen(fd, BACKLOG) != 0 || uv_poll_init(zt_loop_uv(d->cfg.loop), &in->poll, fd) != 0) {
+        close(fd);
+        return ZT_E_IO;
+    }
+    in->door = d;
+    in->poll.data = in;
+    in->fd = zt_fd_own(fd);
+    d->nin++;
+    d->handles++;
+    uv_poll_start(&in->poll, UV_READABLE, on_entrance);
+    return 0;
+}
+
+static int open_file(struct zt_door *d)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    int n = snprintf(sun.sun_path, sizeof sun.sun_path, "%s/%s", d->cfg.home, ZT_CTL_SOCKET);
+
+    if (n >= (int)sizeof sun.sun_path) /* too long a path: the folder has a short name too */
+        snprintf(sun.sun_path, sizeof sun.sun_path, "/proc/self/fd/%d/%s", d->home_fd,
+                 ZT_CTL_SOCKET);
+    if (unlinkat(d->home_fd, ZT_CTL_SOCKET, 0) != 0 && errno != ENOENT)
+        return ZT_E_IO;
+    return open_entrance(d, &sun, sizeof sun);
+}
+
+/* Without the twin all but chroot works: failure is not an error. */
+static void open_twin(struct zt_door *d)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    struct stat st;
+    unsigned n;
+
+    if (fstat(d->home_fd, &st) != 0)
+        return;
+    n = zt_ctl_twin(geteuid(), st.st_dev, st.st_ino, sun.sun_path);
+    (void)open_entrance(d, &sun, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+}
+
+static int copy_allowed(struct zt_door *d, const struct zt_door_config *cfg)
+{
+    if (!cfg->nallow)
+        return 0;
+    d->allow = malloc(cfg->nallow * sizeof *d->allow);
+    if (!d->allow)
+        return ZT_E_NOMEM;
+    memcpy(d->allow, cfg->allow_uids, cfg->nallow * sizeof *d->allow);
+    return 0;
+}
+
+int zt_door_new(const struct zt_door_config *cfg, struct zt_door **out)
+{
+    struct zt_door *d = calloc(1, sizeof *d);
+    int err = ZT_E_IO;
+
+    *out = NULL;
+    if (!d)
+        return ZT_E_NOMEM;
+    d->cfg = *cfg;
+    zt_list_init(&d->clients);
+    d->home_fd = open(cfg->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (d->home_fd < 0 || (err = copy_allowed(d, cfg)) != 0 || (err = open_file(d)) != 0) {
+        if (d->home_fd >= 0)
+            close(d->home_fd);
+        free(d->allow);
+        free(d);
+        return err;
+    }
+    zt_fd_own(d->home_fd);
+    open_twin(d);
+    uv_timer_init(zt_loop_uv(cfg->loop), &d->retry);
+    d->retry.data = d;
+    d->handles++;
+    *out = d;
+    return 0;
+}
+
+static void on_entrance_closed(uv_handle_t *h)
+{
+    on_closed(h, ((struct entrance *)h->data)->door);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    on_closed(h, h->data);
+}
+
+void zt_door_free(struct zt_door *d)
+{
+    if (!d)
+        return;
+    d->ending = true;
+    unlinkat(d->home_fd, ZT_CTL_SOCKET, 0);
+    zt_fd_close(d->home_fd);
+    while (!zt_list_empty(&d->clients))
+        client_close(ZT_CONTAINER(d->clients.next, struct client, link));
+    for (unsigned i = 0; i < d->nin; i++) {
+        uv_close((uv_handle_t *)&d->in[i].poll, on_entrance_closed);
+        zt_fd_close(d->in[i].fd);
+    }
+    uv_close((uv_handle_t *)&d->retry, on_timer_closed);
+}
+
+unsigned zt_door_clients(const struct zt_door *d)
+{
+    return d->nclients;
+}

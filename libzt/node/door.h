@@ -1,0 +1,35 @@
+/* The door: serves control.sock in the home (and its abstract twin) to preloaded programs and
+ * ztctl, with the messages of zt_control.h. Loop thread only. */
+#ifndef ZT_NODE_DOOR_H
+#define ZT_NODE_DOOR_H
+
+#include "node/loop.h"
+#include "node/proxy.h"
+
+struct zt_door;
+struct zt_door_reply;
+
+struct zt_door_config {
+    struct zt_loop *loop;
+    struct zt_proxy *proxy;
+    const char *home;           /* folder; any length */
+    const uint32_t *allow_uids; /* besides root and our own; copied */
+    unsigned nallow;
+    /* ZT_CTL_COMMAND: must end in one zt_door_reply, now or later. text dies with the call. */
+    void (*command)(void *user, const char *text, struct zt_door_reply *to);
+    void *user;
+};
+
+/* Takes over a socket that an earlier node left there: the caller holds the home's lock. Returns 0,
+ * ZT_E_NOMEM, ZT_E_IO. */
+int zt_door_new(const struct zt_door_config *cfg, struct zt_door **out);
+/* Removes the socket and closes all clients. Memory goes when libuv has closed the handles. Replies
+ * still owed must be given all the same (zt_door_reply frees them); nobody gets them. */
+void zt_door_free(struct zt_door *d);
+unsigned zt_door_clients(const struct zt_door *d);
+
+/* Answer a command: err 0 or an errno, text of n bytes (copied). Exactly once per command; fine
+ * when the client or the door has gone. */
+void zt_door_reply(struct zt_door_reply *to, int err, const char *text, size_t n);
+
+#endif

@@ -1,0 +1,143 @@
+/* Inside of struct zt_node, shared by node.c (life cycle, files), turn.c (the loop's work) and
+ * command.c (ztctl). */
+#ifndef ZT_NODE_PRIV_H
+#define ZT_NODE_PRIV_H
+
+#include <pthread.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "core/core.h"
+#include "node/door.h"
+#include "node/events.h"
+#include "node/loop.h"
+#include "node/node.h"
+#include "node/proxy.h"
+#include "node/store.h"
+#include "node/udp.h"
+#include "stack/stack.h"
+
+/* STARTING -> RUNNING -> STOPPING -> ENDED; STARTING -> ENDED when it fails. */
+enum zt_node_state {
+    ZT_NODE_STARTING,
+    ZT_NODE_RUNNING,
+    ZT_NODE_STOPPING,
+    ZT_NODE_ENDED,
+};
+
+/* Work for the keeper: files to write, identities to check. One allocation, freed by the keeper. */
+struct zt_job {
+    struct zt_list link;
+    void (*run)(struct zt_node *n, struct zt_job *j);
+    char name[64];
+    unsigned flags;
+    const char *what; /* static text */
+    size_t n;
+    uint8_t data[];
+};
+
+/* A file read at start, for the loop. */
+struct zt_file {
+    struct zt_list link;
+    uint64_t id;
+    uint8_t *p;
+    size_t n;
+    char name[64];
+};
+
+/* Bytes waiting in records of {nwid, n, frame}. */
+struct zt_frames {
+    uint8_t *p;
+    size_t n, cap;
+};
+
+struct zt_netent {
+    struct zt_net_info info; /* as last told */
+    bool in_stack, told;
+};
+
+struct zt_ping;
+
+struct zt_node {
+    struct zt_node_config cfg; /* home: our own copy */
+    char *home;                /* absolute, once the store is open */
+    unsigned generation;       /* of forks, when it was started */
+
+    pthread_t keeper;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* under lock */
+    enum zt_node_state state;
+    bool stop_asked, collided;
+    unsigned users; /* threads inside a call on the loop */
+    struct zt_list jobs;
+    unsigned checks; /* identities waiting to be checked */
+
+    /* keeper; and the loop thread during init and fini, while the keeper waits */
+    struct zt_store *store;
+    struct zt_store_settings settings;
+    struct zt_identity identity;
+    uint8_t *planet;
+    size_t nplanet;
+    struct zt_list files_networks, files_peers;
+    char why[ZT_STORE_WHY];
+
+    /* loop thread */
+    struct zt_loop *loop;
+    struct zt_host host;
+    struct zt_core *core;
+    struct zt_stack *stack;
+    struct zt_udp *udp;
+    struct zt_proxy *proxy;
+    struct zt_door *door;
+    uint16_t port;
+    struct zt_map nets;  /* nwid -> struct zt_netent */
+    struct zt_map peers; /* address -> struct zt_peer_info as last told; only with events */
+    struct zt_frames in, in_spare;
+    uint64_t in_dropped; /* frames that found `in` full */
+    struct zt_event *pending;
+    size_t npending, cap_pending;
+    bool draining;
+    int64_t rescan_at, idle_since;
+    bool sticky; /* `up`: do not end when idle */
+    bool online;
+    char *ranges_text;
+    struct zt_list pings;
+    uint16_t ping_seq;
+    unsigned pool_left;
+    uint8_t pool[512];
+};
+
+/* node.c */
+void zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
+                      const char *name, unsigned flags, const char *what, const void *p,
+                      size_t len);
+void zt_node_job_write(struct zt_node *n, struct zt_job *j);
+void zt_node_job_remove(struct zt_node *n, struct zt_job *j);
+void zt_node_job_aside(struct zt_node *n, struct zt_job *j);
+void zt_node_note(struct zt_node *n, struct zt_node_note note);
+void zt_node_warn(struct zt_node *n, const char *text);
+void zt_node_collided(struct zt_node *n);
+
+/* turn.c: all on the loop thread */
+int zt_turn_init(void *user, struct zt_loop *l);
+void zt_turn_due(void *user, const struct zt_now *now);
+int64_t zt_turn_flush(void *user, const struct zt_now *now);
+void zt_turn_fini(void *user);
+int zt_turn_join(struct zt_node *n, uint64_t nwid);
+int zt_turn_leave(struct zt_node *n, uint64_t nwid);
+/* Deliver the frames and events that the core produced. After every call into the core. */
+void zt_turn_drain(struct zt_node *n);
+
+/* command.c. done is called once, at once or later, on the loop thread: err 0 and JSON, or an errno
+ * and a message for people. */
+typedef void zt_command_done(void *arg, int err, const char *text, size_t len);
+void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, void *arg);
+
+/* ping.c */
+void zt_ping_start(struct zt_node *n, const char *address, zt_command_done *done, void *arg);
+void zt_ping_due(struct zt_node *n, int64_t mono_ms);
+int64_t zt_ping_deadline(const struct zt_node *n);
+void zt_ping_end_all(struct zt_node *n);
+
+#endif

@@ -1,0 +1,222 @@
+/* Inside node/proxy: what its files share. Not for others. */
+#ifndef ZT_NODE_PROXY_INT_H
+#define ZT_NODE_PROXY_INT_H
+
+#include <uv.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "node/proxy.h"
+#include "node/state.h"
+#include "stack/stack.h"
+
+#include "lwip/ip_addr.h"
+#include "lwip/pbuf.h"
+
+struct tcp_pcb;
+struct udp_pcb;
+struct netif;
+struct raw_pcb;
+
+#define ZT_SCRATCH (256 * 1024)
+
+/* Options of a virtual socket. What the stack can't do is remembered, so that a program reads back
+ * what it set. -1: the stack's default. */
+struct zt_sockopts {
+    int reuseaddr, reuseport, v6only, keepalive, broadcast;
+    int linger; /* seconds; 0: reset at close */
+    int nodelay, cork, keepidle, keepintvl, keepcnt, user_timeout, maxseg, quickack, defer_accept;
+    int ttl, tos, mcast_ttl, mcast_loop, mcast_if6;
+    int sndbuf, rcvbuf;
+    uint8_t mcast_if4[4];
+};
+
+enum zt_sock_kind {
+    ZT_SOCK_STREAM,
+    ZT_SOCK_BOUND, /* bound stream socket; a listener once asked to listen */
+    ZT_SOCK_DGRAM,
+};
+
+/* What the poll callback saw since the last pump. */
+enum {
+    ZT_EV_READ = 1,
+    ZT_EV_WRITE = 2,
+    ZT_EV_HUP = 4, /* hang-up, an error on our end, or urgent data: look */
+};
+
+struct zt_sock {
+    struct zt_proxy *p;
+    struct zt_list dirty; /* linked while it waits for the end of the turn */
+    struct zt_state_slot *slot;
+    uint64_t id;
+    int fd; /* our end of the pair, -1: none (yet) */
+    uint8_t kind, want /* UV_* watched now */, ev;
+    bool has_poll; /* poll was initialised and must be closed */
+    bool closing;
+    int family; /* of the program's socket: AF_INET, AF_INET6 */
+    uv_poll_t poll;
+    struct zt_sockopts opt;
+};
+
+/* An address taken by bind. Entries of one protocol and port are a chain under one key of p->bound.
+ */
+struct zt_binding {
+    struct zt_binding *next;
+    uint32_t key; /* 0: not in the table */
+    bool listening;
+    const struct zt_sock *sock;
+    struct zt_ctl_addr addr;
+};
+
+struct zt_stream {
+    struct zt_sock s;
+    struct tcp_pcb *pcb;      /* NULL once lwIP is done with it, or we with lwIP */
+    struct zt_listener *from; /* while nobody has accepted it */
+    struct zt_list waiting;   /* in from->queue */
+    uint64_t tuple;           /* key in p->tuples, 0: none */
+    struct pbuf *rx,
+        *rx_last; /* received, not yet in the pair; linked through ->next, tot_len unused */
+    uint32_t rx_off, rx_bytes;
+    uint8_t *stash; /* read from the pair, refused by lwIP for lack of memory */
+    uint32_t stash_n;
+    uint32_t filler;                 /* bytes of filler still in our receive queue */
+    uint32_t tx_bytes;               /* given to lwIP, not yet acknowledged */
+    uint32_t window, hold, consumed; /* see the essay of proxy_tcp.c */
+    uint64_t bytes_in, bytes_out;
+    int err; /* errno of the end of the connection */
+    bool connecting;
+    bool up;         /* the handshake is done; the program learns it in the next pump */
+    bool tx_eof;     /* the program will write no more: everything was read */
+    bool tx_fin;     /* and lwIP was told */
+    bool rx_fin;     /* the peer sent FIN */
+    bool rx_eof;     /* and the program was told */
+    bool rx_discard; /* the program will read no more, what arrives is thrown away */
+    bool gone;       /* no descriptor of the program's end is left */
+    bool unread;     /* it was closed with data unread */
+    bool no_pri;     /* urgent bytes sit in the pair: don't watch for exceptions */
+    bool output;     /* tcp_output is due */
+};
+
+struct zt_listener {
+    struct zt_sock s;
+    struct tcp_pcb *pcb; /* listening pcb, NULL while only bound */
+    struct zt_binding bound;
+    struct zt_list queue; /* connections that don't fit in the pair */
+    unsigned queued, backlog;
+};
+
+#define ZT_DGRAM_GROUPS 20 /* as net.ipv4.igmp_max_memberships */
+struct zt_group {
+    ip_addr_t addr;
+    uint8_t netif; /* index; 0 = unused */
+};
+
+struct zt_dgram {
+    struct zt_sock s;
+    struct udp_pcb *pcb;
+    struct zt_binding bound;
+    struct zt_ctl_addr remote; /* family 0: not connected */
+    struct zt_group *groups;   /* ZT_DGRAM_GROUPS, allocated at the first join */
+    uint64_t bytes_in, bytes_out, dropped;
+};
+
+struct zt_proxy {
+    struct zt_proxy_config cfg;
+    struct zt_state state;
+    struct zt_sock **socks; /* by slot */
+    struct zt_list dirty;
+    struct zt_list starved; /* streams' dirty links: wait for memory */
+    struct zt_map bound;    /* protocol << 16 | port -> struct zt_binding */
+    struct zt_map tuples;   /* hash of four-tuple -> struct zt_stream */
+    uint64_t seed[2];
+    uv_timer_t retry;       /* after EMFILE, ETOOMANYREFS: nothing else would wake us */
+    struct zt_list blocked; /* listeners' dirty links: wait for the timer */
+    uint16_t next_port;
+    unsigned handles; /* libuv handles not yet closed; the proxy is freed at 0 */
+    bool ending;
+    char name_prefix[48];
+    struct zt_proxy_counts counts;
+    struct raw_pcb *icmp4, *icmp6;
+    uint8_t *scratch;
+};
+
+/* proxy.c */
+uint64_t zt_proxy_random(struct zt_proxy *p);
+/* Slot, id and table entry for a new socket; 0 or an errno. */
+int zt_sock_register(struct zt_proxy *p, struct zt_sock *s, enum zt_sock_kind kind);
+/* Make the pair and name our end fd[0]; fd[1] is the program's (CLOEXEC, blocking). 0 or errno. */
+int zt_sock_make(struct zt_sock *s, int fd[2]);
+/* Take our end under the loop's eyes; closed when that fails. 0 or errno. */
+int zt_sock_adopt(struct zt_sock *s, int fd);
+/* Both. */
+int zt_sock_pair(struct zt_sock *s, int *prog);
+/* Send filler from the program's end until it polls as not writable; bytes sent or -errno. */
+int zt_sock_fill(int prog, const uint8_t *filler, size_t n);
+void zt_sock_watch(struct zt_sock *s, int want);
+void zt_sock_touch(struct zt_sock *s); /* pump it at the end of this turn */
+/* The end: take it out of all tables, close our descriptor, free later. gone: the program's end is
+ * closed too. */
+void zt_sock_retire(struct zt_sock *s, bool gone);
+void zt_sock_retry(struct zt_sock *s); /* touch it again in some 50 ms */
+struct zt_sock *zt_proxy_find(struct zt_proxy *p, uint64_t id);
+void zt_proxy_memory(struct zt_proxy *p, int64_t delta);
+bool zt_proxy_tight(const struct zt_proxy *p);
+
+bool zt_addr_to_lwip(const struct zt_ctl_addr *a, ip_addr_t *out); /* false: no usable address */
+void zt_addr_from_lwip(const ip_addr_t *ip, uint16_t port, struct zt_ctl_addr *out);
+bool zt_addr_is_any(const struct zt_ctl_addr *a);
+bool zt_addr_is_multicast(const struct zt_ctl_addr *a);
+bool zt_addr_is_ours(struct zt_proxy *p, const struct zt_ctl_addr *a);
+/* Netif towards `to` and the source address there; local (may be any) is kept when it is set. 0,
+ * ENETUNREACH, EADDRNOTAVAIL. */
+int zt_route(const ip_addr_t *local, const ip_addr_t *to, struct netif **nif, ip_addr_t *src);
+
+/* Take an address (port 0: choose one, written back). 0, EADDRINUSE, EADDRNOTAVAIL, ENOMEM. */
+int zt_bind_take(struct zt_proxy *p, struct zt_binding *b, const struct zt_sock *s, int proto,
+                 struct zt_ctl_addr *addr);
+void zt_bind_drop(struct zt_proxy *p, struct zt_binding *b);
+/* May this binding begin to listen? 0, EADDRINUSE. */
+int zt_bind_listen(struct zt_proxy *p, struct zt_binding *b);
+bool zt_bind_may_share(const struct zt_sock *s);
+
+/* proxy_tcp.c */
+int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r,
+                      int *fd);
+struct zt_stream *zt_stream_accepted(struct zt_listener *l, struct tcp_pcb *pcb);
+void zt_stream_pump(struct zt_stream *st);
+void zt_stream_drop(struct zt_stream *st); /* abort and retire */
+void zt_stream_note(struct zt_stream *st, int note);
+void zt_stream_apply(struct zt_stream *st); /* options to the pcb */
+void zt_stream_info(struct zt_stream *st, struct zt_ctl_info *out);
+/* An ICMP message about a SYN of ours. */
+void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
+                    const struct zt_ctl_addr *remote, int err);
+
+/* proxy_listen.c */
+int zt_listen_bind(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd);
+int zt_listen_start(struct zt_listener *l, int backlog);
+void zt_listen_pump(struct zt_listener *l);
+void zt_listen_drop(struct zt_listener *l);
+
+/* proxy_udp.c */
+int zt_dgram_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd);
+void zt_dgram_pump(struct zt_dgram *d);
+void zt_dgram_drop(struct zt_dgram *d);
+void zt_dgram_apply(struct zt_dgram *d);
+int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val, size_t n);
+void zt_dgram_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
+                   const struct zt_ctl_addr *remote, int err);
+
+/* proxy_icmp.c */
+int zt_icmp_open(struct zt_proxy *p);
+void zt_icmp_close(struct zt_proxy *p);
+
+/* proxy_opt.c */
+void zt_opt_init(struct zt_sockopts *o);
+/* 0, ENOPROTOOPT, EINVAL. Stores, then applies to the pcb. */
+int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_t n);
+int zt_opt_get(struct zt_sock *s, int level, int name, uint8_t *val, size_t *n);
+/* The options remembered from before the swap: unknown ones are passed over. */
+void zt_opt_set_all(struct zt_sock *s, const struct zt_ctl_req *q);
+
+#endif

@@ -1,0 +1,283 @@
+/* Bound and listening stream sockets: a SEQPACKET pair.
+ *
+ *   bound ──LISTEN──> listening ──(program closes)──> retired
+ *
+ * Before the program gets its end, that end sends messages of one byte with the least possible
+ * buffer until it polls as not writable; we never read them, so an idle listener shows no POLLOUT,
+ * like a kernel's. Every accepted connection is one message to the program: struct zt_ctl_accept
+ * and the program's end of the new stream (SCM_RIGHTS). Several processes that share the listener
+ * compete for messages in the kernel.
+ *
+ * The pair holds some 280 connections (its buffer is raised for larger backlogs). What does not fit
+ * waits here, still without descriptors, up to the backlog; with that full as well, new SYNs are
+ * dropped, so that the clients try again, as with Linux. A connection that ends while it waits is
+ * handed out all the same and then reads its end or error.
+ *
+ * Closing the listener resets the connections that wait here. Those in the pair are closed by the
+ * kernel: their peers see a reset when they had sent something, else an orderly end. */
+#include "node/proxy_int.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lwip/tcp.h"
+
+#define HALF_OPEN 255  /* SYNs waiting for their last ACK, per listener */
+#define PAIR_HOLDS 250 /* connections, with the default buffer */
+#define BUFFER_EACH 1024
+#define BACKLOG_MOST 4096 /* Linux: net.core.somaxconn */
+#define IPPROTO_TCP_ 6
+
+static void retire(struct zt_listener *l, bool gone)
+{
+    if (l->pcb) {
+        tcp_arg(l->pcb, NULL);
+        tcp_accept(l->pcb, NULL);
+        tcp_close(l->pcb);
+        l->pcb = NULL;
+        l->s.p->counts.listeners--;
+    }
+    zt_bind_drop(l->s.p, &l->bound);
+    while (!zt_list_empty(&l->queue))
+        zt_stream_drop(ZT_CONTAINER(l->queue.next, struct zt_stream, waiting));
+    zt_sock_retire(&l->s, gone);
+}
+
+static int bind_listener(struct zt_listener *l, const struct zt_ctl_req *q, struct zt_ctl_rep *r,
+                         int *fd)
+{
+    struct zt_ctl_addr local = q->local;
+    int least = 1, err;
+
+    zt_opt_set_all(&l->s, q);
+    if ((err = zt_bind_take(l->s.p, &l->bound, &l->s, IPPROTO_TCP_, &local)) != 0)
+        return err;
+    if ((err = zt_sock_pair(&l->s, fd)) != 0)
+        return err;
+    setsockopt(*fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+    err = zt_sock_fill(*fd, (const uint8_t *)"", 1);
+    if (err < 0)
+        return -err;
+    zt_state_addrs(l->s.slot, &local, NULL);
+    l->s.slot->family = (uint16_t)q->family;
+    zt_state_phase(l->s.slot, ZT_PHASE_BOUND, 0);
+    zt_sock_watch(&l->s, UV_PRIORITIZED);
+    r->id = l->s.id;
+    r->local = local;
+    return 0;
+}
+
+int zt_listen_bind(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd)
+{
+    struct zt_listener *l = calloc(1, sizeof *l);
+    int err;
+
+    if (!l)
+        return ENOBUFS;
+    zt_list_init(&l->queue);
+    l->s.family = q->family;
+    err = zt_sock_register(p, &l->s, ZT_SOCK_BOUND);
+    if (!err)
+        err = bind_listener(l, q, r, fd);
+    if (err) {
+        if (*fd >= 0)
+            close(*fd);
+        *fd = -1;
+        retire(l, true);
+    }
+    return err;
+}
+
+/* With SO_REUSEPORT several listeners share a port, but lwIP gives everything to one of them. */
+static struct zt_listener *choose_member(struct zt_listener *l)
+{
+    struct zt_binding *first = zt_map_get(&l->s.p->bound, l->bound.key);
+    unsigned n = 0, pick;
+
+    if (l->s.opt.reuseport <= 0 || !first || !first->next)
+        return l;
+    for (struct zt_binding *b = first; b; b = b->next)
+        n += b->listening && memcmp(&b->addr, &l->bound.addr, sizeof b->addr) == 0;
+    pick = n ? (unsigned)(zt_proxy_random(l->s.p) % n) : 0;
+    for (struct zt_binding *b = first; b; b = b->next)
+        if (b->listening && memcmp(&b->addr, &l->bound.addr, sizeof b->addr) == 0 && !pick--)
+            return ZT_CONTAINER(b, struct zt_listener, bound);
+    return l;
+}
+
+static void set_gate(struct zt_listener *l)
+{
+#if TCP_LISTEN_BACKLOG
+    if (l->pcb)
+        ((struct tcp_pcb_listen *)l->pcb)->backlog = l->queued < l->backlog ? HALF_OPEN : 0;
+#endif
+}
+
+static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
+{
+    struct zt_listener *l = arg;
+    struct zt_stream *st;
+
+    if (err != ERR_OK || !pcb)
+        return ERR_VAL;
+    l = choose_member(l);
+    if (l->queued >= l->backlog + HALF_OPEN) { /* those were half-open when the gate shut */
+        l->s.p->counts.refused++;
+        return ERR_MEM;
+    }
+    st = zt_stream_accepted(l, pcb);
+    if (!st) {
+        l->s.p->counts.refused++;
+        return ERR_MEM;
+    }
+    st->from = l;
+    zt_list_push_back(&l->queue, &st->waiting);
+    l->queued++;
+    l->s.p->counts.accepts++;
+    set_gate(l);
+    zt_sock_touch(&l->s);
+    return ERR_OK;
+}
+
+static void set_backlog(struct zt_listener *l, int backlog)
+{
+    int bytes;
+
+    l->backlog = backlog < 1 ? 1 : backlog > BACKLOG_MOST ? BACKLOG_MOST : (unsigned)backlog;
+    if (l->backlog > PAIR_HOLDS) {
+        bytes = (int)l->backlog * BUFFER_EACH;
+        setsockopt(l->s.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    }
+    set_gate(l);
+}
+
+int zt_listen_start(struct zt_listener *l, int backlog)
+{
+    struct tcp_pcb *pcb;
+    ip_addr_t local;
+    err_t res;
+    int err;
+
+    if (l->pcb) {
+        set_backlog(l, backlog);
+        return 0;
+    }
+    if ((err = zt_bind_listen(l->s.p, &l->bound)) != 0)
+        return err;
+    zt_addr_to_lwip(&l->bound.addr, &local);
+    if (l->bound.addr.family == 6 && zt_addr_is_any(&l->bound.addr) && l->s.opt.v6only <= 0)
+        IP_SET_TYPE(&local, IPADDR_TYPE_ANY);
+    pcb = tcp_new_ip_type(IP_GET_TYPE(&local));
+    if (!pcb) {
+        l->bound.listening = false;
+        return ENOBUFS;
+    }
+    ip_addr_copy(pcb->local_ip, local);
+    pcb->local_port = l->bound.addr.port;
+    l->pcb = tcp_listen_with_backlog_and_err(pcb, HALF_OPEN, &res);
+    if (!l->pcb) {
+        tcp_abort(pcb);
+        l->bound.listening = false;
+        return ENOBUFS;
+    }
+    tcp_arg(l->pcb, l);
+    tcp_accept(l->pcb, on_accept);
+    l->s.p->counts.listeners++;
+    set_backlog(l, backlog);
+    zt_state_phase(l->s.slot, ZT_PHASE_LISTENING, 0);
+    return 0;
+}
+
+static ssize_t send_accept(struct zt_listener *l, struct zt_stream *st, int prog)
+{
+    const struct zt_state_slot *slot = st->s.slot;
+    struct zt_ctl_accept a = {.id = st->s.id};
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } c = {0};
+    struct iovec iov = {&a, sizeof a};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.buf, .msg_controllen = sizeof c.buf};
+    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+
+    a.local.family = slot->lfamily;
+    a.local.port = slot->lport;
+    memcpy(a.local.ip, slot->lip, 16);
+    a.remote.family = slot->rfamily;
+    a.remote.port = slot->rport;
+    memcpy(a.remote.ip, slot->rip, 16);
+    h->cmsg_level = SOL_SOCKET;
+    h->cmsg_type = SCM_RIGHTS;
+    h->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(h), &prog, sizeof prog);
+    return sendmsg(l->s.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The first of the queue to the program. 0 or an errno. */
+static int deliver(struct zt_listener *l)
+{
+    struct zt_stream *st = ZT_CONTAINER(l->queue.next, struct zt_stream, waiting);
+    struct pollfd pf = {.fd = l->s.fd, .events = POLLOUT};
+    int fd[2], err;
+
+    /* Ask before making a pair for nothing; a message much smaller than the buffer may still fit
+     * when poll says no, but then poll will also say when to go on. */
+    if (poll(&pf, 1, 0) == 1 && !(pf.revents & (POLLOUT | POLLHUP | POLLERR)))
+        return EAGAIN;
+    if ((err = zt_sock_make(&st->s, fd)) != 0)
+        return err;
+    err = send_accept(l, st, fd[1]) < 0 ? errno : 0;
+    close(fd[1]);
+    if (err) {
+        close(fd[0]);
+        return err;
+    }
+    zt_list_remove(&st->waiting);
+    st->from = NULL;
+    l->queued--;
+    if (zt_sock_adopt(&st->s, fd[0]) != 0) /* no memory: the program reads a reset */
+        zt_stream_drop(st);
+    else
+        zt_sock_touch(&st->s);
+    return 0;
+}
+
+static bool is_over(struct zt_listener *l)
+{
+    struct pollfd pf = {.fd = l->s.fd};
+
+    return poll(&pf, 1, 0) == 1 && (pf.revents & (POLLHUP | POLLERR));
+}
+
+void zt_listen_pump(struct zt_listener *l)
+{
+    uint8_t ev = l->s.ev;
+    int err = 0;
+
+    l->s.ev = 0;
+    if ((ev & ZT_EV_HUP) && is_over(l)) {
+        retire(l, false);
+        return;
+    }
+    while (!zt_list_empty(&l->queue) && (err = deliver(l)) == 0)
+        ;
+    set_gate(l);
+    if (err == EPIPE || err == ECONNRESET) { /* shutdown(SHUT_RD) ends listening, as in Linux */
+        retire(l, false);
+        return;
+    }
+    /* Out of descriptors, here or in flight: nothing will tell when that changes. */
+    if (err && err != EAGAIN)
+        zt_sock_retry(&l->s);
+    zt_sock_watch(&l->s, UV_PRIORITIZED | (err == EAGAIN ? UV_WRITABLE : 0));
+}
+
+void zt_listen_drop(struct zt_listener *l)
+{
+    retire(l, false);
+}

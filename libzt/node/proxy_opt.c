@@ -1,0 +1,172 @@
+/* Socket options of virtual sockets. Linux numbers, because the requests come from programs;
+ * written out here, since <netinet/tcp.h> and lwIP define the same names differently.
+ *
+ * Options that lwIP can't act on are kept and read back: programs set them as advice. Options that
+ * would change what the program may rely on are refused with ENOPROTOOPT. */
+#include "node/proxy_int.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "lwip/tcp.h"
+
+enum { SOL_IP_ = 0, SOL_TCP_ = 6, SOL_IPV6_ = 41 };
+
+struct opt {
+    short level, name;
+    unsigned short at; /* in struct zt_sockopts */
+    int initial;       /* what a program reads before it sets */
+    int least, most;
+};
+
+#define AT(field) offsetof(struct zt_sockopts, field)
+#define FLAG 0, INT32_MIN, INT32_MAX
+
+static const struct opt table[] = {
+    {SOL_SOCKET, SO_REUSEADDR, AT(reuseaddr), FLAG},
+    {SOL_SOCKET, SO_REUSEPORT, AT(reuseport), FLAG},
+    {SOL_SOCKET, SO_KEEPALIVE, AT(keepalive), FLAG},
+    {SOL_SOCKET, SO_BROADCAST, AT(broadcast), FLAG},
+    {SOL_SOCKET, SO_LINGER, AT(linger), -1, -1, INT32_MAX}, /* seconds; -1: off */
+    {SOL_SOCKET, SO_SNDBUF, AT(sndbuf), 212992, 0, INT32_MAX},
+    {SOL_SOCKET, SO_RCVBUF, AT(rcvbuf), 212992, 0, INT32_MAX},
+    {SOL_TCP_, 1 /* TCP_NODELAY */, AT(nodelay), FLAG},
+    {SOL_TCP_, 2 /* TCP_MAXSEG */, AT(maxseg), 536, 88, 32767},
+    {SOL_TCP_, 3 /* TCP_CORK */, AT(cork), FLAG},
+    {SOL_TCP_, 4 /* TCP_KEEPIDLE */, AT(keepidle), 7200, 1, 32767},
+    {SOL_TCP_, 5 /* TCP_KEEPINTVL */, AT(keepintvl), 75, 1, 32767},
+    {SOL_TCP_, 6 /* TCP_KEEPCNT */, AT(keepcnt), 9, 1, 127},
+    {SOL_TCP_, 9 /* TCP_DEFER_ACCEPT */, AT(defer_accept), 0, 0, INT32_MAX},
+    {SOL_TCP_, 12 /* TCP_QUICKACK */, AT(quickack), 1, INT32_MIN, INT32_MAX},
+    {SOL_TCP_, 18 /* TCP_USER_TIMEOUT */, AT(user_timeout), 0, 0, INT32_MAX},
+    {SOL_IP_, 1 /* IP_TOS */, AT(tos), 0, 0, 255},
+    {SOL_IP_, 2 /* IP_TTL */, AT(ttl), 64, 1, 255},
+    {SOL_IP_, 33 /* IP_MULTICAST_TTL */, AT(mcast_ttl), 1, 0, 255},
+    {SOL_IP_, 34 /* IP_MULTICAST_LOOP */, AT(mcast_loop), 1, 0, 255},
+    {SOL_IPV6_, 16 /* IPV6_UNICAST_HOPS */, AT(ttl), 64, 1, 255},
+    {SOL_IPV6_, 17 /* IPV6_MULTICAST_IF */, AT(mcast_if6), 0, 0, 255},
+    {SOL_IPV6_, 18 /* IPV6_MULTICAST_HOPS */, AT(mcast_ttl), 1, 0, 255},
+    {SOL_IPV6_, 19 /* IPV6_MULTICAST_LOOP */, AT(mcast_loop), 1, 0, 1},
+    {SOL_IPV6_, 26 /* IPV6_V6ONLY */, AT(v6only), FLAG},
+    {SOL_IPV6_, 67 /* IPV6_TCLASS */, AT(tos), 0, -1, 255},
+};
+
+void zt_opt_init(struct zt_sockopts *o)
+{
+    memset(o, 0xff, sizeof *o); /* -1: not set */
+    memset(o->mcast_if4, 0, sizeof o->mcast_if4);
+    o->mcast_if6 = 0;
+}
+
+static const struct opt *find(int level, int name)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (table[i].level == level && table[i].name == name)
+            return &table[i];
+    return NULL;
+}
+
+static int *field(struct zt_sockopts *o, const struct opt *d)
+{
+    return (int *)(void *)((char *)o + d->at);
+}
+
+static int set_int(struct zt_sock *s, int level, int name, int v)
+{
+    const struct opt *d = find(level, name);
+
+    if (!d)
+        return ENOPROTOOPT;
+    if (v < d->least || v > d->most)
+        return EINVAL;
+    *field(&s->opt, d) = d->least == INT32_MIN ? v != 0 : v;
+    return 0;
+}
+
+static void apply(struct zt_sock *s)
+{
+    if (s->kind == ZT_SOCK_STREAM)
+        zt_stream_apply((struct zt_stream *)s);
+    else if (s->kind == ZT_SOCK_DGRAM)
+        zt_dgram_apply((struct zt_dgram *)s);
+}
+
+/* IP_MULTICAST_IF: in_addr, ip_mreq or ip_mreqn; the address is what counts. */
+static int set_mcast_if4(struct zt_sock *s, const uint8_t *val, size_t n)
+{
+    if (n < 4)
+        return EINVAL;
+    memcpy(s->opt.mcast_if4, n >= 8 ? val + 4 : val, 4);
+    return 0;
+}
+
+int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_t n)
+{
+    int32_t v = 0;
+    int err;
+
+    if (level == SOL_IP_ && name == 32)
+        return set_mcast_if4(s, val, n);
+    if ((level == SOL_IP_ && (name == 35 || name == 36)) ||
+        (level == SOL_IPV6_ && (name == 20 || name == 21)))
+        return s->kind == ZT_SOCK_DGRAM ? zt_dgram_member((struct zt_dgram *)s, level, name, val, n)
+                                        : ENOPROTOOPT;
+    if (n >= sizeof v)
+        memcpy(&v, val, sizeof v);
+    else if (n == 1) /* IP level options take single bytes */
+        v = val[0];
+    else
+        return EINVAL;
+    if (level == SOL_TCP_ && s->kind == ZT_SOCK_DGRAM)
+        return ENOPROTOOPT;
+    err = set_int(s, level, name, v);
+    if (!err)
+        apply(s);
+    return err;
+}
+
+static int take_error(struct zt_sock *s)
+{
+    int err = s->slot->err;
+
+    if (err)
+        __atomic_store_n(&s->slot->err, 0, __ATOMIC_RELEASE);
+    return err;
+}
+
+int zt_opt_get(struct zt_sock *s, int level, int name, uint8_t *val, size_t *n)
+{
+    const struct opt *d = find(level, name);
+    int32_t v = 0;
+
+    if (*n < sizeof v)
+        return EINVAL;
+    if (level == SOL_SOCKET && name == SO_ERROR) {
+        v = take_error(s);
+    } else if (level == SOL_IP_ && name == 32) {
+        memcpy(&v, s->opt.mcast_if4, 4);
+    } else if (level == SOL_TCP_ && name == 2 && s->kind == ZT_SOCK_STREAM &&
+               ((struct zt_stream *)s)->pcb) {
+        v = ((struct zt_stream *)s)->pcb->mss;
+    } else if (d && !(level == SOL_TCP_ && s->kind == ZT_SOCK_DGRAM)) {
+        v = *field(&s->opt, d);
+        if (v < 0)
+            v = d->initial;
+    } else {
+        return ENOPROTOOPT;
+    }
+    memcpy(val, &v, sizeof v);
+    *n = sizeof v;
+    return 0;
+}
+
+void zt_opt_set_all(struct zt_sock *s, const struct zt_ctl_req *q)
+{
+    for (unsigned i = 0; i < q->nopts; i++) {
+        const struct zt_ctl_opt *o = &q->opts[i];
+        (void)set_int(s, o->level, o->name, o->value);
+    }
+    apply(s);
+}

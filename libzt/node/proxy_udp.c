@@ -1,0 +1,548 @@
+/* Datagram sockets: a SEQPACKET pair; every message is a struct zt_ctl_dgram and the payload, both
+ * ways, so that boundaries, empty datagrams and addresses survive (SEQPACKET rather than DGRAM,
+ * because only it tells us that the program has closed).
+ *
+ * There is no queue of our own: what arrives is written to the pair at once or dropped and counted,
+ * as a kernel does with a full receive buffer; what the program sends waits in the pair until its
+ * turn. Errors (an ICMP message for a connected socket, a datagram too long, no route) come back as
+ * a message of type ZT_DGRAM_ERROR. */
+#include "node/proxy_int.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "lwip/igmp.h"
+#include "lwip/ip.h"
+#include "lwip/mld6.h"
+#include "lwip/netif.h"
+#include "lwip/udp.h"
+
+#define TURN_DATAGRAMS 64
+#define IPPROTO_UDP_ 17
+#define MOST_V4 65507
+#define MOST_V6 65487 /* a pbuf's 16 bits less both headers */
+#define IOVS 64
+
+/* --- multicast -------------------------------------------------------------------------------- */
+
+static struct netif *netif_of_ip4(const uint8_t ip[4])
+{
+    struct netif *n;
+
+    NETIF_FOREACH(n)
+    {
+        if (memcmp(&netif_ip4_addr(n)->addr, ip, 4) == 0)
+            return n;
+    }
+    return NULL;
+}
+
+static struct netif *first_netif(bool v6)
+{
+    struct netif *n;
+
+    NETIF_FOREACH(n)
+    {
+        if (netif_is_up(n) && netif_is_link_up(n) &&
+            (v6 ? ip6_addr_isvalid(netif_ip6_addr_state(n, 0))
+                : !ip4_addr_isany(netif_ip4_addr(n))))
+            return n;
+    }
+    return NULL;
+}
+
+/* The interface for group and broadcast traffic: the one asked for, else that of the bound address,
+ * else the first. */
+static struct netif *group_netif(const struct zt_dgram *d, bool v6, unsigned index,
+                                 const uint8_t *ip4)
+{
+    static const uint8_t none[4];
+    const ip_addr_t *local = &d->pcb->local_ip;
+    struct netif *n;
+
+    if (index)
+        return netif_get_by_index((u8_t)index);
+    if (!v6 && ip4 && memcmp(ip4, none, 4) != 0)
+        return netif_of_ip4(ip4);
+    if (!ip_addr_isany_val(*local) && !ip_addr_ismulticast(local) && IP_IS_V6(local) == v6) {
+        NETIF_FOREACH(n)
+        {
+            if (v6 ? netif_get_ip6_addr_match(n, ip_2_ip6(local)) >= 0
+                   : ip4_addr_cmp(netif_ip4_addr(n), ip_2_ip4(local)))
+                return n;
+        }
+    }
+    return first_netif(v6);
+}
+
+static err_t change_group(const struct zt_group *g, bool join)
+{
+    struct netif *n = netif_get_by_index(g->netif);
+
+    if (!n)
+        return ERR_OK; /* the network is gone and its groups with it */
+    if (IP_IS_V6_VAL(g->addr))
+        return join ? mld6_joingroup_netif(n, ip_2_ip6(&g->addr))
+                    : mld6_leavegroup_netif(n, ip_2_ip6(&g->addr));
+    return join ? igmp_joingroup_netif(n, ip_2_ip4(&g->addr))
+                : igmp_leavegroup_netif(n, ip_2_ip4(&g->addr));
+}
+
+static struct zt_group *find_group(struct zt_dgram *d, const struct zt_group *want)
+{
+    for (int i = 0; i < ZT_DGRAM_GROUPS; i++) {
+        struct zt_group *g = &d->groups[i];
+        if (g->netif == want->netif && (!want->netif || ip_addr_cmp(&g->addr, &want->addr)))
+            return g;
+    }
+    return NULL;
+}
+
+static int parse_membership(struct zt_dgram *d, bool v6, const uint8_t *val, size_t n,
+                            struct zt_group *g)
+{
+    struct zt_ctl_addr a = {.family = v6 ? 6 : 4};
+    struct netif *nif;
+    int32_t index = 0;
+
+    if (n < (v6 ? 20u : 8u))
+        return EINVAL;
+    memcpy(a.ip, val, v6 ? 16 : 4);
+    if (!zt_addr_is_multicast(&a))
+        return EINVAL;
+    if (v6)
+        memcpy(&index, val + 16, 4);
+    else if (n >= 12) /* ip_mreqn */
+        memcpy(&index, val + 8, 4);
+    if (index < 0 || index > 255)
+        return ENODEV;
+    nif = group_netif(d, v6, (unsigned)index, v6 ? NULL : val + 4);
+    if (!nif)
+        return ENODEV;
+    zt_addr_to_lwip(&a, &g->addr);
+    g->netif = netif_get_index(nif);
+    return 0;
+}
+
+int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val, size_t n)
+{
+    bool v6 = level != 0, join = name == (v6 ? 20 : 35);
+    struct zt_group want = {0}, none = {0}, *g;
+    int err = parse_membership(d, v6, val, n, &want);
+
+    if (err)
+        return err;
+    if (!d->groups && !(d->groups = calloc(ZT_DGRAM_GROUPS, sizeof *d->groups)))
+        return ENOBUFS;
+    g = find_group(d, &want);
+    if (!join) {
+        if (!g)
+            return EADDRNOTAVAIL;
+        (void)change_group(g, false);
+        *g = none;
+        return 0;
+    }
+    if (g)
+        return EADDRINUSE;
+    g = find_group(d, &none);
+    if (!g || change_group(&want, true) != ERR_OK)
+        return ENOBUFS;
+    *g = want;
+    return 0;
+}
+
+/* --- network to program ----------------------------------------------------------------------- */
+
+static bool deliver(struct zt_dgram *d, const struct zt_ctl_dgram *h, struct pbuf *pb)
+{
+    struct iovec iov[IOVS];
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 1};
+
+    iov[0].iov_base = (void *)h;
+    iov[0].iov_len = sizeof *h;
+    for (struct pbuf *q = pb; q; q = q->next) {
+        if (m.msg_iovlen == IOVS)
+            return false;
+        iov[m.msg_iovlen].iov_base = q->payload;
+        iov[m.msg_iovlen++].iov_len = q->len;
+    }
+    return sendmsg(d->s.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+/* A datagram of many fragments: one piece, so that one message carries it. */
+static bool deliver_flat(struct zt_dgram *d, const struct zt_ctl_dgram *h, struct pbuf *pb)
+{
+    uint8_t *b = d->s.p->scratch;
+    size_t n = sizeof *h;
+
+    memcpy(b, h, sizeof *h);
+    n += pbuf_copy_partial(pb, b + n, pb->tot_len, 0);
+    return send(d->s.fd, b, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+static void hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, struct pbuf *pb)
+{
+    bool ok = pbuf_clen(pb) < IOVS ? deliver(d, h, pb) : deliver_flat(d, h, pb);
+
+    if (ok) {
+        d->bytes_in += pb->tot_len;
+        d->s.p->counts.bytes_in += pb->tot_len;
+    } else {
+        d->dropped++;
+        d->s.p->counts.udp_dropped++;
+    }
+}
+
+/* To every unconnected socket on this port; lwIP would choose one. */
+static void hand_to_all(struct zt_proxy *p, const struct zt_ctl_dgram *h, struct pbuf *pb,
+                        uint16_t port)
+{
+    uint32_t key = (uint32_t)IPPROTO_UDP_ << 16 | port;
+
+    for (struct zt_binding *b = zt_map_get(&p->bound, key); b; b = b->next) {
+        struct zt_dgram *d = ZT_CONTAINER(b, struct zt_dgram, bound);
+        bool any = zt_addr_is_any(&b->addr);
+        bool family =
+            b->addr.family == h->lfamily || (b->addr.family == 6 && any && d->s.opt.v6only <= 0);
+
+        if (!d->remote.family && d->s.fd >= 0 && family &&
+            (any || memcmp(b->addr.ip, h->lip, 16) == 0))
+            hand_in(d, h, pb);
+    }
+}
+
+static bool is_for_all(void)
+{
+    if (ip_current_is_v6())
+        return ip6_addr_ismulticast(ip6_current_dest_addr());
+    return ip4_addr_ismulticast(ip4_current_dest_addr()) ||
+           ip4_addr_isbroadcast(ip4_current_dest_addr(), ip_current_input_netif());
+}
+
+static void on_dgram(void *arg, struct udp_pcb *pcb, struct pbuf *pb, const ip_addr_t *from,
+                     u16_t port)
+{
+    struct zt_dgram *d = arg;
+    struct zt_ctl_dgram h = {.type = ZT_DGRAM_DATA};
+    struct zt_ctl_addr to;
+
+    if (ip_current_is_v6()) {
+        h.tos = (uint8_t)IP6H_TC(ip6_current_header());
+        h.ttl = IP6H_HOPLIM(ip6_current_header());
+    } else {
+        h.tos = IPH_TOS(ip4_current_header());
+        h.ttl = IPH_TTL(ip4_current_header());
+    }
+    zt_addr_from_lwip(from, port, &h.remote);
+    zt_addr_from_lwip(ip_current_dest_addr(), 0, &to);
+    h.lfamily = to.family;
+    memcpy(h.lip, to.ip, 16);
+    if (is_for_all())
+        hand_to_all(d->s.p, &h, pb, pcb->local_port);
+    else
+        hand_in(d, &h, pb);
+    pbuf_free(pb);
+}
+
+static void report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remote)
+{
+    struct zt_ctl_dgram h = {.type = ZT_DGRAM_ERROR, .err = err, .remote = *remote};
+
+    (void)deliver(d, &h, NULL);
+}
+
+void zt_dgram_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
+                   const struct zt_ctl_addr *remote, int err)
+{
+    uint32_t key = (uint32_t)IPPROTO_UDP_ << 16 | local->port;
+
+    for (struct zt_binding *b = zt_map_get(&p->bound, key); b; b = b->next) {
+        struct zt_dgram *d = ZT_CONTAINER(b, struct zt_dgram, bound);
+        if (d->remote.family != remote->family || d->remote.port != remote->port ||
+            memcmp(d->remote.ip, remote->ip, 16) != 0)
+            continue;
+        if (zt_addr_is_any(&b->addr) || memcmp(b->addr.ip, local->ip, 16) == 0)
+            report(d, err, remote);
+    }
+}
+
+/* --- program to network ----------------------------------------------------------------------- */
+
+static int route_out(struct zt_dgram *d, const struct zt_ctl_addr *to, const ip_addr_t *dst,
+                     struct netif **nif, ip_addr_t *src)
+{
+    bool v6 = to->family == 6;
+    bool everybody = !v6 && memcmp(to->ip, "\377\377\377\377", 4) == 0;
+    const ip_addr_t *own;
+    ip_addr_t local = d->pcb->local_ip;
+
+    if (!ip_addr_isany_val(local) && IP_IS_V6_VAL(local) != v6)
+        return ENETUNREACH;
+    if (ip_addr_isany_val(local) || ip_addr_ismulticast(&local)) {
+        if (v6)
+            ip_addr_set_any(1, &local);
+        else
+            ip_addr_set_any(0, &local);
+    }
+    if (!zt_addr_is_multicast(to) && !everybody)
+        return zt_route(&local, dst, nif, src);
+    *nif = group_netif(d, v6, v6 ? (unsigned)d->s.opt.mcast_if6 : 0,
+                       everybody ? NULL : d->s.opt.mcast_if4);
+    if (!*nif)
+        return ENETUNREACH;
+    own = ip_netif_get_local_ip(*nif, dst);
+    if (!own)
+        return EADDRNOTAVAIL;
+    *src = ip_addr_isany_val(local) ? *own : local;
+    return 0;
+}
+
+/* IP_MULTICAST_LOOP: members on this very node hear it too. The stack sends to the network only. */
+static void loop_back(struct zt_dgram *d, const struct zt_ctl_addr *to, const ip_addr_t *dst,
+                      struct netif *nif, const ip_addr_t *src, struct pbuf *pb)
+{
+    struct zt_ctl_dgram h = {.type = ZT_DGRAM_DATA, .lfamily = to->family};
+    bool member = IP_IS_V6(dst) ? mld6_lookfor_group(nif, ip_2_ip6(dst)) != NULL
+                                : igmp_lookfor_group(nif, ip_2_ip4(dst)) != NULL;
+
+    if (!member || d->s.opt.mcast_loop == 0)
+        return;
+    h.ttl = udp_get_multicast_ttl(d->pcb);
+    h.tos = d->pcb->tos;
+    zt_addr_from_lwip(src, d->pcb->local_port, &h.remote);
+    memcpy(h.lip, to->ip, 16);
+    hand_to_all(d->s.p, &h, pb, to->port);
+}
+
+static int send_one(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint8_t *data, size_t n)
+{
+    const struct zt_ctl_addr *to = h->remote.family ? &h->remote : &d->remote;
+    struct udp_pcb *pcb = d->pcb;
+    u8_t tos = pcb->tos, ttl = pcb->ttl;
+    ip_addr_t dst, src;
+    struct netif *nif;
+    struct pbuf *pb;
+    err_t res;
+    int err;
+
+    if (!zt_addr_to_lwip(to, &dst))
+        return EDESTADDRREQ;
+    if (!to->port)
+        return EINVAL;
+    if (n > (to->family == 4 ? MOST_V4 : MOST_V6))
+        return EMSGSIZE;
+    if ((err = route_out(d, to, &dst, &nif, &src)) != 0)
+        return err;
+    pb = pbuf_alloc(PBUF_TRANSPORT, (u16_t)n, PBUF_RAM);
+    if (!pb)
+        return ENOBUFS;
+    if (n)
+        pbuf_take(pb, data, (u16_t)n);
+    if (zt_addr_is_multicast(to)) /* before headers are put in front of the payload */
+        loop_back(d, to, &dst, nif, &src, pb);
+    if (h->tos)
+        pcb->tos = h->tos;
+    if (h->ttl)
+        pcb->ttl = h->ttl;
+    res = udp_sendto_if_src(pcb, pb, &dst, to->port, nif, &src);
+    pcb->tos = tos;
+    pcb->ttl = ttl;
+    pbuf_free(pb);
+    if (res != ERR_OK) {
+        d->s.p->counts.udp_dropped++;
+        return res == ERR_RTE ? EHOSTUNREACH
+                              : 0; /* else a full queue on the way: datagrams get lost */
+    }
+    d->bytes_out += n;
+    d->s.p->counts.bytes_out += n;
+    return 0;
+}
+
+static void retire(struct zt_dgram *d)
+{
+    struct zt_group *groups = d->groups;
+
+    for (int i = 0; groups && i < ZT_DGRAM_GROUPS; i++)
+        if (groups[i].netif)
+            (void)change_group(&groups[i], false);
+    d->groups = NULL;
+    free(groups);
+    if (d->pcb)
+        udp_remove(d->pcb);
+    d->pcb = NULL;
+    d->s.p->counts.udp--;
+    zt_bind_drop(d->s.p, &d->bound);
+    zt_sock_retire(&d->s, false);
+}
+
+static bool is_over(struct zt_dgram *d)
+{
+    struct pollfd pf = {.fd = d->s.fd};
+
+    return poll(&pf, 1, 0) == 1 && (pf.revents & (POLLHUP | POLLERR));
+}
+
+void zt_dgram_pump(struct zt_dgram *d)
+{
+    uint8_t *b = d->s.p->scratch;
+    struct zt_ctl_dgram h;
+
+    d->s.ev = 0;
+    for (int i = 0; i < TURN_DATAGRAMS; i++) {
+        ssize_t n = recv(d->s.fd, b, ZT_SCRATCH, MSG_DONTWAIT);
+        int err;
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (n <= 0) {
+            if (n < 0 || is_over(d)) {
+                retire(d);
+                return;
+            }
+            continue; /* an empty message: no header, not ours to interpret */
+        }
+        if ((size_t)n < sizeof h)
+            continue;
+        memcpy(&h, b, sizeof h);
+        err = send_one(d, &h, b + sizeof h, (size_t)n - sizeof h);
+        if (err)
+            report(d, err, h.remote.family ? &h.remote : &d->remote);
+    }
+    zt_sock_watch(&d->s, UV_READABLE); /* again, should an error have stopped it */
+}
+
+void zt_dgram_drop(struct zt_dgram *d)
+{
+    retire(d);
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+void zt_dgram_apply(struct zt_dgram *d)
+{
+    const struct zt_sockopts *o = &d->s.opt;
+    struct udp_pcb *pcb = d->pcb;
+
+    if (!pcb)
+        return;
+    if (o->ttl > 0)
+        pcb->ttl = (u8_t)o->ttl;
+    if (o->tos >= 0)
+        pcb->tos = (u8_t)o->tos;
+    udp_set_multicast_ttl(pcb, (u8_t)(o->mcast_ttl >= 0 ? o->mcast_ttl : 1));
+}
+
+/* Connect: the filter is lwIP's. The local address becomes the one that routes there, as in Linux.
+ */
+static int set_remote(struct zt_dgram *d, const struct zt_ctl_addr *remote)
+{
+    ip_addr_t dst, src;
+    struct netif *nif;
+    struct zt_ctl_addr local = d->bound.addr;
+    int err;
+
+    if (!remote->family) {
+        memset(&d->remote, 0, sizeof d->remote);
+        udp_disconnect(d->pcb);
+        if (zt_addr_is_any(&local))
+            ip_addr_set_any(local.family == 6, &d->pcb->local_ip);
+        if (zt_addr_is_any(&local) && local.family == 6 && d->s.opt.v6only <= 0)
+            IP_SET_TYPE(&d->pcb->local_ip, IPADDR_TYPE_ANY);
+    } else {
+        if (!zt_addr_to_lwip(remote, &dst))
+            return EAFNOSUPPORT;
+        if ((err = route_out(d, remote, &dst, &nif, &src)) != 0)
+            return err;
+        d->remote = *remote;
+        udp_connect(d->pcb, &dst, remote->port);
+        ip_addr_copy(d->pcb->local_ip, src);
+        zt_addr_from_lwip(&src, d->bound.addr.port, &local);
+    }
+    zt_state_addrs(d->s.slot, &local, &d->remote);
+    zt_state_phase(d->s.slot, ZT_PHASE_DATAGRAM, 0);
+    return 0;
+}
+
+static int open_dgram(struct zt_dgram *d, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd)
+{
+    struct zt_ctl_addr local = q->local;
+    ip_addr_t ip;
+    int err;
+
+    zt_opt_set_all(&d->s, q);
+    if (!local.family)
+        local.family = q->remote.family ? q->remote.family : q->family == AF_INET6 ? 6 : 4;
+    if ((err = zt_bind_take(d->s.p, &d->bound, &d->s, IPPROTO_UDP_, &local)) != 0)
+        return err;
+    zt_addr_to_lwip(&local, &ip);
+    if (local.family == 6 && zt_addr_is_any(&local) && d->s.opt.v6only <= 0)
+        IP_SET_TYPE(&ip, IPADDR_TYPE_ANY);
+    d->pcb = udp_new_ip_type(IP_GET_TYPE(&ip));
+    if (!d->pcb)
+        return ENOBUFS;
+    ip_set_option(d->pcb, SOF_REUSEADDR); /* who may share was decided above */
+    if (udp_bind(d->pcb, &ip, local.port) != ERR_OK)
+        return EADDRINUSE;
+    udp_recv(d->pcb, on_dgram, d);
+    zt_dgram_apply(d);
+    if ((err = zt_sock_pair(&d->s, fd)) != 0)
+        return err;
+    if ((err = set_remote(d, &q->remote)) != 0)
+        return err;
+    d->s.slot->family = (uint16_t)q->family;
+    zt_sock_watch(&d->s, UV_READABLE);
+    return 0;
+}
+
+static void fill_reply(const struct zt_dgram *d, struct zt_ctl_rep *r)
+{
+    r->id = d->s.id;
+    r->local.family = d->s.slot->lfamily;
+    r->local.port = d->s.slot->lport;
+    memcpy(r->local.ip, d->s.slot->lip, 16);
+    r->remote = d->remote;
+}
+
+int zt_dgram_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd)
+{
+    struct zt_sock *s;
+    struct zt_dgram *d;
+    int err;
+
+    if (q->id) {
+        s = zt_proxy_find(p, q->id);
+        if (!s || s->kind != ZT_SOCK_DGRAM)
+            return EBADF;
+        d = (struct zt_dgram *)s;
+        /* What the program sent before this call goes where it was meant to go. */
+        zt_dgram_pump(d);
+        if (d->s.closing)
+            return EBADF;
+        err = set_remote(d, &q->remote);
+        if (!err)
+            fill_reply(d, r);
+        return err;
+    }
+    d = calloc(1, sizeof *d);
+    if (!d)
+        return ENOBUFS;
+    d->s.family = q->family;
+    p->counts.udp++;
+    err = zt_sock_register(p, &d->s, ZT_SOCK_DGRAM);
+    if (!err)
+        err = open_dgram(d, q, r, fd);
+    if (err) {
+        if (*fd >= 0)
+            close(*fd);
+        *fd = -1;
+        retire(d);
+        return err;
+    }
+    fill_reply(d, r);
+    return 0;
+}

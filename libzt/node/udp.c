@@ -1,0 +1,438 @@
+/* The UDP sockets: one per usable local address, all on one port, so that a path knows which
+ * address it uses. Descriptors of our own under uv_poll: libuv's own UDP cannot carry the control
+ * data that segmentation and coalescing need.
+ *
+ * A socket's number (zt_link.sock) stays the same while it lives and is not given to another soon
+ * after: a path may still name it. */
+#include "node/udp_impl.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/err.h"
+#include "node/fork.h"
+
+#define RX_MESSAGES 32
+#define RX_SIZE 65536
+#define RX_BUDGET \
+    (1u << 20) /* bytes a socket and turn: proxies and deadlines have their turn too */
+#define RX_CALLS 8
+#define SOCKET_BUFFER (4 << 20)
+#define RANDOM_FIRST 20000
+#define RANDOM_LAST 65499
+#define RANDOM_TRIALS 256
+
+socklen_t zt_sockaddr_of(const struct zt_ep *ep, union zt_sockaddr *out)
+{
+    memset(out, 0, sizeof *out);
+    if (ep->family == 4) {
+        out->in4.sin_family = AF_INET;
+        out->in4.sin_port = htons(ep->port);
+        memcpy(&out->in4.sin_addr, ep->ip, 4);
+        return sizeof out->in4;
+    }
+    out->in6.sin6_family = AF_INET6;
+    out->in6.sin6_port = htons(ep->port);
+    memcpy(&out->in6.sin6_addr, ep->ip, 16);
+    return sizeof out->in6;
+}
+
+static struct zt_ep ep_of(const struct sockaddr *sa)
+{
+    if (sa->sa_family == AF_INET) {
+        const struct sockaddr_in *a = (const void *)sa;
+        return zt_ep_make(4, &a->sin_addr, ntohs(a->sin_port));
+    }
+    if (sa->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *a = (const void *)sa;
+        return zt_ep_make(6, &a->sin6_addr, ntohs(a->sin6_port));
+    }
+    return (struct zt_ep){0};
+}
+
+/* --- receiving ------------------------------------------------------------------------------ */
+
+/* Size of the pieces of a coalesced message, 0: it is one datagram. */
+static size_t segment_of(struct msghdr *h)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = CMSG_NXTHDR(h, c)) {
+        if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+            int size;
+            memcpy(&size, CMSG_DATA(c), sizeof size);
+            return size > 0 ? (size_t)size : 0;
+        }
+    }
+    return 0;
+}
+
+static void hand_up(struct zt_udp_sock *s, struct msghdr *h, size_t n)
+{
+    struct zt_udp *u = s->u;
+    struct zt_link in = {.sock = (int)s->index, .ep = ep_of(h->msg_name)};
+    uint8_t *p = h->msg_iov->iov_base;
+    size_t segment = segment_of(h);
+    u->stats.rx_bytes += n;
+    if (segment == 0)
+        segment = n;
+    else
+        u->stats.rx_gro++;
+    while (n > 0 && !u->closing) {
+        size_t size = n < segment ? n : segment;
+        u->stats.rx_datagrams++;
+        u->recv(u->user, &in, p, size);
+        p += size;
+        n -= size;
+    }
+}
+
+/* One call; returns bytes, 0 when there is nothing more. */
+static size_t receive(struct zt_udp_sock *s)
+{
+    struct mmsghdr m[RX_MESSAGES];
+    struct iovec iov[RX_MESSAGES];
+    union zt_sockaddr from[RX_MESSAGES];
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control[RX_MESSAGES];
+    size_t total = 0;
+    struct zt_udp *u = s->u;
+    for (unsigned i = 0; i < RX_MESSAGES; i++) {
+        iov[i] = (struct iovec){u->arena + (size_t)i * RX_SIZE, RX_SIZE};
+        m[i].msg_hdr = (struct msghdr){
+            .msg_name = &from[i],
+            .msg_namelen = sizeof from[i],
+            .msg_iov = &iov[i],
+            .msg_iovlen = 1,
+            .msg_control = &control[i],
+            .msg_controllen = sizeof control[i],
+        };
+    }
+    int r = recvmmsg(s->fd, m, RX_MESSAGES, MSG_DONTWAIT, NULL);
+    u->stats.rx_calls++;
+    if (r <= 0)
+        return 0; /* nothing left, or an error of an earlier send that nobody needs */
+    for (int i = 0; i < r && !u->closing; i++) {
+        total += m[i].msg_len + 1u;
+        hand_up(s, &m[i].msg_hdr, m[i].msg_len);
+    }
+    return r == RX_MESSAGES ? total : 0;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct zt_udp_sock *s = poll->data;
+    struct zt_udp *u = s->u;
+    if (status <
+        0) { /* an error waits on the socket and libuv has stopped looking: take it, go on */
+        int error;
+        socklen_t n = sizeof error;
+        getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n);
+        uv_poll_start(poll, UV_READABLE, on_readable);
+    }
+    size_t total = 0;
+    for (unsigned i = 0; i < RX_CALLS && total < RX_BUDGET && !u->closing; i++) {
+        size_t n = receive(s);
+        if (n == 0)
+            break;
+        total += n;
+    }
+}
+
+/* --- sockets -------------------------------------------------------------------------------- */
+
+static void set_int(int fd, int level, int name, int value)
+{
+    (void)setsockopt(fd, level, name, &value, sizeof value);
+}
+
+static void set_buffer(int fd, int force, int name)
+{
+    int want = SOCKET_BUFFER;
+    if (setsockopt(fd, SOL_SOCKET, force, &want, sizeof want) != 0)
+        set_int(fd, SOL_SOCKET, name, want);
+}
+
+static void set_offload(struct zt_udp_sock *s)
+{
+    int off = 0;
+    bool has_gso = setsockopt(s->fd, IPPROTO_UDP, UDP_SEGMENT, &off, sizeof off) == 0;
+    s->gso_max = has_gso && s->u->want_gso ? 65535 : 0;
+    set_int(s->fd, IPPROTO_UDP, UDP_GRO, s->u->want_gro);
+}
+
+static int bind_fd(const struct zt_ep *local, int *out)
+{
+    union zt_sockaddr sa;
+    socklen_t n = zt_sockaddr_of(local, &sa);
+    int fd = zt_fd_own(socket(sa.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (fd < 0)
+        return ZT_E_IO;
+    if (local->family == 6) {
+        set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+        set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+    } else {
+        set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+    }
+    set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+    set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+    if (bind(fd, &sa.sa, n) != 0) {
+        int e = errno == EADDRINUSE ? ZT_E_PORT : errno == EACCES ? ZT_E_PERM : ZT_E_IO;
+        zt_fd_close(fd);
+        return e;
+    }
+    *out = fd;
+    return 0;
+}
+
+static int free_index(struct zt_udp *u)
+{
+    for (unsigned k = 0; k < UDP_SOCKS; k++) {
+        unsigned i = (u->next_index + k) % UDP_SOCKS;
+        if (u->sock[i] == NULL) {
+            u->next_index = i + 1;
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static int sock_open(struct zt_udp *u, const struct zt_ep *address)
+{
+    struct zt_ep local = *address;
+    int index = free_index(u), fd;
+    local.port = u->port;
+    if (index < 0)
+        return ZT_E_LIMIT;
+    int e = bind_fd(&local, &fd);
+    if (e != 0)
+        return e;
+    struct zt_udp_sock *s = calloc(1, sizeof *s);
+    if (s == NULL || uv_poll_init(zt_loop_uv(u->loop), &s->poll, fd) != 0) {
+        free(s);
+        zt_fd_close(fd);
+        return ZT_E_NOMEM;
+    }
+    s->u = u;
+    s->fd = fd;
+    s->index = (unsigned)index;
+    s->local = local;
+    s->is_loopback = zt_ep_scope(&local) == ZT_SCOPE_LOOPBACK;
+    s->poll.data = s;
+    set_offload(s);
+    uv_poll_start(&s->poll, UV_READABLE, on_readable);
+    u->sock[index] = s;
+    u->open_handles++;
+    return 0;
+}
+
+static void free_when_done(struct zt_udp *u)
+{
+    if (!u->closing || u->open_handles > 0)
+        return;
+    zt_batch_free(u->batch);
+    free(u->vector);
+    free(u->arena);
+    free(u);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    struct zt_udp_sock *s = h->data;
+    struct zt_udp *u = s->u;
+    free(s);
+    u->open_handles--;
+    free_when_done(u);
+}
+
+static void sock_close(struct zt_udp_sock *s)
+{
+    s->u->sock[s->index] = NULL;
+    uv_poll_stop(&s->poll);
+    zt_fd_close(
+        s->fd); /* at once, so that the port is free; libuv does not touch it after the stop */
+    uv_close((uv_handle_t *)&s->poll, on_closed);
+}
+
+/* --- which addresses ------------------------------------------------------------------------ */
+
+static bool usable(const struct zt_udp *u, const struct ifaddrs *i, struct zt_ep *out)
+{
+    static const char *const skip[] = {"zt", "tun", "tap"};
+    if (i->ifa_addr == NULL || (i->ifa_flags & IFF_UP) == 0)
+        return false;
+    for (unsigned k = 0; k < sizeof skip / sizeof skip[0]; k++)
+        if (strncmp(i->ifa_name, skip[k], strlen(skip[k])) == 0)
+            return false;
+    *out = ep_of(i->ifa_addr);
+    out->port = 0;
+    if (out->family == 0)
+        return false;
+    switch (zt_ep_scope(out)) {
+    case ZT_SCOPE_LOOPBACK:
+        return u->underlay != ZT_UNDERLAY_NORMAL;
+    case ZT_SCOPE_PSEUDO_PRIVATE:
+    case ZT_SCOPE_GLOBAL:
+    case ZT_SCOPE_SHARED:
+    case ZT_SCOPE_PRIVATE:
+        return u->underlay != ZT_UNDERLAY_LOOPBACK_ONLY && (i->ifa_flags & IFF_LOOPBACK) == 0;
+    default:
+        return false;
+    }
+}
+
+static size_t addresses(const struct zt_udp *u, struct zt_ep out[UDP_SOCKS])
+{
+    struct ifaddrs *list;
+    size_t n = 0;
+    if (getifaddrs(&list) != 0)
+        return 0;
+    for (const struct ifaddrs *i = list; i != NULL && n < UDP_SOCKS; i = i->ifa_next)
+        if (usable(u, i, &out[n]))
+            n++;
+    freeifaddrs(list);
+    return n;
+}
+
+static bool has(const struct zt_udp *u, const struct zt_ep *address)
+{
+    for (unsigned i = 0; i < UDP_SOCKS; i++)
+        if (u->sock[i] != NULL && zt_ep_same_ip(&u->sock[i]->local, address))
+            return true;
+    return false;
+}
+
+bool zt_udp_rescan(struct zt_udp *u)
+{
+    struct zt_ep now[UDP_SOCKS];
+    size_t n = addresses(u, now);
+    bool changed = false;
+    for (unsigned i = 0; i < UDP_SOCKS; i++) {
+        bool found = false;
+        for (size_t k = 0; k < n && u->sock[i] != NULL; k++)
+            found = found || zt_ep_same_ip(&u->sock[i]->local, &now[k]);
+        if (u->sock[i] != NULL && !found) {
+            sock_close(u->sock[i]);
+            changed = true;
+        }
+    }
+    for (size_t k = 0; k < n; k++)
+        if (!has(u, &now[k]) && sock_open(u, &now[k]) == 0)
+            changed = true;
+    return changed;
+}
+
+/* --- the object ----------------------------------------------------------------------------- */
+
+static void close_all(struct zt_udp *u)
+{
+    for (unsigned i = 0; i < UDP_SOCKS; i++)
+        if (u->sock[i] != NULL)
+            sock_close(u->sock[i]);
+}
+
+/* The port must be free on every address. An address that cannot be bound for another reason (just
+ * gone, or still checked for duplicates) is left to the next rescan. */
+static int bind_all(struct zt_udp *u, uint16_t port)
+{
+    struct zt_ep list[UDP_SOCKS];
+    size_t n = addresses(u, list);
+    int other = 0;
+    bool any = false;
+    u->port = port;
+    for (size_t i = 0; i < n; i++) {
+        int e = has(u, &list[i]) ? 0 : sock_open(u, &list[i]);
+        if (e == ZT_E_PORT) {
+            close_all(u);
+            return e;
+        }
+        any = any || e == 0;
+        other = e != 0 ? e : other;
+    }
+    return any || n == 0 ? 0 : other;
+}
+
+static int bind_random(struct zt_udp *u)
+{
+    for (unsigned i = 0; i < RANDOM_TRIALS; i++) {
+        uint32_t r;
+        if (getrandom(&r, sizeof r, 0) != sizeof r)
+            return ZT_E_IO;
+        int e = bind_all(u, (uint16_t)(RANDOM_FIRST + r % (RANDOM_LAST - RANDOM_FIRST + 1)));
+        if (e != ZT_E_PORT)
+            return e;
+    }
+    return ZT_E_PORT;
+}
+
+int zt_udp_open(struct zt_loop *l, enum zt_underlay underlay, uint16_t port, zt_udp_recv_fn *recv,
+                void *user, struct zt_udp **out)
+{
+    struct zt_udp *u = calloc(1, sizeof *u);
+    if (u == NULL)
+        return ZT_E_NOMEM;
+    *u = (struct zt_udp){
+        .loop = l,
+        .underlay = underlay,
+        .recv = recv,
+        .user = user,
+        .want_gso = true,
+        .want_gro = true,
+        .batch = zt_batch_new(),
+        .vector = zt_udp_vector_new(),
+        .arena = malloc((size_t)RX_MESSAGES * RX_SIZE),
+    };
+    int e = ZT_E_NOMEM;
+    if (u->batch != NULL && u->vector != NULL && u->arena != NULL)
+        e = port != 0 ? bind_all(u, port) : bind_random(u);
+    if (e != 0) {
+        zt_udp_close(u);
+        return e;
+    }
+    *out = u;
+    return 0;
+}
+
+void zt_udp_close(struct zt_udp *u)
+{
+    if (u == NULL)
+        return;
+    u->closing = true;
+    close_all(u);
+    free_when_done(u);
+}
+
+void zt_udp_offload(struct zt_udp *u, bool gso, bool gro)
+{
+    u->want_gso = gso;
+    u->want_gro = gro;
+    for (unsigned i = 0; i < UDP_SOCKS; i++)
+        if (u->sock[i] != NULL)
+            set_offload(u->sock[i]);
+}
+
+uint16_t zt_udp_port(const struct zt_udp *u)
+{
+    return u->port;
+}
+
+size_t zt_udp_local(const struct zt_udp *u, struct zt_ep *out, size_t cap)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < UDP_SOCKS && n < cap; i++)
+        if (u->sock[i] != NULL)
+            out[n++] = u->sock[i]->local;
+    return n;
+}
+
+void zt_udp_stats(const struct zt_udp *u, struct zt_udp_stats *out)
+{
+    *out = u->stats;
+}

@@ -1,0 +1,28 @@
+/* What lwIP asks of a compiler and a platform. Host byte order, printf formats and integer types
+ * come from lwIP's own defaults over the C library. */
+#ifndef ZT_STACK_ARCH_CC_H
+#define ZT_STACK_ARCH_CC_H
+
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/time.h>
+
+#define LWIP_ERRNO_INCLUDE <errno.h>
+
+/* lwIP's asserts state its own invariants, some of them about packets: a broken one must never be
+ * run past. The NOASSERT build (release) compiles them out with ours. */
+#define LWIP_PLATFORM_ASSERT(message) assert(!message)
+#define LWIP_PLATFORM_DIAG(message) \
+    do {                            \
+    } while (0)
+#ifdef NDEBUG
+#define LWIP_NOASSERT
+#endif
+
+uint32_t zt_lwip_rand(void);
+uint16_t zt_lwip_chksum(const void *data, int len);
+
+#endif

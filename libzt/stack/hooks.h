@@ -1,0 +1,32 @@
+/* The hooks that lwIP calls (LWIP_HOOK_FILENAME); behind them are stack/port.c and stack/stack.c.
+ */
+#ifndef ZT_STACK_HOOKS_H
+#define ZT_STACK_HOOKS_H
+
+#include "lwip/ip_addr.h"
+
+struct netif;
+struct tcp_pcb;
+
+struct netif *zt_lwip_route4(const ip4_addr_t *src, const ip4_addr_t *dst);
+struct netif *zt_lwip_route6(const ip6_addr_t *src, const ip6_addr_t *dst);
+uint32_t zt_lwip_isn(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *remote,
+                     uint16_t remote_port);
+/* An ACK is being held back: the fast timer has to run soon. */
+void zt_lwip_ack_delayed(void);
+
+/* stack/pcbs.c: connections, active and in TIME_WAIT, by their two ends. */
+void zt_lwip_pcb_add(struct tcp_pcb *pcb);
+void zt_lwip_pcb_remove(struct tcp_pcb *pcb); /* fine when it is not in the table */
+struct tcp_pcb *zt_lwip_pcb_find(const ip_addr_t *local, uint16_t local_port,
+                                 const ip_addr_t *remote, uint16_t remote_port);
+
+#define LWIP_HOOK_IP6_ROUTE(src, dst) zt_lwip_route6(src, dst)
+#define LWIP_HOOK_TCP_ISN zt_lwip_isn
+#define LWIP_HOOK_TCP_ACK_DELAYED(pcb) zt_lwip_ack_delayed()
+#define LWIP_HOOK_TCP_PCB_ADD(pcb) zt_lwip_pcb_add(pcb)
+#define LWIP_HOOK_TCP_PCB_REMOVE(pcb) zt_lwip_pcb_remove(pcb)
+#define LWIP_HOOK_TCP_PCB_FIND(local, lport, remote, rport) \
+    zt_lwip_pcb_find(local, lport, remote, rport)
+
+#endif

@@ -1,0 +1,392 @@
+/* HELLO.
+ *
+ * From a known peer it is authenticated and answered at once. From a stranger three steps follow,
+ * the cheap ones first: the rate limit of its source prefix, the MAC under the key agreed with the
+ * claimed identity, then the proof of work. The last takes tens of milliseconds, so it is done
+ * elsewhere: the HELLO waits here (64 rows, the newest HELLO of an identity replaces an older one)
+ * and host.check_identity is asked; zt_vl1_identity_checked brings the answer. Because nothing
+ * blocks, the rate limit is a token bucket of 16 checks and one more per 100 ms, for each /24 or
+ * /48, instead of the reference's single check per two seconds, which makes nodes of one site wait
+ * for each other.
+ *
+ * An address that is known under another identity is never taken over: the claimant, whose MAC must
+ * be right, is told of the collision.
+ *
+ * OK(HELLO) is sealed under the version known before; only then is the new one stored. */
+#include "vl1/hello.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "vl1/nat.h"
+#include "vl1/peer.h"
+#include "vl1/roots.h"
+#include "vl1/state.h"
+#include "vl1/tx.h"
+#include "vl1/whois.h"
+
+#define CHECK_BURST 16
+#define CHECK_REFILL_MS 100
+#define PROTO_FULL_PORT 5
+
+struct hello {
+    uint16_t proto, major, minor, rev;
+    uint64_t timestamp;
+    struct zt_identity id;
+    size_t rest; /* offset after the identity */
+};
+
+void zt_hellos_init(struct zt_vl1 *v, uint64_t seed)
+{
+    zt_list_init(&v->hellos.waiting);
+    zt_list_init(&v->hellos.unused);
+    v->hellos.seed = seed;
+}
+
+void zt_hellos_fini(struct zt_vl1 *v)
+{
+    ZT_LIST_EACH(it, &v->hellos.waiting)
+    zt_keys_fini(&ZT_CONTAINER(it, struct zt_waiting_hello, list)->keys);
+    free(v->hellos.rows);
+}
+
+static bool parse(const uint8_t *p, size_t n, struct hello *h)
+{
+    struct zt_rd r = zt_rd(p, n);
+    zt_rd_skip(&r, ZT_PKT_PAYLOAD);
+    h->proto = zt_rd_u8(&r);
+    h->major = zt_rd_u8(&r);
+    h->minor = zt_rd_u8(&r);
+    h->rev = zt_rd_u16(&r);
+    h->timestamp = zt_rd_u64(&r);
+    zt_rd_identity(&r, &h->id);
+    h->rest = r.pos;
+    return !r.bad;
+}
+
+/* The fields after the identity are all optional; they are read in order while bytes remain. */
+static void read_rest(struct zt_rd *r, struct zt_ep *seen, uint64_t *planet, uint64_t *timestamp)
+{
+    *seen = (struct zt_ep){0};
+    *planet = *timestamp = 0;
+    if (zt_rd_left(r) == 0)
+        return;
+    zt_rd_ep(r, seen);
+    if (r->bad || zt_rd_left(r) < 16)
+        return;
+    *planet = zt_rd_u64(r);
+    *timestamp = zt_rd_u64(r);
+    /* Then the masked list of moons that the sender has or wants. We hold none: nothing to answer.
+     */
+}
+
+static void send_ok(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                    const struct zt_link *link, uint64_t id, const struct hello *h, bool update)
+{
+    static_assert(sizeof v->reply >= ZT_PKT_PAYLOAD + 64 + ZT_WORLD_WIRE_MAX, "holds a world");
+    struct zt_wr w = zt_wr(v->reply, sizeof v->reply);
+    w.n = ZT_PKT_PAYLOAD;
+    zt_wr_u8(&w, ZT_VERB_HELLO);
+    zt_wr_u64(&w, id);
+    zt_wr_u64(&w, h->timestamp);
+    zt_wr_u8(&w, ZT_PROTO_VERSION);
+    zt_wr_u8(&w, ZT_VERSION_MAJOR);
+    zt_wr_u8(&w, ZT_VERSION_MINOR);
+    zt_wr_u16(&w, ZT_VERSION_REV);
+    struct zt_ep from = link->ep;
+    if (h->proto < PROTO_FULL_PORT)
+        from.port = 0;
+    zt_wr_ep(&w, &from);
+    size_t length_at = w.n;
+    zt_wr_u16(&w, 0);
+    if (update)
+        zt_wr_world(&w, &v->roots.planet);
+    assert(!w.bad);
+    zt_put16(w.p + length_at, (uint16_t)(w.n - length_at - 2));
+    if (zt_tx_packet(v, now, peer, link, ZT_VERB_OK, w.p, w.n, 0, NULL) == 0) {
+        struct zt_path *path = zt_peer_path(peer, link);
+        if (path != NULL)
+            path->last_out_ms = now->mono_ms;
+    }
+}
+
+static void store_version(struct zt_peer *peer, const struct hello *h)
+{
+    peer->proto = h->proto;
+    peer->major = h->major;
+    peer->minor = h->minor;
+    peer->rev = h->rev;
+}
+
+/* An authentic HELLO of a known peer: learn from it and answer. */
+static void answer(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                   const struct zt_link *link, unsigned hops, const uint8_t *p, size_t n,
+                   const struct hello *h)
+{
+    struct zt_ep seen;
+    uint64_t planet, timestamp;
+    struct zt_rd r = zt_rd(p, n);
+    zt_rd_skip(&r, h->rest);
+    read_rest(&r, &seen, &planet, &timestamp);
+    if (r.bad) {
+        zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+        return;
+    }
+    if (hops == 0)
+        zt_nat_seen(v, now, peer, link, &seen);
+    bool update =
+        planet != 0 && planet == v->roots.planet.id && timestamp < v->roots.planet.timestamp_ms;
+    send_ok(v, now, peer, link, zt_pkt_id(p), h, update);
+    store_version(peer, h);
+    zt_peer_received(v, now, peer, link, hops, ZT_VERB_HELLO, false);
+}
+
+/* Agree and check the MAC. On true the keys are live and p is authentic. */
+static bool authentic(struct zt_vl1 *v, const struct zt_identity *id, struct zt_keys *keys,
+                      uint8_t *p, size_t n)
+{
+    uint8_t shared[ZT_SHARED_KEY];
+    bool good = zt_identity_agree(&v->id, id, shared) == 0 && zt_keys_init(keys, shared) == 0;
+    zt_wipe(shared, sizeof shared);
+    if (good && zt_open(keys, p, n) == 0)
+        return true;
+    if (good)
+        zt_keys_fini(keys);
+    zt_drop_count(v->drops, ZT_DROP_MAC);
+    return false;
+}
+
+static bool may_check(struct zt_vl1 *v, const struct zt_now *now, const struct zt_ep *from)
+{
+    struct zt_ep prefix = *from;
+    prefix.port = 0;
+    if (from->family == 4)
+        prefix.ip[3] = 0;
+    else
+        memset(prefix.ip + 6, 0, 10);
+    uint64_t h = (zt_ep_hash(&prefix) ^ v->hellos.seed) * 0x9e3779b97f4a7c15u;
+    struct zt_bucket *b = &v->hellos.by_prefix[(h >> 32) % ZT_PREFIX_BUCKETS];
+    if (zt_bucket_take(b, now->mono_ms, CHECK_BURST, CHECK_REFILL_MS))
+        return true;
+    zt_drop_count(v->drops, ZT_DROP_IDENTITY_RATE);
+    return false;
+}
+
+static void tell_collision(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *link,
+                           struct zt_keys *keys, const struct zt_identity *claimant, uint64_t id)
+{
+    /* By hand: the claimant is no peer, and its address belongs to one. */
+    uint8_t p[ZT_PKT_PAYLOAD + 10];
+    uint64_t reply_id;
+    v->host->random(v->host->user, &reply_id, sizeof reply_id);
+    zt_pkt_init(p, reply_id, claimant->addr, v->id.addr, ZT_VERB_ERROR);
+    p[ZT_PKT_PAYLOAD] = ZT_VERB_HELLO;
+    zt_put64(p + ZT_PKT_PAYLOAD + 1, id);
+    p[ZT_PKT_PAYLOAD + 9] = ZT_ERROR_IDENTITY_COLLISION;
+    if (zt_seal(keys, ZT_SUITE_SALSA, p, sizeof p) == 0)
+        zt_tx_datagram(v, link, p, sizeof p, NULL, 0, 0);
+}
+
+static struct zt_waiting_hello *find_waiting(struct zt_vl1 *v, const struct zt_identity *id)
+{
+    ZT_LIST_EACH(it, &v->hellos.waiting)
+    {
+        struct zt_waiting_hello *w = ZT_CONTAINER(it, struct zt_waiting_hello, list);
+        if (zt_identity_equal(&w->id, id))
+            return w;
+    }
+    return NULL;
+}
+
+static void stop_waiting(struct zt_vl1 *v, struct zt_waiting_hello *w)
+{
+    zt_keys_fini(&w->keys);
+    zt_list_remove(&w->list);
+    zt_list_push_front(&v->hellos.unused, &w->list);
+}
+
+static struct zt_waiting_hello *new_row(struct zt_vl1 *v, int64_t now_ms)
+{
+    struct zt_hellos *hs = &v->hellos;
+    if (hs->rows == NULL) {
+        hs->rows = calloc(ZT_HELLO_WAITING, sizeof *hs->rows);
+        for (unsigned i = 0; hs->rows != NULL && i < ZT_HELLO_WAITING; i++)
+            zt_list_push_back(&hs->unused, &hs->rows[i].list);
+    }
+    /* An answer that never comes must not hold a row for ever. */
+    if (zt_list_empty(&hs->unused) && !zt_list_empty(&hs->waiting)) {
+        struct zt_waiting_hello *w = ZT_CONTAINER(hs->waiting.next, struct zt_waiting_hello, list);
+        if (now_ms - w->since_ms >= ZT_HELLO_WAIT_MS)
+            stop_waiting(v, w);
+    }
+    if (zt_list_empty(&hs->unused))
+        return NULL;
+    return ZT_CONTAINER(hs->unused.next, struct zt_waiting_hello, list);
+}
+
+static void park(struct zt_waiting_hello *w, const struct zt_link *link, const uint8_t *p, size_t n)
+{
+    w->link = *link;
+    w->hops = zt_pkt_hops(p);
+    w->n = n;
+    memcpy(w->p, p, n);
+}
+
+static void stranger(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *link,
+                     uint8_t *p, size_t n, const struct hello *h)
+{
+    if (n > ZT_HELLO_MAX) {
+        zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+        return;
+    }
+    if (zt_addr_reserved(h->id.addr)) {
+        zt_drop_count(v->drops, ZT_DROP_IDENTITY);
+        return;
+    }
+    if (!may_check(v, now, &link->ep))
+        return;
+    struct zt_keys keys;
+    if (!authentic(v, &h->id, &keys, p, n))
+        return;
+    struct zt_waiting_hello *w = find_waiting(v, &h->id);
+    if (w != NULL) { /* asked already: answer the newest HELLO when the verdict comes */
+        park(w, link, p, n);
+        zt_keys_fini(&keys);
+        return;
+    }
+    w = new_row(v, now->mono_ms);
+    if (w == NULL || !v->host->check_identity(v->host->user, &h->id)) {
+        zt_drop_count(v->drops, ZT_DROP_TABLE_FULL);
+        zt_keys_fini(&keys);
+        return;
+    }
+    w->id = h->id;
+    w->keys = keys;
+    zt_wipe(&keys, sizeof keys);
+    w->since_ms = now->mono_ms;
+    park(w, link, p, n);
+    zt_list_remove(&w->list);
+    zt_list_push_back(&v->hellos.waiting, &w->list);
+}
+
+void zt_vl1_identity_checked(struct zt_vl1 *v, const struct zt_now *now,
+                             const struct zt_identity *id, bool valid)
+{
+    struct zt_waiting_hello *w = find_waiting(v, id);
+    if (w == NULL)
+        return;
+    struct hello h;
+    struct zt_peer *peer = zt_peer_get(v, id->addr);
+    if (!valid)
+        zt_drop_count(v->drops, ZT_DROP_IDENTITY);
+    else if (peer == NULL) {
+        int rc = zt_peer_add(v, now, &w->id, &w->keys, &peer);
+        if (rc != 0)
+            zt_drop_count(v->drops, rc == ZT_E_NOMEM ? ZT_DROP_NO_MEMORY : ZT_DROP_TABLE_FULL);
+    } else if (!zt_identity_equal(&peer->id, &w->id)) {
+        zt_drop_count(v->drops, ZT_DROP_COLLISION); /* learned by WHOIS meanwhile */
+        peer = NULL;
+    }
+    if (valid && peer != NULL && parse(w->p, w->n, &h)) {
+        answer(v, now, peer, &w->link, w->hops, w->p, w->n, &h);
+        zt_wait_kick(v, now, id->addr);
+    }
+    stop_waiting(v, w);
+    zt_run_due(v, now);
+}
+
+void zt_hello_received(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *link,
+                       uint8_t *p, size_t n)
+{
+    struct hello h;
+    if (!parse(p, n, &h)) {
+        zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+        return;
+    }
+    if (h.proto < ZT_PROTO_VERSION_MIN) {
+        zt_drop_count(v->drops, ZT_DROP_HELLO_VERSION);
+        return;
+    }
+    if (h.id.addr != zt_pkt_src(p)) {
+        zt_drop_count(v->drops, ZT_DROP_HELLO_SOURCE);
+        return;
+    }
+    struct zt_peer *peer = zt_peer_get(v, h.id.addr);
+    if (peer == NULL) {
+        stranger(v, now, link, p, n, &h);
+    } else if (!zt_identity_equal(&peer->id, &h.id)) {
+        struct zt_keys keys;
+        if (!may_check(v, now, &link->ep) || !authentic(v, &h.id, &keys, p, n))
+            return;
+        zt_drop_count(v->drops, ZT_DROP_COLLISION);
+        tell_collision(v, now, link, &keys, &h.id, zt_pkt_id(p));
+        zt_keys_fini(&keys);
+    } else if (zt_open(&peer->keys, p, n) != 0) {
+        zt_drop_count(v->drops, ZT_DROP_MAC);
+    } else if (zt_seen_before(v, zt_pkt_id(p) ^ zt_link_hash(link))) {
+        zt_drop_count(v->drops, ZT_DROP_DUPLICATE);
+    } else {
+        answer(v, now, peer, link, zt_pkt_hops(p), p, n, &h);
+    }
+}
+
+enum zt_verdict zt_hello_opened(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *rx,
+                                uint8_t *p, size_t n)
+{
+    struct hello h;
+    if (!parse(p, n, &h)) {
+        zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+    } else if (h.proto < ZT_PROTO_VERSION_MIN) {
+        zt_drop_count(v->drops, ZT_DROP_HELLO_VERSION);
+    } else if (!zt_identity_equal(&rx->peer->id, &h.id)) {
+        zt_drop_count(v->drops, ZT_DROP_HELLO_SOURCE);
+    } else {
+        answer(v, now, rx->peer, &rx->link, rx->hops, p, n, &h);
+    }
+    return ZT_VERDICT_IGNORED; /* answer() counted it */
+}
+
+enum zt_verdict zt_hello_ok(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *rx,
+                            const uint8_t *body, size_t n)
+{
+    struct zt_peer *peer = rx->peer;
+    struct zt_rd r = zt_rd(body, n);
+    struct hello h = {.timestamp = zt_rd_u64(&r)};
+    h.proto = zt_rd_u8(&r);
+    h.major = zt_rd_u8(&r);
+    h.minor = zt_rd_u8(&r);
+    h.rev = zt_rd_u16(&r);
+    struct zt_ep seen = {0};
+    if (zt_rd_left(&r) > 0)
+        zt_rd_ep(&r, &seen);
+    if (r.bad) {
+        zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+        return ZT_VERDICT_IGNORED;
+    }
+    if (h.proto < ZT_PROTO_VERSION_MIN) {
+        zt_drop_count(v->drops, ZT_DROP_HELLO_VERSION);
+        return ZT_VERDICT_IGNORED;
+    }
+    store_version(peer, &h);
+    if (rx->hops == 0)
+        zt_nat_seen(v, now, peer, &rx->link, &seen);
+    if (zt_rd_left(&r) >= 2) {
+        size_t len = zt_rd_u16(&r);
+        const uint8_t *worlds = zt_rd_view(&r, len);
+        struct zt_rd wr = zt_rd(worlds, worlds != NULL ? len : 0);
+        while (peer->is_upstream && zt_rd_left(&wr) > 0) {
+            struct zt_world world;
+            zt_rd_world(&wr, &world);
+            if (wr.bad) {
+                zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+                break;
+            }
+            zt_roots_offer(v, now, &world);
+        }
+    }
+    zt_peer_received(v, now, peer, &rx->link, rx->hops, ZT_VERB_OK, false);
+    struct zt_path *path = zt_peer_path(peer, &rx->link); /* perhaps learned just now */
+    if (rx->hops == 0 && path != NULL)
+        zt_path_latency(path, now->wall_ms - (int64_t)h.timestamp);
+    return ZT_VERDICT_IGNORED; /* counted just above */
+}

@@ -1,0 +1,88 @@
+/* A path's life: it is made when an OK to something we asked arrives directly (peer.c), lives as
+ * long as authentic packets come in on it, and expires 243 s after the last one.
+ *
+ * Two things differ from the reference on purpose. Only authentic packets count as a sign of life:
+ * there any datagram from a known endpoint refreshes a path, so a stranger can keep a dead one
+ * preferred. And a path that we send on without hearing anything for 5 s is probed once a second;
+ * after four unanswered probes it is set aside (`silent`) and traffic falls back to the relay,
+ * instead of being lost until the path expires minutes later. A silent path returns with the first
+ * authentic packet. */
+#include "vl1/path.h"
+
+#include "vl1/peer.h"
+#include "vl1/state.h"
+
+void zt_path_init(struct zt_path *path, const struct zt_link *link, int64_t now_ms)
+{
+    *path = (struct zt_path){
+        .link = *link,
+        .scope = (uint8_t)zt_ep_scope(&link->ep),
+        .latency_ms = ZT_LATENCY_UNKNOWN,
+        .last_in_ms = now_ms,
+        .last_out_ms = now_ms,
+    };
+}
+
+void zt_path_heard(struct zt_path *path, int64_t now_ms)
+{
+    path->last_in_ms = now_ms;
+    path->probes = 0;
+    path->silent = false;
+}
+
+void zt_path_latency(struct zt_path *path, int64_t sample_ms)
+{
+    /* Wall-clock steps may give anything; the value only ranks paths. */
+    if (sample_ms < 0 || sample_ms >= ZT_LATENCY_UNKNOWN)
+        return;
+    if (path->latency_ms == ZT_LATENCY_UNKNOWN)
+        path->latency_ms = (uint16_t)sample_ms;
+    else
+        path->latency_ms = (uint16_t)((path->latency_ms + sample_ms) / 2);
+}
+
+int64_t zt_path_quality(const struct zt_path *path, int64_t now_ms)
+{
+    int64_t age = now_ms - path->last_in_ms;
+    if (age > ZT_PATH_AGE_CAP_MS)
+        age = ZT_PATH_AGE_CAP_MS;
+    int64_t base = path->latency_ms;
+    if (age >= ZT_PATH_ALIVE_MS)
+        base += 65535 + age;
+    return base * (ZT_SCOPE_PRIVATE - path->scope + 1);
+}
+
+bool zt_link_equal(const struct zt_link *a, const struct zt_link *b)
+{
+    return a->sock == b->sock && zt_ep_equal(&a->ep, &b->ep);
+}
+
+uint64_t zt_link_hash(const struct zt_link *link)
+{
+    return zt_ep_hash(&link->ep) ^ (uint64_t)(uint32_t)link->sock * 0x9e3779b97f4a7c15u;
+}
+
+static bool scope_allowed(const struct zt_vl1 *v, const struct zt_ep *ep)
+{
+    enum zt_scope scope = zt_ep_scope(ep);
+    enum zt_underlay underlay = v->roots.underlay;
+    if (scope == ZT_SCOPE_LOOPBACK)
+        return underlay != ZT_UNDERLAY_NORMAL;
+    if (underlay == ZT_UNDERLAY_LOOPBACK_ONLY)
+        return false;
+    return scope == ZT_SCOPE_PSEUDO_PRIVATE || scope == ZT_SCOPE_GLOBAL ||
+           scope == ZT_SCOPE_SHARED || scope == ZT_SCOPE_PRIVATE;
+}
+
+bool zt_path_allowed(const struct zt_vl1 *v, const struct zt_peer *peer, const struct zt_ep *ep)
+{
+    static const uint8_t tunnel_broker[4] = {0x20, 0x01, 0x04, 0x70}; /* 2001:470::/32 */
+
+    if ((ep->family != 4 && ep->family != 6) || ep->port == 0 || !scope_allowed(v, ep))
+        return false;
+    if (ep->family == 6 && memcmp(ep->ip, tunnel_broker, sizeof tunnel_broker) == 0)
+        return false;
+    if (!zt_roots_endpoint_fits(v, peer, ep))
+        return false;
+    return v->upper.is_virtual == NULL || !v->upper.is_virtual(v->upper.user, ep);
+}

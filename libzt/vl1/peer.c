@@ -1,0 +1,479 @@
+/* Peers and their upkeep.
+ *
+ * A peer is made from an identity that was proven (HELLO and proof of work), vouched for by a root
+ * (WHOIS), read from the planet or from the peer cache. It goes 500 s after it was last heard,
+ * unless it is an upstream. At most ZT_PEERS_MAX are kept: a new one pushes out the one unheard for
+ * longest, on the next tick, because handlers may hold a pointer until then.
+ *
+ * Paths are learned only from an OK that came directly: OKs answer something we sent, so the round
+ * trip is proof. Any other direct packet from an unknown link makes us send a HELLO there, at most
+ * one a second.
+ *
+ * Upkeep is driven by one timer per peer, set to the earliest time at which anything is due. Facts
+ * that put work off (a packet was sent, a packet arrived) do not move the timer: it fires, finds
+ * that nothing is due yet, and is set anew; so traffic costs no heap operation, and a peer that
+ * nobody talks to costs one wake-up, its expiry. Heartbeats are rounded up to whole seconds so that
+ * those of many peers share a wake-up. */
+#include "vl1/peer.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "vl1/nat.h"
+#include "vl1/roots.h"
+#include "vl1/state.h"
+#include "vl1/tx.h"
+#include "vl1/whois.h"
+
+#define PROBE_UNKNOWN_MS 1000
+#define SIBLING_MS 3000
+#define ROUND_MS 1000
+#define PEER_FILE_FORMAT 2
+
+void zt_peers_init(struct zt_vl1 *v, uint64_t seed)
+{
+    zt_map_init(&v->peers.by_addr, seed);
+    zt_list_init(&v->peers.lru);
+}
+
+static void peer_free(struct zt_vl1 *v, struct zt_peer *peer)
+{
+    zt_heap_remove(&v->heap, &peer->timer);
+    zt_list_remove(&peer->lru);
+    zt_map_del(&v->peers.by_addr, peer->id.addr);
+    zt_keys_fini(&peer->keys);
+    free(peer);
+}
+
+void zt_peers_fini(struct zt_vl1 *v)
+{
+    ZT_LIST_EACH(it, &v->peers.lru)
+    peer_free(v, ZT_CONTAINER(it, struct zt_peer, lru));
+    zt_map_fini(&v->peers.by_addr);
+}
+
+struct zt_peer *zt_peer_get(const struct zt_vl1 *v, uint64_t addr)
+{
+    return zt_map_get(&v->peers.by_addr, addr);
+}
+
+static void fire(void *user, struct zt_timer *t)
+{
+    const struct zt_tick *tick = user;
+    zt_peer_service(tick->v, tick->now, ZT_CONTAINER(t, struct zt_peer, timer));
+}
+
+/* Make room by letting the stalest peer that is no upstream expire on the next tick. */
+static void push_out_one(struct zt_vl1 *v, const struct zt_now *now)
+{
+    ZT_LIST_EACH(it, &v->peers.lru)
+    {
+        struct zt_peer *peer = ZT_CONTAINER(it, struct zt_peer, lru);
+        if (!peer->is_upstream) {
+            peer->added_ms = peer->last_receive_ms = ZT_LONG_AGO;
+            zt_peer_wake(v, peer, now->mono_ms);
+            return;
+        }
+    }
+}
+
+int zt_peer_add(struct zt_vl1 *v, const struct zt_now *now, const struct zt_identity *id,
+                struct zt_keys *keys, struct zt_peer **out)
+{
+    if (v->peers.by_addr.count >= ZT_PEERS_MAX) {
+        push_out_one(v, now);
+        if (v->peers.by_addr.count >= ZT_PEERS_MAX + 16)
+            return ZT_E_LIMIT;
+    }
+    struct zt_peer *peer = calloc(1, sizeof *peer);
+    if (peer == NULL)
+        return ZT_E_NOMEM;
+    peer->id.addr = id->addr;
+    memcpy(peer->id.pub, id->pub, sizeof peer->id.pub);
+
+    int rc = 0;
+    if (keys != NULL) {
+        peer->keys = *keys;
+        zt_wipe(keys, sizeof *keys);
+    } else {
+        uint8_t shared[ZT_SHARED_KEY];
+        rc = zt_identity_agree(&v->id, id, shared);
+        if (rc == 0)
+            rc = zt_keys_init(&peer->keys, shared);
+        zt_wipe(shared, sizeof shared);
+        if (rc != 0) {
+            free(peer);
+            return rc;
+        }
+    }
+    peer->timer.fire = fire;
+    peer->added_ms = now->mono_ms;
+    peer->last_receive_ms = ZT_LONG_AGO;
+    peer->last_active_ms = peer->last_trust_ms = peer->last_full_hello_ms = ZT_LONG_AGO;
+    peer->last_push_sent_ms = peer->last_push_in_ms = peer->last_whois_ms = ZT_LONG_AGO;
+    peer->hello_at_ms = ZT_LONG_AGO;
+    for (unsigned i = 0; i < ZT_PEER_PROBED; i++)
+        peer->probed[i].at_ms = ZT_LONG_AGO;
+    zt_list_init(&peer->lru);
+
+    rc = zt_heap_set(&v->heap, &peer->timer, now->mono_ms + ZT_PEER_ALIVE_MS);
+    if (rc == 0)
+        rc = zt_map_put(&v->peers.by_addr, id->addr, peer);
+    if (rc != 0) {
+        zt_heap_remove(&v->heap, &peer->timer);
+        zt_keys_fini(&peer->keys);
+        free(peer);
+        return rc;
+    }
+    zt_list_push_back(&v->peers.lru, &peer->lru);
+    *out = peer;
+    return 0;
+}
+
+struct zt_path *zt_peer_path(struct zt_peer *peer, const struct zt_link *link)
+{
+    for (unsigned i = 0; i < peer->npaths; i++)
+        if (zt_link_equal(&peer->paths[i].link, link))
+            return &peer->paths[i];
+    return NULL;
+}
+
+struct zt_path *zt_peer_best(struct zt_peer *peer, int64_t now_ms, bool any)
+{
+    struct zt_path *best = NULL;
+    int64_t least = INT64_MAX;
+    for (unsigned i = 0; i < peer->npaths; i++) {
+        struct zt_path *path = &peer->paths[i];
+        if (!any && !zt_path_usable(path, now_ms))
+            continue;
+        int64_t q = zt_path_quality(path, now_ms);
+        if (q <= least) {
+            least = q;
+            best = path;
+        }
+    }
+    return best;
+}
+
+void zt_peer_wake(struct zt_vl1 *v, struct zt_peer *peer, int64_t at_ms)
+{
+    if (peer->timer.pos == 0 || peer->timer.at_ms > at_ms)
+        (void)zt_heap_set(&v->heap, &peer->timer, at_ms); /* queued since zt_peer_add: no growth */
+}
+
+/* Tell the application when a peer becomes reachable directly, or stops being so. */
+static void report_direct(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms)
+{
+    bool direct = zt_peer_best(peer, now_ms, false) != NULL;
+    if (direct == peer->was_direct)
+        return;
+    peer->was_direct = direct;
+    zt_event(v, ZT_EVENT_PEER, peer->id.addr);
+}
+
+static void learn(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                  const struct zt_link *link)
+{
+    struct zt_path *slot = NULL;
+    for (unsigned i = 0; i < peer->npaths && slot == NULL; i++) {
+        struct zt_path *path = &peer->paths[i];
+        if (path->link.sock == link->sock && zt_ep_same_ip(&path->link.ep, &link->ep))
+            slot = path; /* the peer's port changed; the caller saw that the old one is quiet */
+    }
+    if (slot == NULL && peer->npaths < ZT_PEER_PATHS)
+        slot = &peer->paths[peer->npaths++];
+    if (slot == NULL) {
+        slot = &peer->paths[0];
+        for (unsigned i = 1; i < peer->npaths; i++)
+            if (peer->paths[i].last_in_ms < slot->last_in_ms)
+                slot = &peer->paths[i];
+    }
+    zt_path_init(slot, link, now->mono_ms);
+    zt_peer_wake(v, peer, now->mono_ms + ZT_PATH_HEARTBEAT_MS);
+    if (peer->is_upstream)
+        zt_roots_reachable(v, now, peer);
+    else
+        zt_wait_kick(v, now, peer->id.addr);
+}
+
+/* Send a HELLO to a link that this peer spoke from, so that its OK can make it a path. */
+static void probe_unknown(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                          const struct zt_link *link)
+{
+    for (unsigned i = 0; i < ZT_PEER_PROBED; i++)
+        if (now->mono_ms - peer->probed[i].at_ms < PROBE_UNKNOWN_MS &&
+            zt_link_equal(&peer->probed[i].link, link))
+            return;
+    unsigned at = peer->probed_at++ % ZT_PEER_PROBED;
+    if (now->mono_ms - peer->probed[at].at_ms < PROBE_UNKNOWN_MS)
+        return; /* four links within a second: enough */
+    peer->probed[at].link = *link;
+    peer->probed[at].at_ms = now->mono_ms;
+    zt_nat_probe(v, now, peer, link, true);
+}
+
+void zt_peer_probe_again(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    unsigned last = 0;
+    for (unsigned i = 1; i < ZT_PEER_PROBED; i++)
+        if (peer->probed[i].at_ms > peer->probed[last].at_ms)
+            last = i;
+    int64_t age = now->mono_ms - peer->probed[last].at_ms;
+    if (age < PROBE_UNKNOWN_MS || age >= ZT_PATH_EXPIRE_MS)
+        return;
+    peer->probed[last].at_ms = now->mono_ms;
+    zt_tx_hello(v, now, peer, &peer->probed[last].link, false);
+}
+
+static void received_direct(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                            const struct zt_link *link, uint8_t verb)
+{
+    struct zt_path *path = zt_peer_path(peer, link);
+    if (path != NULL) {
+        bool was_usable = zt_path_usable(path, now->mono_ms);
+        zt_path_heard(path, now->mono_ms);
+        if (!was_usable) {
+            zt_peer_wake(v, peer, now->mono_ms + ZT_PATH_HEARTBEAT_MS);
+            if (peer->is_upstream)
+                zt_roots_reachable(v, now, peer);
+        }
+        return;
+    }
+    for (unsigned i = 0; i < peer->npaths; i++) {
+        const struct zt_path *sibling = &peer->paths[i];
+        if (sibling->link.sock == link->sock && zt_ep_same_ip(&sibling->link.ep, &link->ep) &&
+            !sibling->silent && now->mono_ms - sibling->last_in_ms < SIBLING_MS)
+            return; /* same host and socket, other port, and the known one is well */
+    }
+    if (!zt_path_allowed(v, peer, &link->ep)) {
+        zt_drop_count(v->drops, ZT_DROP_PATH);
+        return;
+    }
+    if (verb == ZT_VERB_OK)
+        learn(v, now, peer, link);
+    else
+        probe_unknown(v, now, peer, link);
+}
+
+static bool is_activity(uint8_t verb)
+{
+    return verb == ZT_VERB_FRAME || verb == ZT_VERB_EXT_FRAME ||
+           verb == ZT_VERB_NETWORK_CONFIG_REQUEST || verb == ZT_VERB_NETWORK_CONFIG ||
+           verb == ZT_VERB_MULTICAST_FRAME;
+}
+
+void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                      const struct zt_link *link, unsigned hops, uint8_t verb, bool trusted)
+{
+    int64_t t = now->mono_ms;
+    if (peer->last_receive_ms != t) {
+        peer->last_receive_ms = t;
+        zt_list_remove(&peer->lru);
+        zt_list_push_back(&v->peers.lru, &peer->lru);
+    }
+    if (is_activity(verb)) {
+        /* Becoming active starts the heartbeats, which the timer does not know about yet. */
+        if (t - peer->last_active_ms >= ZT_PEER_ALIVE_MS)
+            zt_peer_wake(v, peer, t + ZT_PATH_HEARTBEAT_MS);
+        peer->last_active_ms = t;
+    }
+    if (trusted)
+        peer->last_trust_ms = t;
+    if (hops == 0) {
+        received_direct(v, now, peer, link, verb);
+        report_direct(v, peer, t);
+    }
+    if (peer->is_upstream)
+        zt_roots_heard(v, now);
+    if (t - peer->last_trust_ms < ZT_PEER_TRUST_MS)
+        zt_nat_push_when_due(v, now, peer, link, hops);
+}
+
+void zt_peer_sent(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                  struct zt_path *path)
+{
+    path->last_out_ms = now->mono_ms;
+    if (path->probes == 0 && !path->silent &&
+        now->mono_ms - path->last_in_ms > ZT_PATH_SUSPECT_MS) {
+        path->probes = 1;
+        path->probe_at_ms = now->mono_ms;
+        zt_peer_wake(v, peer, now->mono_ms);
+    }
+}
+
+static void drop_expired_paths(struct zt_peer *peer, int64_t now_ms)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < peer->npaths; i++)
+        if (!zt_path_expired(&peer->paths[i], now_ms))
+            peer->paths[kept++] = peer->paths[i];
+    peer->npaths = kept;
+}
+
+/* Is this path kept up? Then heartbeats are due on it. */
+static bool is_kept(const struct zt_peer *peer, const struct zt_path *path, int64_t now_ms)
+{
+    if (path->silent)
+        return false;
+    return peer->is_upstream || now_ms - peer->last_active_ms < ZT_PEER_ALIVE_MS;
+}
+
+/* When the heartbeat is due: nothing out (a NAT forgets us) or nothing in (it may be gone). */
+static int64_t heartbeat_at(const struct zt_path *path)
+{
+    int64_t least = path->last_out_ms < path->last_in_ms ? path->last_out_ms : path->last_in_ms;
+    int64_t at = least + ZT_PATH_HEARTBEAT_MS;
+    return (at + ROUND_MS - 1) / ROUND_MS * ROUND_MS;
+}
+
+static void service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                         struct zt_path *path, bool full)
+{
+    int64_t t = now->mono_ms;
+    if (path->probes > 0 && t >= path->probe_at_ms) {
+        if (path->probes > ZT_PATH_PROBES) {
+            path->probes = 0;
+            path->silent = true;
+            return;
+        }
+        /* From the second probe on a HELLO: the other side may have lost our identity. */
+        zt_tx_contact(v, now, peer, &path->link, path->probes > 1 || full);
+        path->last_out_ms = t;
+        path->probes++;
+        path->probe_at_ms = t + ZT_PATH_PROBE_MS;
+    } else if (path->probes == 0 && is_kept(peer, path, t) && (full || t >= heartbeat_at(path))) {
+        zt_tx_contact(v, now, peer, &path->link, full);
+        path->last_out_ms = t;
+        path->probes = 1;
+        path->probe_at_ms = t + ZT_PATH_PROBE_MS;
+    }
+}
+
+/* When a peer that stays unheard is forgotten. */
+static int64_t forget_at(const struct zt_peer *peer)
+{
+    int64_t last = peer->last_receive_ms > peer->added_ms ? peer->last_receive_ms : peer->added_ms;
+    return last + ZT_PEER_ALIVE_MS;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void set_timer(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms)
+{
+    int64_t at = peer->is_upstream ? ZT_NEVER : forget_at(peer);
+    for (unsigned i = 0; i < peer->npaths; i++) {
+        const struct zt_path *path = &peer->paths[i];
+        at = earlier(at, path->last_in_ms + ZT_PATH_EXPIRE_MS);
+        if (path->probes > 0)
+            at = earlier(at, path->probe_at_ms);
+        else if (is_kept(peer, path, now_ms))
+            at = earlier(
+                at, earlier(heartbeat_at(path), peer->last_full_hello_ms + ZT_PEER_FULL_HELLO_MS));
+    }
+    if (peer->is_upstream && zt_peer_best(peer, now_ms, false) == NULL)
+        at = earlier(at, peer->hello_at_ms);
+    if (at <= now_ms)
+        at = now_ms + 1; /* a guard against a mistake above becoming a busy loop */
+    if (at == ZT_NEVER)
+        zt_heap_remove(&v->heap, &peer->timer);
+    else
+        (void)zt_heap_set(&v->heap, &peer->timer, at);
+}
+
+void zt_peer_service(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    int64_t t = now->mono_ms;
+    if (!peer->is_upstream && t >= forget_at(peer)) {
+        zt_peer_save(v, peer);
+        if (peer->was_direct) {
+            peer->npaths = 0;
+            report_direct(v, peer, t);
+        }
+        peer_free(v, peer);
+        return;
+    }
+    drop_expired_paths(peer, t);
+
+    bool kept = false;
+    for (unsigned i = 0; i < peer->npaths; i++)
+        kept |= is_kept(peer, &peer->paths[i], t);
+    bool full = kept && t - peer->last_full_hello_ms >= ZT_PEER_FULL_HELLO_MS;
+    if (full)
+        peer->last_full_hello_ms = t;
+    for (unsigned i = 0; i < peer->npaths; i++)
+        service_path(v, now, peer, &peer->paths[i], full);
+
+    report_direct(v, peer, t);
+    if (peer->is_upstream)
+        zt_roots_service(v, now, peer);
+    set_timer(v, peer, t);
+}
+
+void zt_peer_save(struct zt_vl1 *v, const struct zt_peer *peer)
+{
+    if (peer->npaths == 0 || v->host->save == NULL)
+        return;
+    uint8_t file[1 + ZT_IDENTITY_WIRE + 10 + ZT_PEER_PATHS * 19];
+    struct zt_wr w = zt_wr(file, sizeof file);
+    zt_wr_u8(&w, PEER_FILE_FORMAT);
+    zt_wr_identity(&w, &peer->id, false);
+    zt_wr_u16(&w, peer->proto);
+    zt_wr_u16(&w, peer->major);
+    zt_wr_u16(&w, peer->minor);
+    zt_wr_u16(&w, peer->rev);
+    zt_wr_u16(&w, (uint16_t)peer->npaths);
+    for (unsigned i = 0; i < peer->npaths; i++)
+        zt_wr_ep(&w, &peer->paths[i].link.ep);
+    assert(!w.bad);
+    v->host->save(v->host->user, ZT_OBJECT_PEER, peer->id.addr, file, w.n);
+}
+
+void zt_vl1_save_peers(struct zt_vl1 *v)
+{
+    ZT_LIST_EACH(it, &v->peers.lru)
+    zt_peer_save(v, ZT_CONTAINER(it, struct zt_peer, lru));
+}
+
+int zt_vl1_restore_peer(struct zt_vl1 *v, const struct zt_now *now, const uint8_t *p, size_t n)
+{
+    struct zt_rd r = zt_rd(p, n);
+    struct zt_identity id;
+    if (zt_rd_u8(&r) != PEER_FILE_FORMAT)
+        return ZT_E_FORMAT;
+    zt_rd_identity(&r, &id);
+    uint16_t version[4];
+    for (unsigned i = 0; i < 4; i++)
+        version[i] = zt_rd_u16(&r);
+    unsigned neps = zt_rd_u16(&r);
+    struct zt_ep eps[ZT_PEER_PATHS];
+    unsigned kept = 0;
+    for (unsigned i = 0; i < neps && !r.bad; i++) {
+        struct zt_ep ep;
+        zt_rd_ep(&r, &ep);
+        if (!r.bad && ep.family != 0 && kept < ZT_PEER_PATHS)
+            eps[kept++] = ep;
+    }
+    if (r.bad || zt_addr_reserved(id.addr) || id.addr == v->id.addr)
+        return ZT_E_FORMAT;
+
+    struct zt_peer *peer = zt_peer_get(v, id.addr);
+    if (peer == NULL) {
+        int rc = zt_peer_add(v, now, &id, NULL, &peer);
+        if (rc != 0)
+            return rc;
+        peer->proto = version[0];
+        peer->major = version[1];
+        peer->minor = version[2];
+        peer->rev = version[3];
+    } else if (!zt_identity_equal(&peer->id, &id)) {
+        return ZT_E_EXIST;
+    }
+    /* The endpoints are only hints: each becomes a path when an OK comes back from it. */
+    for (unsigned i = 0; i < kept; i++)
+        if (zt_path_allowed(v, peer, &eps[i]))
+            zt_nat_probe(v, now, peer, &(struct zt_link){.sock = -1, .ep = eps[i]}, true);
+    return 0;
+}

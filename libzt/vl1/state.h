@@ -1,0 +1,66 @@
+/* struct zt_vl1 itself. Only for the files of vl1/: everybody else has vl1.h. */
+#ifndef ZT_VL1_STATE_H
+#define ZT_VL1_STATE_H
+
+#include <assert.h>
+
+#include "base/heap.h"
+#include "vl1/defrag.h"
+#include "vl1/hello.h"
+#include "vl1/nat.h"
+#include "vl1/peer.h"
+#include "vl1/roots.h"
+#include "vl1/vl1.h"
+#include "vl1/whois.h"
+
+#define ZT_EXPECT_BUCKETS 256
+#define ZT_EXPECT_SLOTS 32
+#define ZT_SEEN_SLOTS 8192
+
+struct zt_vl1 {
+    struct zt_identity id; /* with private key; wiped at the end */
+    const struct zt_host *host;
+    struct zt_drops *drops;
+    struct zt_vl1_upper upper;
+
+    int64_t created_ms;
+    struct zt_heap heap; /* every deadline of this object */
+    struct zt_timer defrag_timer;
+    struct zt_peers peers;
+    struct zt_roots roots;
+    struct zt_nat nat;
+    struct zt_hellos hellos;
+    struct zt_waits waits;
+    struct zt_defrag defrag;
+
+    uint32_t expected[ZT_EXPECT_BUCKETS][ZT_EXPECT_SLOTS];
+    uint8_t expected_at[ZT_EXPECT_BUCKETS];
+    uint64_t seen[ZT_SEEN_SLOTS]; /* ids of authentic packets of late, rx.c */
+    uint64_t seed;
+
+    uint64_t packets_in, packets_out, bytes_in, bytes_out, packets_relayed;
+
+    uint8_t rx_scratch[ZT_PKT_MAX]; /* the packet being handled, decompressed */
+    uint8_t tx_scratch[ZT_PKT_MAX]; /* compressing; worlds to be saved */
+    uint8_t reply[ZT_PKT_MAX];      /* OK and ERROR under construction */
+};
+
+/* What timers get as their user pointer. */
+struct zt_tick {
+    struct zt_vl1 *v;
+    const struct zt_now *now;
+};
+
+/* Fire every timer that is due. */
+void zt_run_due(struct zt_vl1 *v, const struct zt_now *now);
+
+/* Note the id of an authentic packet; true when it was there already. */
+bool zt_seen_before(struct zt_vl1 *v, uint64_t id);
+
+static inline void zt_event(struct zt_vl1 *v, enum zt_event_kind kind, uint64_t id)
+{
+    if (v->host->event != NULL)
+        v->host->event(v->host->user, &(struct zt_event){.kind = kind, .id = id});
+}
+
+#endif

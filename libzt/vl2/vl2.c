@@ -1,0 +1,671 @@
+/* The face of VL2: dispatch of packets, timers and calls to networks, frames and groups. Handlers
+ * of single messages that need no more state than the network are here too. */
+
+#include "vl2/vl2.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "vl2/frame.h"
+#include "vl2/network.h"
+
+/* ---- shared services (state.h) ---- */
+
+uint64_t zt_vl2_hash(const struct zt_vl2 *v, uint64_t a, uint64_t b)
+{
+    uint64_t h = v->seed;
+    const uint64_t in[2] = {a, b};
+    for (unsigned i = 0; i < 2; i++) {
+        h ^= in[i];
+        h *= 0x9e3779b97f4a7c15ULL;
+        h ^= h >> 29;
+        h += v->seed;
+        h *= 0xbf58476d1ce4e5b9ULL;
+        h ^= h >> 32;
+    }
+    return h;
+}
+
+uint32_t zt_vl2_random(struct zt_vl2 *v)
+{
+    v->prng ^= v->prng >> 12;
+    v->prng ^= v->prng << 25;
+    v->prng ^= v->prng >> 27;
+    return (uint32_t)(v->prng * 0x2545f4914f6cdd1dULL >> 32);
+}
+
+bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind kind, uint64_t addr,
+                 uint64_t nwid, unsigned burst)
+{
+    uint64_t key = zt_vl2_hash(v, addr << 8 | kind, nwid);
+    struct zt_rate_slot *s = &v->rates[key & (ZT_RATE_SLOTS - 1)];
+
+    if (s->key != key) {
+        *s = (struct zt_rate_slot){.key = key, .at_ms = now->mono_ms, .tokens = burst};
+    } else if (now->mono_ms - s->at_ms >= 1000) {
+        int64_t gained = (now->mono_ms - s->at_ms) / 1000;
+        s->tokens = gained > burst - s->tokens ? burst : s->tokens + (unsigned)gained;
+        s->at_ms += gained * 1000;
+    }
+    if (s->tokens == 0)
+        return false;
+    /* A full bucket starts to refill only now. */
+    if (s->tokens == burst)
+        s->at_ms = now->mono_ms;
+    s->tokens--;
+    return true;
+}
+
+int zt_vl2_send(struct zt_vl2 *v, const struct zt_now *now, uint64_t dest, uint8_t verb,
+                const struct zt_wr *w, unsigned flags)
+{
+    if (w->bad)
+        return zt_vl2_refuse(v, ZT_DROP_FRAME_SIZE, ZT_E_SPACE);
+    int r = zt_vl1_send(v->vl1, now, dest, verb, w->p, w->n, flags, NULL);
+    if (r == ZT_E_SPACE)
+        zt_drop_count(v->drops, ZT_DROP_FRAME_SIZE);
+    else if (r == ZT_E_INVAL)
+        zt_drop_count(v->drops, ZT_DROP_DESTINATION);
+    return r;
+}
+
+void zt_vl2_later(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid, const uint8_t eth[14],
+                  const uint8_t *p, size_t n)
+{
+    if (v->nlater >= ZT_LATER_MAX) {
+        zt_drop_count(v->drops, ZT_DROP_QUEUE_FULL);
+        return;
+    }
+    struct zt_later *l = (struct zt_later *)malloc(sizeof *l + 14 + n);
+    if (l == NULL || zt_heap_set(&v->timers, &v->later_timer, now->mono_ms) != 0) {
+        free(l);
+        zt_drop_count(v->drops, ZT_DROP_NO_MEMORY);
+        return;
+    }
+    l->nwid = nwid;
+    l->n = 14 + n;
+    memcpy(l->eth, eth, 14);
+    if (n > 0)
+        memcpy(l->eth + 14, p, n);
+    zt_list_init(&l->link);
+    zt_list_push_back(&v->later, &l->link);
+    v->nlater++;
+}
+
+static void deliver_later(void *user, struct zt_timer *t)
+{
+    struct zt_vl2 *v = ((const struct zt_tick *)user)->v;
+
+    /* Only those that wait now: what they cause is for the next tick. */
+    for (unsigned n = v->nlater; n > 0; n--) {
+        struct zt_later *l = ZT_CONTAINER(v->later.next, struct zt_later, link);
+        zt_list_remove(&l->link);
+        v->nlater--;
+        if (zt_network_find(v, l->nwid) != NULL)
+            v->host->deliver(v->host->user, l->nwid, l->eth, l->n);
+        free(l);
+    }
+}
+
+/* ---- messages ---- */
+
+static enum zt_verdict malformed(struct zt_vl2 *v)
+{
+    zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+    return ZT_VERDICT_IGNORED;
+}
+
+/* vl2.md 2.3: roots take anybody's word, members that of members. */
+static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const struct zt_rx *rx)
+{
+    bool is_root = zt_vl1_is_root(v->vl1), may = false;
+    uint64_t checked = 0;
+    struct zt_rd r = zt_rd(rx->payload, rx->n);
+
+    while (zt_rd_left(&r) > 0) {
+        struct zt_group_id id = {.nwid = zt_rd_u64(&r)};
+        id.mac = zt_rd_u48(&r);
+        id.adi = zt_rd_u32(&r);
+        if (r.bad) {
+            zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+            break;
+        }
+        if (id.nwid != checked) {
+            struct zt_network *net = zt_network_find(v, id.nwid);
+            checked = id.nwid;
+            may = is_root || (net != NULL && zt_network_gate(net, now, rx->from) != NULL);
+        }
+        if (may)
+            zt_mcast_add(&v->mcast, now, id, rx->from);
+        else
+            zt_drop_count(v->drops, ZT_DROP_GATE);
+    }
+    return ZT_VERDICT_OK;
+}
+
+static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, const struct zt_rx *rx)
+{
+    struct zt_rd r = zt_rd(rx->payload, rx->n);
+    struct zt_group_id id = {.nwid = zt_rd_u64(&r)};
+    uint8_t flags = zt_rd_u8(&r);
+    id.mac = zt_rd_u48(&r);
+    id.adi = zt_rd_u32(&r);
+    uint32_t limit = zt_rd_u32(&r);
+    if (r.bad)
+        return malformed(v);
+
+    struct zt_network *net = zt_network_find(v, id.nwid);
+    if ((flags & 1) && net != NULL) {
+        struct zt_com com;
+        zt_rd_com(&r, &com);
+        if (!r.bad)
+            zt_member_com(net, now, &com);
+    }
+    bool is_member = net != NULL && zt_network_gate(net, now, rx->from) != NULL;
+    if (!is_member && !zt_vl1_is_root(v->vl1)) {
+        zt_drop_count(v->drops, net != NULL ? ZT_DROP_GATE : ZT_DROP_NOT_JOINED);
+        return ZT_VERDICT_IGNORED;
+    }
+    if (limit > 0) {
+        uint8_t body[1400];
+        struct zt_wr w = zt_wr(body, sizeof body);
+        bool self = net != NULL && zt_network_subscribed(net, id.mac, id.adi);
+        zt_wr_u64(&w, id.nwid);
+        zt_wr_u48(&w, id.mac);
+        zt_wr_u32(&w, id.adi);
+        if (zt_mcast_results(&v->mcast, now, id, rx->from, self, limit, &w) > 0)
+            zt_vl1_reply_ok(v->vl1, now, rx, w.p, w.n);
+    }
+    return is_member ? ZT_VERDICT_TRUSTED : ZT_VERDICT_OK;
+}
+
+/* total, count, addresses: of OK(MULTICAST_GATHER) and OK(MULTICAST_FRAME). */
+static void results_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_group_id id,
+                       struct zt_rd *r)
+{
+    zt_rd_skip(r, 4);
+    for (unsigned n = zt_rd_u16(r); n > 0; n--) {
+        uint64_t addr = zt_rd_u40(r);
+        if (r->bad) {
+            zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+            return;
+        }
+        zt_mcast_add(&v->mcast, now, id, addr);
+    }
+}
+
+static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, const uint8_t *body,
+                                size_t n, bool has_flags)
+{
+    struct zt_rd r = zt_rd(body, n);
+    struct zt_group_id id = {.nwid = zt_rd_u64(&r)};
+    id.mac = zt_rd_u48(&r);
+    id.adi = zt_rd_u32(&r);
+    uint8_t flags = has_flags ? zt_rd_u8(&r) : 0x02;
+    if (r.bad)
+        return malformed(v);
+    struct zt_network *net = zt_network_find(v, id.nwid);
+    if (net == NULL) {
+        zt_drop_count(v->drops, ZT_DROP_NOT_JOINED);
+        return ZT_VERDICT_IGNORED;
+    }
+    if (flags & 0x01) {
+        struct zt_com com;
+        zt_rd_com(&r, &com);
+        if (r.bad)
+            return malformed(v);
+        zt_member_com(net, now, &com);
+    }
+    if (flags & 0x02)
+        results_in(v, now, id, &r);
+    return ZT_VERDICT_OK;
+}
+
+/* What came of the credentials of one packet so far. */
+struct credentials {
+    bool accepted, deferred;
+};
+
+static void note(struct credentials *c, enum zt_accept a)
+{
+    c->accepted |= a == ZT_ACCEPT_NEW || a == ZT_ACCEPT_REDUNDANT;
+    c->deferred |= a == ZT_ACCEPT_DEFER;
+}
+
+/* A fresh revocation that asks for it goes on to everybody we know on the network. */
+static void propagate(struct zt_network *net, const struct zt_now *now, uint64_t from,
+                      const struct zt_revocation *rev)
+{
+    ZT_LIST_EACH(it, &net->members_lru)
+    {
+        const struct zt_member *m = ZT_CONTAINER(it, struct zt_member, lru);
+        if (m->addr == from || m->addr == rev->signed_by)
+            continue;
+        struct zt_wr w = zt_vl2_begin(net->vl2);
+        zt_wr_u8(&w, 0);
+        zt_wr_u16(&w, 0);
+        zt_wr_u16(&w, 0);
+        zt_wr_u16(&w, 1);
+        zt_wr_revocation(&w, rev);
+        zt_wr_u16(&w, 0);
+        zt_vl2_send(net->vl2, now, m->addr, ZT_VERB_NETWORK_CREDENTIALS, &w, 0);
+    }
+}
+
+static void coms_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
+                    struct credentials *c)
+{
+    while (zt_rd_left(r) > 0 && r->p[r->pos] != 0) {
+        struct zt_com com;
+        zt_rd_com(r, &com);
+        struct zt_network *net =
+            r->bad ? NULL : zt_network_find(v, zt_com_value(&com, ZT_COM_NWID));
+        if (net != NULL)
+            note(c, zt_member_com(net, now, &com));
+    }
+    zt_rd_skip(r, 1);
+}
+
+static void caps_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
+                    struct credentials *c)
+{
+    for (unsigned n = zt_rd_left(r) > 0 ? zt_rd_u16(r) : 0; n > 0 && !r->bad; n--) {
+        struct zt_cap cap;
+        zt_rd_cap(r, &cap);
+        struct zt_network *net = r->bad ? NULL : zt_network_find(v, cap.nwid);
+        if (net != NULL)
+            note(c, zt_member_cap(net, now, &cap));
+    }
+}
+
+static void tags_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
+                    struct credentials *c)
+{
+    for (unsigned n = zt_rd_left(r) > 0 ? zt_rd_u16(r) : 0; n > 0 && !r->bad; n--) {
+        struct zt_tag tag;
+        zt_rd_tag(r, &tag);
+        struct zt_network *net = r->bad ? NULL : zt_network_find(v, tag.nwid);
+        if (net != NULL)
+            note(c, zt_member_tag(net, now, &tag));
+    }
+}
+
+static void revocations_in(struct zt_vl2 *v, const struct zt_now *now, uint64_t from,
+                           struct zt_rd *r, struct credentials *c)
+{
+    for (unsigned n = zt_rd_left(r) > 0 ? zt_rd_u16(r) : 0; n > 0 && !r->bad; n--) {
+        struct zt_revocation rev;
+        zt_rd_revocation(r, &rev);
+        struct zt_network *net = r->bad ? NULL : zt_network_find(v, rev.nwid);
+        if (net == NULL)
+            continue;
+        enum zt_accept a = zt_member_revocation(net, now, &rev);
+        note(c, a);
+        if (a == ZT_ACCEPT_NEW && (rev.flags & ZT_REVOCATION_FAST))
+            propagate(net, now, from, &rev);
+    }
+}
+
+static void coos_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
+                    struct credentials *c)
+{
+    for (unsigned n = zt_rd_left(r) > 0 ? zt_rd_u16(r) : 0; n > 0 && !r->bad; n--) {
+        struct zt_coo coo;
+        zt_rd_coo(r, &coo);
+        struct zt_network *net = r->bad ? NULL : zt_network_find(v, coo.nwid);
+        if (net != NULL)
+            note(c, zt_member_coo(net, now, &coo));
+    }
+}
+
+static enum zt_verdict credentials_in(struct zt_vl2 *v, const struct zt_now *now,
+                                      const struct zt_rx *rx)
+{
+    struct credentials c = {0};
+    struct zt_rd r = zt_rd(rx->payload, rx->n);
+
+    if (!zt_vl2_rate(v, now, ZT_RATE_CREDENTIALS_IN, rx->from, 0, 8)) {
+        zt_drop_count(v->drops, ZT_DROP_RATE);
+        return ZT_VERDICT_IGNORED;
+    }
+    coms_in(v, now, &r, &c);
+    caps_in(v, now, &r, &c);
+    tags_in(v, now, &r, &c);
+    revocations_in(v, now, rx->from, &r, &c);
+    coos_in(v, now, &r, &c);
+    if (r.bad)
+        zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+    if (c.accepted) {
+        /* Frames that came before their credentials need not wait for the next retry. */
+        zt_vl1_release(v->vl1, now, rx->from);
+        return ZT_VERDICT_TRUSTED;
+    }
+    if (c.deferred)
+        return ZT_VERDICT_HOLD;
+    return r.bad ? ZT_VERDICT_IGNORED : ZT_VERDICT_OK;
+}
+
+/* We are no controller. */
+static enum zt_verdict config_request_in(struct zt_vl2 *v, const struct zt_now *now,
+                                         const struct zt_rx *rx)
+{
+    if (rx->n < 8)
+        return malformed(v);
+    zt_vl1_reply_error(v->vl1, now, rx, ZT_ERROR_UNSUPPORTED_OPERATION, rx->payload, 8);
+    return ZT_VERDICT_OK;
+}
+
+static enum zt_verdict chunk_in(struct zt_vl2 *v, const struct zt_now *now, const struct zt_rx *rx,
+                                const uint8_t *p, size_t n, bool is_push)
+{
+    if (n < 8)
+        return malformed(v);
+    struct zt_network *net = zt_network_find(v, zt_be64(p));
+    if (net == NULL) {
+        zt_drop_count(v->drops, ZT_DROP_NOT_JOINED);
+        return ZT_VERDICT_IGNORED;
+    }
+    uint64_t update_id;
+    enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, &update_id);
+    if (is_push && update_id != 0) {
+        uint8_t body[16];
+        zt_put64(body, net->nwid);
+        zt_put64(body + 8, update_id);
+        zt_vl1_reply_ok(v->vl1, now, rx, body, sizeof body);
+    }
+    return verdict;
+}
+
+static enum zt_verdict packet(void *user, const struct zt_now *now, const struct zt_rx *rx)
+{
+    struct zt_vl2 *v = (struct zt_vl2 *)user;
+
+    switch (rx->verb) {
+    case ZT_VERB_FRAME:
+        return zt_frame_in(v, now, rx);
+    case ZT_VERB_EXT_FRAME:
+        return zt_ext_frame_in(v, now, rx);
+    case ZT_VERB_MULTICAST_FRAME:
+        return zt_mcast_frame_in(v, now, rx);
+    case ZT_VERB_MULTICAST_LIKE:
+        return like_in(v, now, rx);
+    case ZT_VERB_MULTICAST_GATHER:
+        return gather_in(v, now, rx);
+    case ZT_VERB_NETWORK_CREDENTIALS:
+        return credentials_in(v, now, rx);
+    case ZT_VERB_NETWORK_CONFIG_REQUEST:
+        return config_request_in(v, now, rx);
+    case ZT_VERB_NETWORK_CONFIG:
+        return chunk_in(v, now, rx, rx->payload, rx->n, true);
+    default:
+        zt_drop_count(v->drops, ZT_DROP_UNKNOWN_VERB);
+        return ZT_VERDICT_IGNORED;
+    }
+}
+
+static enum zt_verdict ok(void *user, const struct zt_now *now, const struct zt_rx *rx,
+                          uint8_t in_re_verb, uint64_t in_re_id, uint8_t *body, size_t n)
+{
+    struct zt_vl2 *v = (struct zt_vl2 *)user;
+
+    switch (in_re_verb) {
+    case ZT_VERB_NETWORK_CONFIG_REQUEST:
+        return chunk_in(v, now, rx, body, n, false);
+    case ZT_VERB_MULTICAST_GATHER:
+        return group_ok(v, now, body, n, false);
+    case ZT_VERB_MULTICAST_FRAME:
+        return group_ok(v, now, body, n, true);
+    default:
+        return ZT_VERDICT_OK;
+    }
+}
+
+static enum zt_verdict controller_error(struct zt_vl2 *v, struct zt_network *net, uint64_t from,
+                                        enum zt_net_status status)
+{
+    if (from != zt_nwid_controller(net->nwid)) {
+        zt_drop_count(v->drops, ZT_DROP_NOT_CONTROLLER);
+        return ZT_VERDICT_IGNORED;
+    }
+    zt_network_fail(net, status);
+    return ZT_VERDICT_OK;
+}
+
+static enum zt_verdict unwanted(struct zt_vl2 *v, const struct zt_now *now, struct zt_network *net,
+                                uint64_t from, const uint8_t *body, size_t n)
+{
+    if (n < 18)
+        return malformed(v);
+    if (zt_network_gate(net, now, from) == NULL) {
+        zt_drop_count(v->drops, ZT_DROP_GATE);
+        return ZT_VERDICT_IGNORED;
+    }
+    struct zt_group_id id = {net->nwid, zt_be48(body + 8), zt_be32(body + 14)};
+    zt_mcast_remove(&v->mcast, id, from);
+    return ZT_VERDICT_OK;
+}
+
+static enum zt_verdict error(void *user, const struct zt_now *now, const struct zt_rx *rx,
+                             uint8_t in_re_verb, uint64_t in_re_id, uint8_t code,
+                             const uint8_t *body, size_t n)
+{
+    struct zt_vl2 *v = (struct zt_vl2 *)user;
+    struct zt_network *net;
+    struct zt_member *m;
+
+    if (n < 8)
+        return malformed(v);
+    net = zt_network_find(v, zt_be64(body));
+    if (net == NULL) {
+        zt_drop_count(v->drops, ZT_DROP_NOT_JOINED);
+        return ZT_VERDICT_IGNORED;
+    }
+    switch (code) {
+    case ZT_ERROR_OBJECT_NOT_FOUND:
+    case ZT_ERROR_UNSUPPORTED_OPERATION:
+        if (in_re_verb != ZT_VERB_NETWORK_CONFIG_REQUEST)
+            return ZT_VERDICT_IGNORED;
+        return controller_error(v, net, rx->from, ZT_NET_NOT_FOUND);
+    case ZT_ERROR_NETWORK_ACCESS_DENIED:
+        return controller_error(v, net, rx->from, ZT_NET_ACCESS_DENIED);
+    case ZT_ERROR_AUTHENTICATION_REQUIRED:
+        return controller_error(v, net, rx->from, ZT_NET_AUTHENTICATION_REQUIRED);
+    case ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE:
+        /* No record is made for somebody who only asks. */
+        m = zt_member_find(net, rx->from);
+        if (m == NULL && net->cfg != NULL && net->cfg->has_com)
+            m = zt_member_get(net, rx->from);
+        if (m != NULL && net->cfg != NULL && net->cfg->has_com)
+            zt_member_push(net, now, m, true);
+        return ZT_VERDICT_OK;
+    case ZT_ERROR_UNWANTED_MULTICAST:
+        return unwanted(v, now, net, rx->from, body, n);
+    default:
+        return ZT_VERDICT_IGNORED;
+    }
+}
+
+static bool is_virtual(void *user, const struct zt_ep *ep)
+{
+    const struct zt_vl2 *v = (const struct zt_vl2 *)user;
+    void *value;
+
+    for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);) {
+        const struct zt_network *net = (const struct zt_network *)value;
+        for (unsigned k = 0; net->cfg != NULL && k < net->cfg->naddrs; k++) {
+            if (zt_ep_in_prefix(&net->cfg->addrs[k], ep))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void upstream_up(void *user, const struct zt_now *now, uint64_t addr)
+{
+    const struct zt_vl2 *v = (const struct zt_vl2 *)user;
+    void *value;
+
+    for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);)
+        zt_network_root_up((struct zt_network *)value, now, addr);
+}
+
+/* ---- life ---- */
+
+int zt_vl2_new(struct zt_vl1 *vl1, const struct zt_host *host, struct zt_drops *drops,
+               const struct zt_now *now, struct zt_vl2 **out)
+{
+    struct zt_vl2 *v = (struct zt_vl2 *)calloc(1, sizeof *v);
+
+    if (v == NULL)
+        return ZT_E_NOMEM;
+    v->vl1 = vl1;
+    v->host = host;
+    v->drops = drops;
+    host->random(host->user, &v->seed, sizeof v->seed);
+    host->random(host->user, &v->prng, sizeof v->prng);
+    v->prng |= 1; /* a zero state would stay zero */
+    zt_map_init(&v->networks, v->seed);
+    zt_heap_init(&v->timers);
+    zt_list_init(&v->later);
+    v->later_timer.fire = deliver_later;
+    zt_mcast_init(&v->mcast, v);
+    zt_vl1_set_upper(vl1, &(struct zt_vl1_upper){.user = v,
+                                                 .packet = packet,
+                                                 .ok = ok,
+                                                 .error = error,
+                                                 .is_virtual = is_virtual,
+                                                 .upstream_up = upstream_up});
+    *out = v;
+    return 0;
+}
+
+void zt_vl2_free(struct zt_vl2 *v)
+{
+    void *value;
+
+    if (v == NULL)
+        return;
+    for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);)
+        zt_network_free((struct zt_network *)value);
+    ZT_LIST_EACH(it, &v->later)
+    free(ZT_CONTAINER(it, struct zt_later, link));
+    zt_mcast_fini(&v->mcast);
+    zt_map_fini(&v->networks);
+    zt_heap_fini(&v->timers);
+    free(v);
+}
+
+void zt_vl2_tick(struct zt_vl2 *v, const struct zt_now *now)
+{
+    struct zt_tick tick = {v, now};
+    struct zt_timer *t;
+
+    while ((t = zt_heap_pop(&v->timers, now->mono_ms)) != NULL)
+        t->fire(&tick, t);
+}
+
+int64_t zt_vl2_deadline(const struct zt_vl2 *v)
+{
+    return zt_heap_next(&v->timers);
+}
+
+int zt_vl2_join(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid, const uint8_t *cached,
+                size_t ncached)
+{
+    struct zt_network *net;
+
+    if (nwid == 0)
+        return ZT_E_INVAL;
+    if (zt_network_find(v, nwid) != NULL)
+        return 0;
+    if (v->networks.count >= ZT_VL2_NETWORKS)
+        return ZT_E_LIMIT;
+    int r = zt_network_new(v, now, nwid, &net);
+    if (r != 0)
+        return r;
+    r = zt_map_put(&v->networks, nwid, net);
+    if (r != 0) {
+        zt_network_free(net);
+        return r;
+    }
+    zt_network_start(net, now, cached, ncached);
+    return 0;
+}
+
+int zt_vl2_leave(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid)
+{
+    struct zt_network *net = (struct zt_network *)zt_map_del(&v->networks, nwid);
+
+    if (net == NULL)
+        return ZT_E_NOENT;
+    zt_network_free(net);
+    zt_mcast_forget(&v->mcast, nwid);
+    v->host->save(v->host->user, ZT_OBJECT_NETWORK, nwid, NULL, 0);
+    v->host->event(v->host->user, &(struct zt_event){ZT_EVENT_NETWORK, nwid});
+    return 0;
+}
+
+int zt_vl2_frame(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid, uint8_t *eth, size_t n)
+{
+    struct zt_network *net = zt_network_find(v, nwid);
+
+    if (net == NULL)
+        return zt_vl2_refuse(v, ZT_DROP_NOT_JOINED, ZT_E_NOENT);
+    if (n < 14)
+        return zt_vl2_refuse(v, ZT_DROP_SHORT, ZT_E_INVAL);
+    return zt_frame_send(net, now, eth, n);
+}
+
+int zt_vl2_subscribe(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid, uint64_t mac,
+                     uint32_t adi)
+{
+    struct zt_network *net = zt_network_find(v, nwid);
+    return net != NULL ? zt_network_subscribe(net, now, mac, adi) : ZT_E_NOENT;
+}
+
+int zt_vl2_unsubscribe(struct zt_vl2 *v, uint64_t nwid, uint64_t mac, uint32_t adi)
+{
+    struct zt_network *net = zt_network_find(v, nwid);
+    return net != NULL ? zt_network_unsubscribe(net, mac, adi) : ZT_E_NOENT;
+}
+
+size_t zt_vl2_networks(const struct zt_vl2 *v, uint64_t *out, size_t cap)
+{
+    uint64_t nwid;
+    size_t n = 0;
+
+    for (size_t i = 0; zt_map_next(&v->networks, &i, &nwid, NULL);) {
+        if (n < cap)
+            out[n] = nwid;
+        n++;
+    }
+    return n;
+}
+
+int zt_vl2_network(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_info *out)
+{
+    const struct zt_network *net = zt_network_find(v, nwid);
+
+    if (net == NULL)
+        return ZT_E_NOENT;
+    memset(out, 0, sizeof *out);
+    out->nwid = nwid;
+    out->mac = net->mac;
+    out->status = zt_network_status(net);
+    out->mtu = ZT_NET_MTU_DEFAULT;
+    const struct zt_netconf *cfg = net->cfg;
+    if (cfg == NULL)
+        return 0;
+    out->is_public = cfg->is_public;
+    out->bridge = net->is_bridge;
+    out->broadcast = (cfg->flags & ZT_NET_BROADCAST) != 0;
+    out->mtu = cfg->mtu;
+    out->multicast_limit = cfg->multicast_limit;
+    out->revision = cfg->revision;
+    memcpy(out->name, cfg->name, sizeof out->name);
+    out->naddrs = cfg->naddrs < ZT_INFO_ADDRS ? cfg->naddrs : ZT_INFO_ADDRS;
+    memcpy(out->addrs, cfg->addrs, out->naddrs * sizeof out->addrs[0]);
+    out->nroutes = cfg->nroutes < ZT_INFO_ROUTES ? cfg->nroutes : ZT_INFO_ROUTES;
+    memcpy(out->routes, cfg->routes, out->nroutes * sizeof out->routes[0]);
+    return 0;
+}

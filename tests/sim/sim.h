@@ -1,0 +1,137 @@
+/* A world of nodes in one process: real cores, a virtual clock, and a network that delays,
+ * reorders, loses, duplicates and translates. One seed decides everything; the same seed is the
+ * same run, which sim_hash() shows.
+ *
+ *   struct sim *s = sim_new(7);
+ *   struct sim_node *root = sim_node(s, "9.0.0.1/9993"), *a = sim_node(s, "9.0.0.2/9993");
+ *   sim_planet(s, 1, &root, 1);
+ *   sim_start(root); sim_start(a);
+ *   sim_run(s, 1000);                                  virtual ms
+ *
+ * A node behind a NAT has a private address and is made with sim_node_behind. Each node is a bare
+ * VL1 with a tiny upper layer (FRAME in, echo out) or, after sim_with_core(), a whole core. */
+#ifndef ZT_TEST_SIM_H
+#define ZT_TEST_SIM_H
+
+#include "core/core.h"
+#include "vl1/vl1.h"
+
+#define SIM_NODES 12
+#define SIM_NATS 8
+#define SIM_MAPPINGS 256
+#define SIM_FRAME_MAX 4096
+
+enum sim_nat_kind {
+    SIM_NAT_FULL_CONE,       /* one outside port per inside port, open to all */
+    SIM_NAT_PORT_RESTRICTED, /* one outside port; only endpoints that were sent to get in */
+    SIM_NAT_SYMMETRIC,       /* an outside port for each remote endpoint */
+};
+
+struct sim_link { /* one direction between two nodes */
+    int delay_ms, jitter_ms;
+    unsigned loss_permille, dup_permille;
+    bool blocked;
+    uint64_t loss_mask; /* bit i: lose the i-th datagram from now on */
+    unsigned mask_at;
+    uint64_t datagrams, bytes; /* that were sent, lost ones included */
+};
+
+struct sim_nat {
+    enum sim_nat_kind kind;
+    struct zt_ep outside; /* the port is ignored */
+    unsigned n;
+    struct {
+        struct zt_ep inside, remote;
+        uint16_t port;
+    } map[SIM_MAPPINGS]; /* one row per (inside, remote) ever sent to */
+    uint16_t next_port;
+};
+
+struct sim_node {
+    struct sim *sim;
+    unsigned no;
+    struct zt_identity id;
+    struct zt_host host;
+    struct zt_vl1 *vl1;   /* without core */
+    struct zt_core *core; /* or this */
+    struct zt_drops own_drops;
+    struct zt_ep ep;
+    struct sim_nat *nat;
+    uint64_t random_state;
+    int64_t check_delay_ms; /* how long an identity check takes */
+
+    uint64_t sent, received, ticks;
+    unsigned events[8]; /* by enum zt_event_kind */
+    unsigned frames, pongs, direct_frames;
+    uint8_t last_frame[SIM_FRAME_MAX]; /* VL1: payload; core: Ethernet frame */
+    size_t nlast_frame;
+    uint8_t planet[ZT_WORLD_WIRE_MAX]; /* as saved */
+    size_t nplanet;
+    struct {
+        uint64_t addr;
+        uint8_t file[512];
+        size_t n;
+    } peers[SIM_NODES]; /* as saved */
+    unsigned npeers;
+};
+
+struct sim;
+
+extern const char *const sim_identities[SIM_NODES];
+extern const char *const sim_planet_key_pub, *const sim_planet_key_priv;
+
+/* seed; $ZT_SIM_SEED overrides it. */
+struct sim *sim_new(uint64_t seed);
+void sim_free(struct sim *s);
+void sim_with_core(struct sim *s);
+uint64_t sim_seed(const struct sim *s);
+struct zt_now sim_now(const struct sim *s);
+uint64_t sim_hash(const struct sim *s);
+
+struct sim_node *sim_node(struct sim *s, const char *ep);
+struct sim_nat *sim_nat(struct sim *s, enum sim_nat_kind kind, const char *outside_ip);
+struct sim_node *sim_node_behind(struct sim *s, struct sim_nat *nat, const char *ep);
+/* Signed planet naming these nodes at their endpoints; every node started later gets it. */
+void sim_planet(struct sim *s, uint64_t timestamp, struct sim_node **roots, unsigned n);
+void sim_make_planet(struct sim *s, uint64_t timestamp, struct sim_node **roots, unsigned n,
+                     struct zt_world *out);
+void sim_start(struct sim_node *n);
+void sim_start_all(struct sim *s);
+/* All state is gone; what was saved stays in the struct. */
+void sim_stop(struct sim_node *n);
+
+/* The defaults for all links, and one of them. */
+void sim_all_links(struct sim *s, struct sim_link link);
+struct sim_link *sim_link(struct sim_node *from, struct sim_node *to);
+void sim_block(struct sim_node *a, struct sim_node *b);
+/* Sees every datagram when it is sent: keep, or change, or drop it (false). */
+void sim_tap(struct sim *s,
+             bool (*tap)(void *user, struct sim_node *from, struct sim_node *to, uint8_t *p,
+                         size_t n),
+             void *user);
+/* Hand a datagram to a node as if it came from this endpoint, now. */
+void sim_inject(struct sim_node *to, const struct zt_ep *from, const uint8_t *p, size_t n);
+
+void sim_run(struct sim *s, int64_t ms);
+/* Until cond(user) or the time is up; returns whether it came true. */
+bool sim_run_until(struct sim *s, int64_t ms, bool (*cond)(void *user), void *user);
+
+/* A FRAME whose payload is `what` (VL1 only); the receiver counts it, and answers one that starts
+ * with '?' by the same bytes with '!'. */
+int sim_say(struct sim_node *from, struct sim_node *to, const void *what, size_t n);
+struct zt_vl1 *sim_vl1(struct sim_node *n);
+const struct zt_drops *sim_drops(const struct sim_node *n);
+bool sim_online(struct sim_node *n);
+/* Has a usable direct path. */
+bool sim_is_direct(struct sim_node *from, struct sim_node *to);
+
+/* assert_true that names the seed, so that a failure can be run again. */
+#define sim_assert(s, cond)                                                     \
+    do {                                                                        \
+        if (!(cond)) {                                                          \
+            print_error("ZT_SIM_SEED=%llu\n", (unsigned long long)sim_seed(s)); \
+            assert_true(cond);                                                  \
+        }                                                                       \
+    } while (0)
+
+#endif

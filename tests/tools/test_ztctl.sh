@@ -1,0 +1,133 @@
+#!/bin/bash
+# What ztctl does without a node: identities, planets, exec's refusals, exit codes and messages.
+# usage: test_ztctl.sh ZTCTL VECTORS CC
+set -u
+ztctl=$(realpath "$1") vectors=$(realpath "$2") cc=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+unset ZT_HOME ZT_NETWORKS LD_PRELOAD
+export XDG_STATE_HOME=$work/state
+passed=0 failed=0
+
+# expect NAME STATUS TEXT COMMAND...: exit status, and a pattern in the output
+expect() {
+    local name=$1 status=$2 text=$3 got=0
+    shift 3
+    "$@" > out 2>&1 || got=$?
+    if [ $got = "$status" ] && { [ -z "$text" ] || grep -qE -e "$text" out; }; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED $name: exit status $got, wanted $status and '$text':"
+        sed 's/^/  /' out
+    fi
+}
+same() { cmp -s "$1" "$2"; }
+mode() { [ "$(stat -c %a "$1")" = "$2" ]; }
+py() { python3 -c "$@"; }
+
+expect 'no command' 2 '^usage' "$ztctl"
+expect 'unknown command' 2 "unknown command 'frob'" "$ztctl" frob
+expect 'help' 0 'exit codes' "$ztctl" --help
+for c in up down info join leave networks peers sockets ping exec identity planet; do
+    expect "help of $c" 0 "^usage: ztctl .* $c" "$ztctl" $c --help
+    expect "example in help of $c" 0 "^  ztctl .*$c" "$ztctl" $c --help
+done
+
+for c in info networks peers sockets down 'join ff0000ffff000000' 'ping 10.1.2.3'; do
+    # shellcheck disable=SC2086
+    expect "$c without a node" 3 'start it with: ztctl -H .*/nohome up' "$ztctl" -H nohome $c
+done
+expect '-H after the command' 3 "no node is running in $work/other" "$ztctl" info -H other
+expect 'home from the environment' 3 "in $work/envhome" env ZT_HOME=envhome "$ztctl" info
+expect 'default home' 3 "in $work/state/zt" "$ztctl" info
+for id in 123 ff0000ffff00000 ff0000ffff0000000 gg0000ffff000000 ''; do
+    expect "network id '$id'" 2 '16 hex digits' "$ztctl" join "$id"
+done
+expect 'port' 2 'not a UDP port' "$ztctl" up -p 65536
+expect 'ping needs an address' 2 'not an IP address' "$ztctl" ping example
+expect 'home that cannot be made' 1 'ztctl up: ' "$ztctl" -H /proc/nothing/here up
+expect 'no home was made' 1 '' test -e nohome
+long=$work/$(printf 'x%.0s' {1..100})/$(printf 'y%.0s' {1..100})
+mkdir -p "$long"
+expect 'long home' 3 'no node is running' "$ztctl" -H "$long" info
+
+expect 'identity new' 0 '^[0-9a-f]{10}$' "$ztctl" identity new -o one
+expect 'mode of the secret' 0 '' mode one/identity.secret 600
+cp one/identity.secret kept
+expect 'identity is never replaced' 1 'exists and is kept' "$ztctl" identity new -o one
+expect 'identity is unchanged' 0 '' same kept one/identity.secret
+expect 'new identity is valid' 0 'valid' "$ztctl" identity validate one
+expect 'identity show' 0 'secret key   yes' "$ztctl" identity show one
+expect 'identity show -j' 0 '"hasSecret": false' "$ztctl" -j identity show one/identity.public
+sed 's/.$/0/;t' one/identity.public | tr 1 2 > broken.public
+expect 'damaged identity' 1 'NOT valid|not an identity' "$ztctl" identity validate broken.public
+echo garbage > garbage
+expect 'no identity' 1 'not an identity' "$ztctl" identity show garbage
+while IFS=' ' read -r valid text; do
+    expect "vector ${text:0:24}" "$valid" '' "$ztctl" identity validate "$text"
+done < <(py '
+import json, sys
+d = json.load(open(sys.argv[1] + "/identity.json"))
+for x in d["identities"]: print(0, x["public_string"])
+for x in d["invalid"]:
+    if x.get("string") and " " not in x["string"]: print(0 if x["valid"] else 1, x["string"])
+' "$vectors")
+
+root=one/identity.public
+expect 'planet new' 0 'by its own update key' "$ztctl" planet new --root $root 10.0.0.1/9993 fd00::1/9993 -o planet
+expect 'mode of the key' 0 '' mode planet.secret 600
+expect 'planet is never replaced' 1 'exists and is kept' "$ztctl" planet new --root $root 10.0.0.1/9993 -o planet
+expect 'key is never replaced' 1 'exists and is kept' sh -c "cp planet.secret other.secret; '$ztctl' planet new --root $root 10.0.0.1/1 -o other"
+expect 'nothing half done' 1 '' test -e other
+expect 'planet show' 0 'fd00::1/9993' "$ztctl" planet show planet
+expect 'planet show -j' 0 '"selfSigned": true' "$ztctl" planet show planet -j
+cp planet first
+expect 'planet update' 0 '10.0.0.2/9993' "$ztctl" planet update --root $root 10.0.0.2/9993 -o planet
+revision() { "$ztctl" -j planet show "$1" | py 'import json, sys; d = json.load(sys.stdin); print(d["id"], d["timestamp"])'; }
+newer() {
+    read -r id1 t1 <<< "$(revision first)"
+    read -r id2 t2 <<< "$(revision planet)"
+    [ "$id1" = "$id2" ] && [ "$t2" -gt "$t1" ]
+}
+expect 'update keeps the id, is newer' 0 '' newer
+expect 'update with another key' 1 'not the key' sh -c \
+    "'$ztctl' planet new --root $root 10.0.0.1/1 -o third && '$ztctl' planet update --key planet.secret --root $root 10.0.0.1/1 -o third"
+expect 'endpoint without port' 2 'not an endpoint' "$ztctl" planet new --root $root 10.0.0.1 -o p
+expect 'endpoint before root' 2 'before a --root' "$ztctl" planet new 10.0.0.1/1 -o p
+expect 'root without endpoint' 2 'no endpoint' "$ztctl" planet new --root $root -o p
+expect 'root twice' 2 'twice' "$ztctl" planet new --root $root 10.0.0.1/1 --root $root 10.0.0.2/1 -o p
+expect 'no file' 2 'with -o' "$ztctl" planet new --root $root 10.0.0.1/1
+for n in 0 1 80 180 "$(($(stat -c %s planet) - 1))"; do
+    head -c "$n" planet > cut
+    expect "planet cut to $n bytes" 1 'not a planet' "$ztctl" planet show cut
+done
+{ cat planet; echo; } > longer
+expect 'bytes behind a planet' 1 'not a planet' "$ztctl" planet show longer
+py 'import sys; b = bytearray(open("planet", "rb").read()); b[-1] ^= 1; open("flipped", "wb").write(b)'
+expect 'flipped bit' 0 'by another key' "$ztctl" planet show flipped
+
+expect 'exec without a program' 2 'give a program' "$ztctl" exec
+expect 'exec: not found' 127 'nosuch' "$ztctl" exec nosuch
+expect 'exec: bad network' 2 '16 hex digits' "$ztctl" exec -n ff0000ffff000000,12 true
+echo 'int main(void) { return 7; }' > t.c
+if "$cc" -static -o static t.c 2> /dev/null; then
+    expect 'exec: static program' 126 'linked statically' "$ztctl" exec ./static
+    printf '#!%s/static\n' "$work" > script && chmod +x script
+    expect 'exec: script for a static program' 126 'linked statically' "$ztctl" exec ./script
+else
+    echo 'SKIP exec of a static program: no static C library'
+fi
+if [ -e "${ztctl%/*}/../preload/libztpreload.so" ]; then
+    "$cc" -o dynamic t.c
+    expect 'exec: exit status of the program' 7 '' "$ztctl" exec ./dynamic
+    expect 'exec: its arguments are its own' 0 '^-H x -j --help$' "$ztctl" exec -H h printf '%s %s %s %s\n' -H x -j --help
+    expect 'exec: absolute home, library first' 0 "^$work/h /.*libztpreload.so:libc.so.6$" \
+        env LD_PRELOAD=libc.so.6 "$ztctl" exec -H h sh -c 'echo "$ZT_HOME $LD_PRELOAD"'
+else
+    echo 'SKIP exec of a dynamic program: libztpreload.so is not built'
+fi
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

@@ -1,0 +1,56 @@
+/* For tests of node/proxy: a loop thread with a stack, one network in it, and a proxy. Two virtual
+ * addresses are ours, so programs talk to each other through the whole stack; what goes to a third
+ * one is lost. */
+#ifndef TEST_NODE_ENV_H
+#define TEST_NODE_ENV_H
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "node/proxy.h"
+#include "stack/stack.h"
+
+#define ENV_NWID 0x8056c2e21c000001ULL
+
+struct env {
+    struct zt_loop *loop;
+    struct zt_stack *stack;
+    struct zt_proxy *proxy;
+    const char *state_path;
+    uint64_t budget;
+    int64_t skew_ms; /* added to the clock: time can be made to jump */
+    void (*on_init)(struct env *e);
+    void (*on_fini)(struct env *e);
+    void *more;
+    unsigned frames_lost;
+    unsigned turns; /* of the loop */
+};
+
+void env_start(struct env *e);
+void env_stop(struct env *e);
+void env_jump(struct env *e, int64_t ms);
+void env_counts(struct env *e, struct zt_proxy_counts *out);
+
+/* One request on the loop thread; returns the descriptor (-1: none), rep in *rep. */
+int env_request(struct env *e, struct zt_ctl_req *req, struct zt_ctl_rep *rep, uint8_t *data);
+
+struct zt_ctl_addr env_addr4(const char *ip, uint16_t port);
+struct zt_ctl_addr env_addr6(const char *ip, uint16_t port);
+int env_connect(struct env *e, struct zt_ctl_addr to, struct zt_ctl_rep *rep);
+int env_bind(struct env *e, struct zt_ctl_addr at, int type, struct zt_ctl_rep *rep);
+int env_listen(struct env *e, struct zt_ctl_addr at, int backlog, struct zt_ctl_rep *rep);
+/* Waits up to 5 s for a connection. */
+int env_accept(int listener, struct zt_ctl_accept *a);
+/* connect and accept: fd[0] is the client's. */
+void env_connected(struct env *e, struct zt_ctl_addr at, int fd[2], uint64_t id[2]);
+
+/* poll() events within ms, 0 when none came. */
+short env_poll(int fd, short events, int ms);
+struct zt_state_slot env_slot(struct env *e, uint64_t id);
+/* Wait up to 5 s for a phase; returns the last one seen. */
+unsigned env_phase(struct env *e, uint64_t id, unsigned phase);
+
+#endif

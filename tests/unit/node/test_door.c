@@ -1,0 +1,495 @@
+/* The control socket, as a client sees it. */
+#include "env.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "node/door.h"
+
+#define LONG_TEXT 100000
+
+struct fixture {
+    struct env env;
+    struct zt_door *door;
+    char root[64], home[256];
+    struct zt_door_reply *kept; /* command "later" */
+    int new_err;
+};
+
+static void command(void *user, const char *text, struct zt_door_reply *to)
+{
+    struct fixture *f = user;
+    static char big[LONG_TEXT];
+
+    if (strcmp(text, "long") == 0) {
+        for (int i = 0; i < LONG_TEXT; i++)
+            big[i] = (char)('a' + i % 26);
+        zt_door_reply(to, 0, big, sizeof big);
+    } else if (strcmp(text, "later") == 0) {
+        f->kept = to;
+    } else if (strcmp(text, "empty") == 0) {
+        zt_door_reply(to, 0, NULL, 0);
+    } else {
+        zt_door_reply(to, ENOENT, text, strlen(text));
+    }
+}
+
+static void open_door(struct env *e)
+{
+    struct fixture *f = e->more;
+    struct zt_door_config cfg = {
+        .loop = e->loop, .proxy = e->proxy, .home = f->home, .command = command, .user = f};
+
+    f->new_err = zt_door_new(&cfg, &f->door);
+}
+
+static void close_door(struct env *e)
+{
+    struct fixture *f = e->more;
+
+    zt_door_free(f->door);
+    if (f->kept)
+        zt_door_reply(f->kept, 0, "late", 4); /* owed, although nobody listens any more */
+}
+
+static int start(void **state, bool long_path)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+
+    snprintf(f->root, sizeof f->root, "/tmp/zt-door-XXXXXX");
+    assert_non_null(mkdtemp(f->root));
+    snprintf(f->home, sizeof f->home, "%s", f->root);
+    for (int i = 0; long_path && i < 12; i++) {
+        strcat(f->home, "/a-long-name");
+        assert_int_equal(mkdir(f->home, 0700), 0);
+    }
+    f->env.more = f;
+    f->env.on_init = open_door;
+    f->env.on_fini = close_door;
+    env_start(&f->env);
+    assert_int_equal(f->new_err, 0);
+    *state = f;
+    return 0;
+}
+
+static int setup(void **state)
+{
+    return start(state, false);
+}
+
+static int setup_long(void **state)
+{
+    return start(state, true);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char path[300];
+    struct stat st;
+
+    env_stop(&f->env);
+    snprintf(path, sizeof path, "%s/%s", f->home, ZT_CTL_SOCKET);
+    assert_int_equal(stat(path, &st), -1); /* it cleans up after itself */
+    while (strcmp(f->home, f->root) != 0) {
+        rmdir(f->home);
+        *strrchr(f->home, '/') = 0;
+    }
+    assert_int_equal(rmdir(f->root), 0);
+    free(f);
+    return 0;
+}
+
+static int dial_file(const struct fixture *f)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    char cwd[512];
+
+    /* A relative path is short, however long the home's is. */
+    assert_non_null(getcwd(cwd, sizeof cwd));
+    assert_int_equal(chdir(f->home), 0);
+    strcpy(sun.sun_path, ZT_CTL_SOCKET);
+    if (connect(fd, (struct sockaddr *)&sun, sizeof sun) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    assert_int_equal(chdir(cwd), 0);
+    return fd;
+}
+
+static int dial_twin(const struct fixture *f)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct stat st;
+    unsigned n;
+
+    assert_int_equal(stat(f->home, &st), 0);
+    n = zt_ctl_twin(geteuid(), st.st_dev, st.st_ino, sun.sun_path);
+    if (connect(fd, (struct sockaddr *)&sun,
+                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* One message; returns its length, 0 at the end, and a descriptor in *fd. */
+static ssize_t receive(int s, struct zt_ctl_rep *r, void *data, int *fd)
+{
+    struct iovec iov[2] = {{r, sizeof *r}, {data, data ? ZT_CTL_REPLY_DATA : 0}};
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } c;
+    struct msghdr m = {
+        .msg_iov = iov, .msg_iovlen = 2, .msg_control = &c, .msg_controllen = sizeof c};
+    ssize_t n;
+
+    assert_true(env_poll(s, POLLIN, 5000));
+    n = recvmsg(s, &m, MSG_CMSG_CLOEXEC);
+    if (fd) {
+        *fd = -1;
+        if (n > 0 && CMSG_FIRSTHDR(&m))
+            memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof *fd);
+    }
+    return n;
+}
+
+static struct zt_ctl_req request(uint8_t type)
+{
+    struct zt_ctl_req q = {.version = ZT_CTL_VERSION, .type = type};
+
+    return q;
+}
+
+static struct zt_ctl_req ask(const char *text)
+{
+    struct zt_ctl_req q = request(ZT_CTL_COMMAND);
+
+    q.ndata = (uint32_t)strlen(text);
+    memcpy(q.data, text, q.ndata);
+    return q;
+}
+
+static void hello_gives_the_page(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_req q = request(ZT_CTL_HELLO);
+    struct zt_state_head *h;
+    struct zt_ctl_rep r;
+    struct stat st;
+    char path[300];
+    int s = dial_file(f), fd;
+
+    snprintf(path, sizeof path, "%s/%s", f->home, ZT_CTL_SOCKET);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_true(s >= 0);
+    assert_true(send(s, &q, offsetof(struct zt_ctl_req, data), 0) > 0);
+    assert_int_equal(receive(s, &r, NULL, &fd), sizeof r);
+    assert_int_equal(r.err, 0);
+    assert_true(fd >= 0);
+    h = mmap(NULL, sizeof *h, PROT_READ, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(h, MAP_FAILED);
+    assert_int_equal(h->magic, ZT_STATE_MAGIC);
+    munmap(h, sizeof *h);
+    assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
+    close(fd);
+    close(s);
+}
+
+static void sockets_through_the_door(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_req q = request(ZT_CTL_CONNECT);
+    struct zt_ctl_rep l, r;
+    struct zt_ctl_accept a;
+    char b[8];
+    int lfd = env_listen(&f->env, env_addr4("10.1.0.2", 80), 4, &l), s = dial_twin(f), fd, afd;
+
+    assert_true(s >= 0);
+    q.stype = SOCK_STREAM;
+    q.family = AF_INET;
+    q.remote = l.local;
+    assert_true(send(s, &q, offsetof(struct zt_ctl_req, data), 0) > 0);
+    assert_int_equal(receive(s, &r, NULL, &fd), sizeof r);
+    assert_int_equal(r.err, 0);
+    assert_true(fd >= 0);
+    close(s);
+    afd = env_accept(lfd, &a);
+    assert_true(afd >= 0);
+    assert_int_equal(write(afd, "hi", 2), 2);
+    assert_int_equal(read(fd, b, sizeof b), 2);
+    close(fd);
+    close(afd);
+    close(lfd);
+}
+
+static void bad_requests_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_req q = request(ZT_CTL_INFO);
+    struct zt_ctl_rep r;
+    int s = dial_file(f);
+
+    for (size_t n = 1; n < offsetof(struct zt_ctl_req, data); n++) {
+        assert_true(send(s, &q, n, 0) > 0);
+        assert_int_equal(receive(s, &r, NULL, NULL), sizeof r);
+        assert_int_equal(r.err, EPROTO);
+    }
+    q.ndata = 5; /* more than there is */
+    assert_true(send(s, &q, offsetof(struct zt_ctl_req, data) + 4, 0) > 0);
+    receive(s, &r, NULL, NULL);
+    assert_int_equal(r.err, EINVAL);
+    q.ndata = 0;
+    q.nopts = ZT_CTL_OPTS + 1;
+    assert_true(send(s, &q, sizeof q, 0) > 0);
+    receive(s, &r, NULL, NULL);
+    assert_int_equal(r.err, EINVAL);
+    q.nopts = 0;
+    q.id = 0x12345; /* nobody's */
+    assert_true(send(s, &q, sizeof q, 0) > 0);
+    receive(s, &r, NULL, NULL);
+    assert_int_equal(r.err, EBADF);
+    q.type = 200;
+    assert_true(send(s, &q, sizeof q, 0) > 0);
+    receive(s, &r, NULL, NULL);
+    assert_int_equal(r.err, ENOSYS);
+    q.version++;
+    assert_true(send(s, &q, sizeof q, 0) > 0);
+    receive(s, &r, NULL, NULL);
+    assert_int_equal(r.err, EPROTO);
+    assert_int_equal(r.version, ZT_CTL_VERSION);
+    close(s);
+}
+
+static void random_requests_do_no_harm(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_rep r;
+    unsigned seed = 4711;
+    int s = dial_file(f), fd;
+
+    for (int i = 0; i < 4000; i++) {
+        struct zt_ctl_req q;
+        for (size_t k = 0; k < sizeof q; k++)
+            ((uint8_t *)&q)[k] = (uint8_t)(rand_r(&seed) >> 7);
+        q.version = ZT_CTL_VERSION;
+        q.type = (uint8_t)(ZT_CTL_CONNECT + rand_r(&seed) % 6);
+        q.ndata %= ZT_CTL_DATA + 1;
+        q.nopts %= ZT_CTL_OPTS + 1;
+        q.id = rand_r(&seed) % 2 ? 0 : q.id;
+        q.remote.family = (uint8_t)((rand_r(&seed) % 4) * 2);
+        q.local.family = (uint8_t)((rand_r(&seed) % 4) * 2);
+        assert_true(send(s, &q, sizeof q, 0) > 0);
+        assert_true(receive(s, &r, NULL, &fd) >= (ssize_t)sizeof r);
+        if (fd >= 0)
+            close(fd);
+    }
+    close(s);
+}
+
+static void commands_and_long_answers(void **state)
+{
+    struct fixture *f = *state;
+    static char data[ZT_CTL_REPLY_DATA];
+    struct zt_ctl_req q = ask("long");
+    struct zt_ctl_rep r;
+    size_t got = 0;
+    int s = dial_file(f);
+
+    assert_true(send(s, &q, sizeof q, 0) > 0);
+    do {
+        ssize_t n = receive(s, &r, data, NULL);
+        assert_int_equal(n, sizeof r + r.ndata);
+        for (uint32_t i = 0; i < r.ndata; i++, got++)
+            if (data[i] != (char)('a' + got % 26))
+                fail();
+    } while (r.more);
+    assert_int_equal(got, LONG_TEXT);
+    q = ask("nonsense");
+    assert_true(send(s, &q, sizeof q, 0) > 0);
+    receive(s, &r, data, NULL);
+    assert_int_equal(r.err, ENOENT);
+    assert_int_equal(r.ndata, 8);
+    q = ask("empty");
+    assert_true(send(s, &q, sizeof q, 0) > 0);
+    receive(s, &r, data, NULL);
+    assert_int_equal(r.err | (int)r.ndata | r.more, 0);
+    close(s);
+}
+
+static unsigned clients(struct fixture *f)
+{
+    struct zt_proxy_counts c;
+
+    env_counts(&f->env, &c); /* the loop has taken a turn since */
+    return zt_door_clients(f->door);
+}
+
+static void a_client_may_leave_before_the_answer(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_req q = ask("later");
+    int s = dial_file(f);
+
+    assert_true(send(s, &q, sizeof q, 0) > 0);
+    for (int i = 0; i < 1000 && !__atomic_load_n(&f->kept, __ATOMIC_ACQUIRE); i++)
+        usleep(2000);
+    assert_non_null(f->kept);
+    assert_int_equal(clients(f), 1);
+    close(s);
+    for (int i = 0; i < 1000 && clients(f); i++)
+        usleep(2000);
+    assert_int_equal(clients(f), 0);
+} /* the answer is given when the door is closed already */
+
+static unsigned open_fds(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+static void descriptors_are_not_accepted(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_req q = ask("empty");
+    struct iovec iov = {&q, sizeof q};
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } c = {0};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
+    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+    struct zt_ctl_rep r;
+    int s = dial_file(f), one = 1;
+    unsigned before;
+
+    h->cmsg_level = SOL_SOCKET;
+    h->cmsg_type = SCM_RIGHTS;
+    h->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(h), &one, sizeof one);
+    assert_true(send(s, &q, sizeof q, 0) > 0);
+    receive(s, &r, NULL, NULL);
+    before = open_fds();
+    for (int i = 0; i < 10; i++) {
+        assert_true(sendmsg(s, &m, 0) > 0);
+        assert_int_equal(receive(s, &r, NULL, NULL), sizeof r);
+    }
+    assert_int_equal(open_fds(), before);
+    close(s);
+}
+
+static void strangers_stay_outside(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    struct stat st;
+    int status;
+    unsigned n;
+    pid_t pid;
+
+    if (geteuid() != 0) {
+        print_message("needs root to become somebody else\n");
+        skip();
+    }
+    assert_int_equal(stat(f->home, &st), 0);
+    n = zt_ctl_twin(0, st.st_dev, st.st_ino, sun.sun_path);
+    pid = fork();
+    if (pid == 0) { /* only plain system calls from here on */
+        struct zt_ctl_req q = request(ZT_CTL_HELLO);
+        struct zt_ctl_rep r;
+        int s = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+        if (setuid(65534) != 0)
+            _exit(2);
+        if (connect(s, (struct sockaddr *)&sun,
+                    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) != 0)
+            _exit(3);
+        (void)!send(s, &q, sizeof q, MSG_NOSIGNAL);
+        _exit(recv(s, &r, sizeof r, 0) > 0 ? 1 : 0);
+    }
+    waitpid(pid, &status, 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_long_home_works(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_req q = request(ZT_CTL_HELLO);
+    struct zt_ctl_rep r;
+    int s = dial_file(f);
+
+    assert_true(strlen(f->home) > 107);
+    assert_true(s >= 0);
+    assert_true(send(s, &q, sizeof q, 0) > 0);
+    assert_int_equal(receive(s, &r, NULL, NULL), sizeof r);
+    close(s);
+}
+
+static void more_clients_than_are_let_in(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_req q = ask("empty");
+    struct zt_ctl_rep r;
+    static int s[560];
+
+    for (int i = 0; i < 560; i++) {
+        s[i] = dial_file(f);
+        assert_true(s[i] >= 0);
+        if (i < 500)
+            assert_true(send(s[i], &q, sizeof q, 0) > 0);
+    }
+    for (int i = 0; i < 500; i++)
+        assert_int_equal(receive(s[i], &r, NULL, NULL), sizeof r);
+    for (int i = 0; i < 500; i++)
+        close(s[i]);
+    for (int i = 500; i < 560; i++) { /* those that waited outside come in now */
+        assert_true(send(s[i], &q, sizeof q, 0) > 0);
+        assert_int_equal(receive(s[i], &r, NULL, NULL), sizeof r);
+        close(s[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(hello_gives_the_page, setup, teardown),
+        cmocka_unit_test_setup_teardown(sockets_through_the_door, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_requests_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(random_requests_do_no_harm, setup, teardown),
+        cmocka_unit_test_setup_teardown(commands_and_long_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_client_may_leave_before_the_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(descriptors_are_not_accepted, setup, teardown),
+        cmocka_unit_test_setup_teardown(strangers_stay_outside, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_long_home_works, setup_long, teardown),
+        cmocka_unit_test_setup_teardown(more_clients_than_are_let_in, setup, teardown),
+    };
+    struct rlimit nofile;
+
+    signal(SIGPIPE, SIG_IGN);
+    getrlimit(RLIMIT_NOFILE, &nofile);
+    nofile.rlim_cur = nofile.rlim_max < 4096 ? nofile.rlim_max : 4096;
+    setrlimit(RLIMIT_NOFILE, &nofile);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,463 @@
+/* TCP between two stacks: what lwipopts.h and the patches promise. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "wire.h"
+
+static struct twin_conn *client;
+
+static struct twin_conn *server(void)
+{
+    return B->accepted(0);
+}
+
+static bool connected(void)
+{
+    return client->connected || client->failed;
+}
+
+static bool finished(void)
+{
+    return client->failed || (client->eof && server() != NULL && server()->eof);
+}
+
+static struct zt_ep target(void)
+{
+    return ep("10.1.0.2/80");
+}
+
+/* Send n bytes from a to b, close; returns the time it took, in ms. */
+static int64_t transfer(uint64_t n, int64_t limit_ms)
+{
+    struct zt_ep to = target();
+    int64_t start = clock_ms;
+    B->forget_accepted();
+    client = A->connect(&to, n, true);
+    assert_true(wire_until(finished, limit_ms));
+    assert_false(client->failed);
+    assert_int_equal(server()->received, n);
+    assert_false(server()->damaged);
+    return clock_ms - start;
+}
+
+static int start(void **state)
+{
+    int e = wire_setup(state);
+    if (e == 0)
+        e = B->listen(4, 80);
+    if (e == 0)
+        wire_run(2000);
+    return e;
+}
+
+static void test_transfer_and_rest(void **state)
+{
+    delay_ms = 5;
+    transfer(8 << 20, 60000);
+    wire_run(11000); /* TIME_WAIT is two times 5 s */
+    assert_true(wire_idle());
+}
+
+/* 4 MiB a round trip of 40 ms is the window; slow start takes a few of them. */
+static void test_window_is_large(void **state)
+{
+    delay_ms = 20;
+    int64_t ms = transfer(64 << 20, 60000);
+    print_message("64 MiB, round trip 40 ms: %lld ms\n", (long long)ms);
+    assert_in_range(ms, 16 * 40, 1500);
+}
+
+static void test_mss_follows_mtu(void **state)
+{
+    transfer(1 << 20, 10000);
+    uint64_t full = side[0].bytes / side[0].frames;
+    assert_in_range(full, 2000, 2814);
+    side[1].info.mtu = 1400;
+    assert_int_equal(B->net_set(&side[1].info), 0);
+    uint64_t frames = side[0].frames, bytes = side[0].bytes;
+    transfer(1 << 20, 10000);
+    assert_in_range((side[0].bytes - bytes) / (side[0].frames - frames), 1000, 1414);
+}
+
+static void test_ipv6_6plane(void **state)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        side[i].info.addrs[1] = zt_ep_6plane(NWID, i == 0 ? ADDR_A : ADDR_B);
+        side[i].info.naddrs = 2;
+        assert_int_equal(side[i].t->net_set(&side[i].info), 0);
+    }
+    assert_int_equal(B->listen(6, 81), 0);
+    struct zt_ep to = side[1].info.addrs[1];
+    to.port = 81;
+    client = A->connect(&to, 1 << 20, true);
+    assert_true(wire_until(finished, 10000));
+    assert_int_equal(server()->received, 1 << 20);
+    assert_false(server()->damaged);
+    assert_int_equal(side[0].nd, 0);
+}
+
+static void test_loss(void **state)
+{
+    static const unsigned percent[] = {1, 5, 20};
+    delay_ms = 5;
+    for (unsigned i = 0; i < 3; i++) {
+        loss_percent = percent[i];
+        int64_t ms = transfer(i < 2 ? 4 << 20 : 256 << 10, 120000);
+        print_message("%u %% loss, round trip 10 ms: %lld ms\n", percent[i], (long long)ms);
+        assert_in_range(ms, 1, i == 0 ? 8000 : i == 1 ? 30000 : 60000);
+        loss_percent = 0;
+        wire_run(1000);
+    }
+}
+
+static uint32_t lost_seq[8];
+static unsigned nlost, want_lost, skip;
+
+/* Lose the first transmission of several segments of one window. */
+static bool lose_some(unsigned from, const uint8_t *eth, size_t n)
+{
+    uint32_t seq = zt_be32(eth + 14 + 20 + 4);
+    if (from != 0 || n < 2000 || nlost >= want_lost)
+        return false;
+    for (unsigned i = 0; i < nlost; i++)
+        if (lost_seq[i] == seq)
+            return false;
+    if (++skip < 500 || skip % 20 != 0) /* the window is some hundreds by then */
+        return false;
+    lost_seq[nlost++] = seq;
+    return true;
+}
+
+/* NewReno: five losses in one window cost round trips, not retransmission time-outs. */
+static void test_several_losses_in_a_window(void **state)
+{
+    delay_ms = 5;
+    int64_t clean = transfer(4 << 20, 10000);
+    nlost = 0;
+    want_lost = 5;
+    skip = 0;
+    lose = lose_some;
+    int64_t ms = transfer(4 << 20, 10000);
+    assert_int_equal(nlost, 5);
+    print_message("clean %lld ms, five losses %lld ms\n", (long long)clean, (long long)ms);
+    assert_in_range(ms, clean, clean + 200);
+}
+
+static bool lose_last(unsigned from, const uint8_t *eth, size_t n)
+{
+    bool hit = nlost == 0 && from == 0 && n > 100 && n < 2000;
+    nlost += hit;
+    return hit;
+}
+
+/* The only segment is lost: nothing but the timer can tell, after the least RTO. */
+static void test_tail_loss(void **state)
+{
+    struct zt_ep to = target();
+    delay_ms = 5;
+    client = A->connect(&to, 4 << 20, false);
+    wire_run(2000);
+    assert_int_equal(server()->received, 4 << 20);
+    nlost = 0;
+    lose = lose_last;
+    int64_t before = clock_ms;
+    client->to_send += 500;
+    A->pump(client);
+    wire_run(2000);
+    assert_int_equal(nlost, 1);
+    assert_int_equal(server()->received, (4 << 20) + 500);
+    assert_in_range(server()->last_ms - before, 250, 330);
+    A->abort(client);
+    wire_run(1000);
+}
+
+static bool lose_first_data(unsigned from, const uint8_t *eth, size_t n)
+{
+    bool hit = nlost == 0 && from == 0 && n > 100;
+    nlost += hit;
+    return hit;
+}
+
+/* The very first data segment is lost: the handshake has measured the round trip already. */
+static void test_first_loss(void **state)
+{
+    struct zt_ep to = target();
+    delay_ms = 5;
+    nlost = 0;
+    lose = lose_first_data;
+    client = A->connect(&to, 500, false);
+    int64_t before = clock_ms;
+    wire_run(2000);
+    assert_int_equal(server()->received, 500);
+    assert_in_range(server()->last_ms - before, 250, 400);
+    A->abort(client);
+    wire_run(1000);
+}
+
+/* An ACK is held back 10 ms at most. */
+static void test_ack_comes_soon(void **state)
+{
+    struct zt_ep to = target();
+    client = A->connect(&to, 0, false);
+    wire_run(1000);
+    client->to_send = 1;
+    A->pump(client);
+    wire_run(2 + 10 + 1);
+    assert_int_equal(client->acked, 1);
+    wire_run(1000);
+    assert_true(wire_idle()); /* a silent connection needs no timer */
+    A->abort(client);
+    wire_run(100);
+    assert_true(server()->failed);
+}
+
+static void test_peer_appears_later(void **state)
+{
+    struct zt_ep to = target();
+    cut = true;
+    client = A->connect(&to, 0, false);
+    int64_t before = clock_ms;
+    wire_run(1000);
+    cut = false;
+    assert_true(wire_until(connected, 1000));
+    assert_false(client->failed);
+    print_message("peer there after 1000 ms, connected after %lld ms\n",
+                  (long long)(client->connected_ms - before));
+    A->abort(client);
+    wire_run(1000);
+}
+
+static void test_nobody_there(void **state)
+{
+    struct zt_ep to = target();
+    cut = true;
+    client = A->connect(&to, 0, false);
+    int64_t before = clock_ms;
+    assert_true(wire_until(connected, 200000));
+    assert_true(client->failed);
+    assert_in_range(clock_ms - before, 60000, 90000);
+    wire_run(10000);
+    assert_true(wire_idle());
+}
+
+static void test_refused(void **state)
+{
+    struct zt_ep to = ep("10.1.0.2/81"), nowhere = ep("172.16.0.1/80");
+    client = A->connect(&to, 0, false);
+    assert_true(wire_until(connected, 100));
+    assert_true(client->failed);
+    assert_int_equal(client->error, -14); /* ERR_RST */
+    client = A->connect(&nowhere, 0, false);
+    assert_true(client->failed);
+    assert_int_equal(client->error, -4); /* ERR_RTE */
+}
+
+/* The reader stops; the window closes; probes go on for long; then all arrives. */
+static void test_closed_window(void **state)
+{
+    struct zt_ep to = target();
+    client = A->connect(&to, 16 << 20, true);
+    wire_until(connected, 100);
+    wire_run(5);
+    server()->hold = true;
+    wire_run(300000);
+    assert_in_range(server()->received, 3 << 20, 6 << 20);
+    uint64_t frames = side[0].frames;
+    wire_run(600000);
+    assert_in_range(side[0].frames - frames, 9, 13); /* one a minute; two ARP refreshes */
+    assert_false(client->failed);
+    B->release(server());
+    int64_t before = clock_ms;
+    assert_true(wire_until(finished, 10000));
+    assert_in_range(clock_ms - before, 0, 300);
+    assert_int_equal(server()->received, 16 << 20);
+    assert_false(server()->damaged);
+}
+
+/* The window update gets lost: the next probe finds out. */
+static void test_dead_peer_behind_closed_window(void **state)
+{
+    struct zt_ep to = target();
+    client = A->connect(&to, 16 << 20, false);
+    wire_until(connected, 100);
+    wire_run(5);
+    server()->hold = true;
+    wire_run(10000);
+    cut = true;
+    wire_run(120000);
+    assert_false(client->failed); /* two minutes are nothing */
+    wire_run(3600 * 1000);
+    assert_true(client->failed);
+    cut = false;
+    wire_run(10000);
+}
+
+static void test_keepalive(void **state)
+{
+    struct zt_ep to = target();
+    client = A->connect(&to, 0, false);
+    wire_run(1000);
+    A->keepalive(client);
+    wire_run(60000);
+    assert_false(client->failed);
+    cut = true;
+    wire_run(25000);
+    assert_true(client->failed);
+    assert_int_equal(client->error, -13); /* ERR_ABRT */
+    cut = false;
+    wire_run(1000);
+}
+
+/* More connections than there are ports for one lwIP of the usual kind, with TIME_WAIT at this end.
+ */
+static void test_many_connections(void **state)
+{
+    struct zt_ep to = target();
+    delay_ms = 0;
+    for (unsigned i = 0; i < 20000; i++) {
+        B->forget_accepted();
+        client = A->connect(&to, 10, true);
+        assert_true(wire_until(finished, 1000));
+        assert_false(client->failed);
+        assert_in_range(client->local_port, 16384, 65535);
+    }
+    assert_true(clock_ms - 1000000 < 10000); /* all of them are in TIME_WAIT still */
+    wire_run(12000);
+    assert_true(wire_idle());
+}
+
+static size_t syn(uint8_t *f, uint16_t sport, uint32_t seq)
+{
+    size_t n = 14 + 20 + 20;
+    memset(f, 0, n);
+    zt_put48(f, side[1].info.mac);
+    zt_put48(f + 6, side[0].info.mac);
+    zt_put16(f + 12, 0x0800);
+    uint8_t *ip = f + 14, *tcp = ip + 20, pseudo[32] = {0};
+    ip[0] = 0x45;
+    zt_put16(ip + 2, 40);
+    ip[8] = 64;
+    ip[9] = 6;
+    memcpy(ip + 12, ep("10.1.0.1").ip, 4);
+    memcpy(ip + 16, ep("10.1.0.2").ip, 4);
+    uint16_t sum = (uint16_t)~A->chksum(ip, 20);
+    memcpy(ip + 10, &sum, 2);
+    zt_put16(tcp, sport);
+    zt_put16(tcp + 2, 80);
+    zt_put32(tcp + 4, seq);
+    tcp[12] = 0x50;
+    tcp[13] = 2;
+    zt_put16(tcp + 14, 65535);
+    memcpy(pseudo, ip + 12, 8);
+    pseudo[9] = 6;
+    pseudo[11] = 20;
+    memcpy(pseudo + 12, tcp, 20);
+    sum = (uint16_t)~A->chksum(pseudo, 32);
+    memcpy(tcp + 16, &sum, 2);
+    return n;
+}
+
+/* TIME_WAIT at the server: a newer SYN of the same pair is let in, an older one is not. */
+static void test_time_wait_reopens(void **state)
+{
+    struct zt_ep to = target();
+    uint8_t f[100];
+    client = A->connect(&to, 10, false);
+    wire_run(100);
+    uint32_t seq = zt_be32(last_frame[0] + 14 + 20 + 4);
+    uint16_t port = (uint16_t)client->local_port;
+    server()->close_when_sent = true;
+    B->pump(server()); /* the server closes first, the client after it */
+    wire_run(100);
+    assert_true(client->eof);
+    cut = true; /* the client must not see the answers */
+    size_t n = syn(f, port, seq - 100000);
+    B->input(NWID, f, n, clock_ms);
+    assert_int_equal(last_frame[1][14 + 20 + 13] & 0x12, 0x10); /* ACK, no SYN */
+    n = syn(f, port, seq + 100000);
+    B->input(NWID, f, n, clock_ms);
+    assert_int_equal(last_frame[1][14 + 20 + 13] & 0x12, 0x12); /* SYN and ACK */
+    wire_run(30000);
+}
+
+static void test_address_goes(void **state)
+{
+    struct zt_ep to = target();
+    client = A->connect(&to, 0, false);
+    wire_run(100);
+    side[0].info.addrs[0] = ep("10.1.0.7/16");
+    assert_int_equal(A->net_set(&side[0].info), 0);
+    assert_true(client->failed);
+    client = A->connect(&to, 0, false);
+    assert_true(wire_until(connected, 1000));
+    assert_false(client->failed);
+    A->net_remove(NWID);
+    assert_true(client->failed);
+    wire_run(100);
+}
+
+static void test_to_own_address(void **state)
+{
+    struct zt_ep self = ep("10.1.0.1/80");
+    assert_int_equal(A->listen(4, 80), 0);
+    client = A->connect(&self, 4 << 20, true);
+    wire_run(1000);
+    assert_true(client->connected);
+    assert_int_equal(A->accepted(0)->received, 4 << 20);
+    assert_false(A->accepted(0)->damaged);
+    assert_true(A->accepted(0)->eof);
+}
+
+/* Each connection starts at a number of its own. */
+static void test_isn(void **state)
+{
+    uint32_t first[20];
+    struct zt_ep to = target();
+    transfer(1, 1000); /* the address is known now */
+    for (unsigned i = 0; i < 20; i++) {
+        cut = true;
+        struct twin_conn *c = A->connect(&to, 0, false);
+        wire_run(310);
+        first[i] = zt_be32(last_frame[0] + 14 + 20 + 4);
+        A->abort(c);
+        for (unsigned k = 0; k < i; k++)
+            assert_true(first[i] - first[k] + 1000000 > 2000000);
+    }
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, start, wire_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_transfer_and_rest),
+        T(test_window_is_large),
+        T(test_mss_follows_mtu),
+        T(test_ipv6_6plane),
+        T(test_loss),
+        T(test_several_losses_in_a_window),
+        T(test_tail_loss),
+        T(test_first_loss),
+        T(test_ack_comes_soon),
+        T(test_peer_appears_later),
+        T(test_nobody_there),
+        T(test_refused),
+        T(test_closed_window),
+        T(test_dead_peer_behind_closed_window),
+        T(test_keepalive),
+        T(test_many_connections),
+        T(test_time_wait_reopens),
+        T(test_address_goes),
+        T(test_to_own_address),
+        T(test_isn),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

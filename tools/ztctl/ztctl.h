@@ -1,0 +1,102 @@
+/* ztctl: what its files share. main.c has the table of subcommands, cmd_*.c one family each,
+ * ctl_client.c the one door to a running node, out.c what people and programs read. */
+#ifndef ZTCTL_H
+#define ZTCTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit codes, the same for every subcommand (exec: see its help). */
+enum zc_exit {
+    ZC_OK = 0,
+    ZC_FAILED = 1,
+    ZC_USAGE = 2,
+    ZC_NO_NODE = 3,
+    ZC_CANNOT_EXEC = 126, /* exec alone, as env(1) has it */
+    ZC_NOT_FOUND = 127,
+};
+
+struct zc {
+    char *home; /* absolute */
+    bool json;
+    const char *cmd; /* name of the subcommand that runs, for messages */
+};
+
+/* argv[0] is the first argument after the subcommand's name; -H, -j and --help are taken out.
+ * Returns an exit code. */
+typedef int zc_run(struct zc *zc, int argc, char **argv);
+
+zc_run zc_cmd_up, zc_cmd_down, zc_cmd_info, zc_cmd_join, zc_cmd_leave, zc_cmd_networks,
+    zc_cmd_peers, zc_cmd_sockets, zc_cmd_ping, zc_cmd_exec, zc_cmd_identity, zc_cmd_planet;
+
+/* main.c: "ztctl CMD: message", and where to read on; returns ZC_USAGE. */
+__attribute__((format(printf, 2, 3))) int zc_usage(const struct zc *zc, const char *fmt, ...);
+/* "ztctl CMD: message"; returns ZC_FAILED. */
+__attribute__((format(printf, 2, 3))) int zc_fail(const struct zc *zc, const char *fmt, ...);
+/* Checks a network id (16 hex digits): ZC_OK, or ZC_USAGE with a message. */
+int zc_check_nwid(const struct zc *zc, const char *text);
+
+/* ctl_client.c: one short connection to control.sock per call. */
+
+/* Connect. Returns a descriptor, or -1 with errno; ENOENT and ECONNREFUSED mean that no node runs.
+ */
+int zc_connect(const char *home);
+/* Is a node answering? Says nothing. */
+bool zc_is_running(const char *home);
+/* "no node is running" and how to start one; returns ZC_NO_NODE. */
+int zc_no_node(const struct zc *zc);
+/* Send one ZT_CTL_COMMAND text and parse the answer into *out (a new reference). Returns an exit
+ * code; when it isn't ZC_OK the message was printed and *out is NULL. */
+int zc_command(const struct zc *zc, const char *text, json_t **out);
+/* The same without a word on stderr: 0, or an errno (with the node's message in msg, or ""). */
+int zc_command_quiet(const char *home, const char *text, json_t **out, char *msg, size_t cap);
+/* The same over a connection from zc_connect(), which is closed. */
+int zc_command_on(int fd, const char *text, json_t **out, char *msg, size_t cap);
+
+/* out.c */
+
+/* Prints a document as JSON and frees it; returns ZC_OK. */
+int zc_print_json(json_t *doc);
+/* Member of an object as text ("-" when missing or null), as number, as truth. */
+const char *zc_str(const json_t *obj, const char *key);
+int64_t zc_int(const json_t *obj, const char *key, int64_t missing);
+bool zc_true(const json_t *obj, const char *key);
+
+enum zc_tint { ZC_PLAIN, ZC_BOLD, ZC_GREEN, ZC_YELLOW, ZC_RED };
+/* Columns that line up; the first row is the heading. Colour only on a terminal. */
+struct zc_table {
+    unsigned ncols;
+    size_t nrows, cap;
+    char **cells; /* nrows * ncols */
+    unsigned char *tints;
+};
+void zc_table_init(struct zc_table *t, unsigned ncols);
+/* Adds a cell; ncols cells make a row. The text is copied. */
+void zc_cell(struct zc_table *t, enum zc_tint tint, const char *text);
+__attribute__((format(printf, 3, 4))) void zc_cellf(struct zc_table *t, enum zc_tint tint,
+                                                    const char *fmt, ...);
+/* Prints and frees it. */
+void zc_table_print(struct zc_table *t);
+
+/* files.c: small files, and where the other programs are. */
+
+/* Reads a file of at most max bytes. Returns a malloc'd text (0 behind it) or NULL with errno. */
+char *zc_read_file(const char *path, size_t max, size_t *n);
+/* Writes a new file and never replaces one: the bytes are complete and on disk before the name is
+ * there. 0 or -1 with errno (EEXIST). */
+int zc_write_new(const char *path, const void *p, size_t n, unsigned mode);
+/* The same, but replaces. */
+int zc_write_over(const char *path, const void *p, size_t n, unsigned mode);
+/* mkdir -p with mode 0700. 0 or -1 with errno. */
+int zc_make_dirs(const char *path);
+/* Absolute form, malloc'd; does not need to exist. */
+char *zc_absolute(const char *path);
+/* Finds ztd / libztpreload.so: beside ztctl, in the build tree, where they are installed, (ztd) in
+ * PATH. malloc'd, or NULL. */
+char *zc_find_ztd(void);
+char *zc_find_preload(void);
+void *zc_alloc(void *p); /* returns p, or ends the program when it is NULL */
+
+#endif

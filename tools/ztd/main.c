@@ -1,0 +1,121 @@
+/* ztd: a node as a service in the foreground. Everything is in libzt; this reads the command line.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/zts_service.h"
+
+enum {
+    EXIT_USAGE = 2,
+};
+
+static const char usage_text[] =
+    "Usage: ztd [-H DIR] [-p PORT] [--idle SECONDS] [--lock-fd N]\n"
+    "\n"
+    "Run a node in the foreground, for preloaded programs and ztctl.\n"
+    "\n"
+    "  -H, --home DIR      home folder: identity, planet, networks (default: $ZT_HOME,\n"
+    "                      $XDG_STATE_HOME/zt or ~/.local/state/zt); made when missing\n"
+    "  -p, --port PORT     UDP port, 0 for a random one; without it settings.primaryPort of\n"
+    "                      local.conf, 9993, or a random one when that is taken\n"
+    "      --idle SECONDS  end after so long without a virtual socket or a client, unless\n"
+    "                      `ztctl up` was said (default 0: never)\n"
+    "      --lock-fd N     descriptor that holds DIR/identity.lock already\n"
+    "  -h, --help          show this\n"
+    "      --version       show the version\n"
+    "\n"
+    "Ends cleanly on SIGTERM, SIGINT and `ztctl down`.\n"
+    "Exit status: 0 ended as asked, 1 failure, 2 usage.\n";
+
+static int fail_usage(const char *what, const char *value)
+{
+    fprintf(stderr, "ztd: %s%s%s\nTry 'ztd --help'.\n", what, value != NULL ? ": " : "",
+            value != NULL ? value : "");
+    return EXIT_USAGE;
+}
+
+static int number(const char *text, long least, long most, int *out)
+{
+    char *end;
+    errno = 0;
+    long v = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != 0 || v < least || v > most)
+        return -1;
+    *out = (int)v;
+    return 0;
+}
+
+/* $ZT_HOME, $XDG_STATE_HOME/zt, ~/.local/state/zt. */
+static const char *default_home(char *buf, size_t n)
+{
+    const char *v = getenv("ZT_HOME");
+    if (v != NULL && *v != 0)
+        return v;
+    v = getenv("XDG_STATE_HOME");
+    int len = -1;
+    if (v != NULL && *v == '/')
+        len = snprintf(buf, n, "%s/zt", v);
+    else if ((v = getenv("HOME")) != NULL && *v != 0)
+        len = snprintf(buf, n, "%s/.local/state/zt", v);
+    return len > 0 && (size_t)len < n ? buf : NULL;
+}
+
+int main(int argc, char **argv)
+{
+    enum {
+        OPT_IDLE = 256,
+        OPT_LOCK,
+        OPT_VERSION,
+    };
+    static const struct option longs[] = {
+        {"home", required_argument, NULL, 'H'},
+        {"port", required_argument, NULL, 'p'},
+        {"idle", required_argument, NULL, OPT_IDLE},
+        {"lock-fd", required_argument, NULL, OPT_LOCK},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, OPT_VERSION},
+        {NULL, 0, NULL, 0},
+    };
+    static char home[PATH_MAX];
+    struct zts_service_config cfg = {.port = -1, .lock_fd = -1, .name = "ztd"};
+    int c;
+    while ((c = getopt_long(argc, argv, "+H:p:h", longs, NULL)) != -1) {
+        switch (c) {
+        case 'H':
+            cfg.home = optarg;
+            break;
+        case 'p':
+            if (number(optarg, 0, 65535, &cfg.port) != 0)
+                return fail_usage("not a UDP port", optarg);
+            break;
+        case OPT_IDLE:
+            if (number(optarg, 0, 1000000, &cfg.idle_exit_s) != 0)
+                return fail_usage("not a number of seconds", optarg);
+            break;
+        case OPT_LOCK:
+            if (number(optarg, 0, INT_MAX, &cfg.lock_fd) != 0)
+                return fail_usage("not a descriptor", optarg);
+            break;
+        case 'h':
+            fputs(usage_text, stdout);
+            return 0;
+        case OPT_VERSION:
+            puts("ztd " ZT_VERSION);
+            return 0;
+        default:
+            fputs("Try 'ztd --help'.\n", stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind < argc)
+        return fail_usage("too many arguments", argv[optind]);
+    if (cfg.home == NULL)
+        cfg.home = default_home(home, sizeof home);
+    if (cfg.home == NULL || cfg.home[0] == 0)
+        return fail_usage("no home folder: give -H DIR", NULL);
+    return zts_service_run(&cfg);
+}

@@ -204,8 +204,8 @@ static void on_err(void *arg, err_t err)
     st->pcb = NULL;
     zt_proxy_memory(st->s.p, -(int64_t)st->tx_bytes);
     st->tx_bytes = 0;
-    if (err == ERR_RST)
-        st->err = st->connecting ? ECONNREFUSED : ECONNRESET;
+    if (err == ERR_RST) /* after the peer's FIN reading has ended well: only writing fails, as in Linux */
+        st->err = st->connecting ? ECONNREFUSED : st->rx_fin ? EPIPE : ECONNRESET;
     else if (err == ERR_CLSD)
         st->rx_fin = true;
     else

@@ -1,16 +1,15 @@
-/* A live core: a root that is also a member of an ad-hoc network, and one peer that has said HELLO
- * and shares the network. The input is played as a little protocol, so that the fuzzer reaches the
- * code behind authentication: records of one kind byte, two length bytes, and that many bytes.
- *
+/* A live core among datagrams: a root and a leaf that know each other and share an ad-hoc network.
+ * The first byte of the input says who is attacked: even, the root, by its leaf; odd, the leaf, by
+ * its root, which is believed more. The rest is played as a little protocol, so that the fuzzer
+ * reaches the code behind authentication: records of one kind byte, two length bytes, and so many
+ * bytes:
  *   0  a datagram as it is
- *   1  verb and payload, sealed by the peer (the bits above the kind: suite)
+ *   1  verb and payload, sealed by the other node (bits 2, 3 of the kind: suite)
  *   2  an Ethernet frame to send
- *   3  time goes on (length modulo 8192 ms; no bytes)
- *
- * At the end the whole input comes once more as one datagram. */
+ *   3  time goes on (length modulo 8192 ms, no bytes)
+ *   and with bit 7 of the kind set: an OK to whatever the victim sent last
+ * Bytes that form no record are a datagram. */
 #include "fuzz.h"
-
-#include <string.h>
 
 #include "base/addr.h"
 #include "base/err.h"
@@ -48,6 +47,7 @@ struct outside {
 
 static struct zt_identity ids[2];
 static struct zt_keys keys;
+static int victim; /* index into ids; the other one attacks */
 static uint8_t planet[ZT_WORLD_WIRE_MAX];
 static size_t nplanet;
 
@@ -160,12 +160,26 @@ static void sealed(struct zt_core *c, const struct zt_now *now, struct outside *
     if (n == 0 || n - 1 > ZT_PAYLOAD_MAX)
         return;
     on_random(o, &id, sizeof id);
-    zt_pkt_init(pkt, id, ids[0].addr, ids[1].addr, p[0]);
+    zt_pkt_init(pkt, id, ids[victim].addr, ids[!victim].addr, p[0]);
     memcpy(pkt + ZT_PKT_PAYLOAD, p + 1, n - 1);
     static const enum zt_suite suites[] = {ZT_SUITE_SALSA, ZT_SUITE_AES, ZT_SUITE_POLY,
                                            ZT_SUITE_SALSA};
     PROMISE(zt_seal(&keys, suites[suite % 4], pkt, ZT_PKT_PAYLOAD + n - 1) == 0);
     datagram(c, now, pkt, ZT_PKT_PAYLOAD + n - 1);
+}
+
+/* OK: its prefix names the packet that the victim sent last, so that it is expected. */
+static void answered(struct zt_core *c, const struct zt_now *now, struct outside *o, unsigned suite,
+                     const uint8_t *p, size_t n)
+{
+    static uint8_t ok[1 + 9 + ZT_PKT_MAX];
+    if (n == 0 || n > ZT_PAYLOAD_MAX - 9 || o->nlast < ZT_PKT_MIN)
+        return;
+    ok[0] = ZT_VERB_OK;
+    ok[1] = p[0];
+    memcpy(ok + 2, o->last, 8);
+    memcpy(ok + 10, p + 1, n - 1);
+    sealed(c, now, o, suite, ok, n + 9);
 }
 
 static void frame(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n)
@@ -195,6 +209,8 @@ static void play(struct zt_core *c, struct zt_now *now, struct outside *o, const
             len = n - at;
         if (kind % 4 == 0)
             datagram(c, now, p + at, len);
+        else if (kind & 0x80)
+            answered(c, now, o, kind >> 2, p + at, len);
         else if (kind % 4 == 1)
             sealed(c, now, o, kind >> 2, p + at, len);
         else
@@ -217,6 +233,21 @@ static struct zt_core *make(struct outside *o, const struct zt_host *host, int w
     return c;
 }
 
+/* Hand over what each sent last until both know each other. */
+static void introduce(struct zt_core *c[2], const struct zt_now *now, struct outside world[2])
+{
+    for (int i = 0; i < 4; i++)
+        for (int to = 0; to < 2; to++) {
+            uint8_t p[ZT_PKT_MAX];
+            size_t n = world[!to].nlast;
+            memcpy(p, world[!to].last, n);
+            world[!to].nlast = 0;
+            if (n > 0)
+                datagram(c[to], now, p, n);
+            answer_checks(c[to], now, &world[to]);
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
     static bool ready;
@@ -226,27 +257,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         prepare();
         ready = true;
     }
-    if (n > 60000)
+    if (n == 0 || n > 60000)
         return 0;
     memset(world, 0, sizeof world);
     struct zt_host host[2] = {host_of(&world[0]), host_of(&world[1])};
-    struct zt_core *root = make(&world[0], &host[0], 0, &now);
-    struct zt_core *peer = make(&world[1], &host[1], 1, &now);
-    PROMISE(zt_core_join(root, &now, NETWORK, NULL, 0) == 0);
-    zt_core_tick(root, &now);
-    zt_core_tick(peer, &now); /* says HELLO */
+    struct zt_core *core[2] = {make(&world[0], &host[0], 0, &now),
+                               make(&world[1], &host[1], 1, &now)};
+    zt_core_tick(core[0], &now);
+    zt_core_tick(core[1], &now); /* says HELLO */
     PROMISE(world[1].nlast > 0);
-    datagram(root, &now, world[1].last, world[1].nlast);
-    answer_checks(root, &now, &world[0]);
+    introduce(core, &now, world);
+    victim = p[0] & 1;
+    PROMISE(zt_core_join(core[victim], &now, NETWORK, NULL, 0) == 0);
     struct zt_peer_info info;
-    PROMISE(zt_core_peer(root, &now, ids[1].addr, &info) == 0);
+    PROMISE(zt_core_peer(core[victim], &now, ids[!victim].addr, &info) == 0);
 
-    play(root, &now, &world[0], p, n);
+    play(core[victim], &now, &world[victim], p + 1, n - 1);
 
-    /* Whatever came: the peer is still known, and there is a next deadline. */
-    PROMISE(zt_core_peer(root, &now, ids[1].addr, &info) == 0);
-    PROMISE(zt_core_deadline(root) < ZT_NEVER);
-    zt_core_free(peer);
-    zt_core_free(root);
+    /* Whatever came: the other node is still known, and there is a next deadline. */
+    PROMISE(zt_core_peer(core[victim], &now, ids[!victim].addr, &info) == 0);
+    PROMISE(zt_core_deadline(core[victim]) < ZT_NEVER);
+    zt_core_free(core[0]);
+    zt_core_free(core[1]);
     return 0;
 }

@@ -1,6 +1,8 @@
 /* Network configurations: the dictionary, the configuration in it, the chunks it comes in. */
 #include "fuzz.h"
 
+#include <string.h>
+
 #include "wire/dict.h"
 #include "wire/netconf.h"
 

@@ -261,6 +261,7 @@ static void data_before_close_arrives(void **state)
     assert_int_equal(env_slot(e, id[1]).phase, ZT_PHASE_FIN);
     assert_int_equal(write(fd[1], "x", 1), 1); /* as TCP: the first write succeeds */
     assert_int_equal(env_phase(e, id[1], ZT_PHASE_RESET), ZT_PHASE_RESET);
+    assert_int_equal(env_slot(e, id[1]).err, EPIPE); /* reading had ended well before */
     close(fd[1]);
     until_idle(e);
 }
@@ -744,6 +745,37 @@ static void connected_datagrams_are_filtered(void **state)
     until_idle(e);
 }
 
+/* iperf3 -u: the first socket connects to the client, a second takes over its address. */
+static void a_connected_datagram_socket_shares_its_port(void **state)
+{
+    struct env *e = *state;
+    struct zt_ctl_req q = {.type = ZT_CTL_UDP, .stype = SOCK_DGRAM, .family = AF_INET};
+    struct zt_ctl_dgram h;
+    struct zt_ctl_rep a, b, c, d, r;
+    struct zt_ctl_addr at = env_addr4("10.1.0.2", 5201);
+    char in[8];
+    int first = bind_with(e, at, SOCK_DGRAM, SO_REUSEADDR, &a), second;
+    int client = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &c);
+    int other = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &d);
+
+    q.id = a.id;
+    q.remote = c.local;
+    env_request(e, &q, &r, NULL);
+    assert_int_equal(r.err, 0);
+    second = bind_with(e, at, SOCK_DGRAM, SO_REUSEADDR, &b);
+    assert_int_equal(b.err, 0);
+    assert_true(udp_send(client, at, "1", 1) > 0);
+    assert_true(udp_send(other, at, "22", 2) > 0);
+    assert_int_equal(udp_recv(first, &h, in, sizeof in), 1);
+    assert_int_equal(udp_recv(second, &h, in, sizeof in), 2);
+    assert_int_equal(env_poll(first, POLLIN, 20), 0);
+    close(first);
+    close(second);
+    close(client);
+    close(other);
+    until_idle(e);
+}
+
 static void multicast_membership(void **state)
 {
     struct env *e = *state;
@@ -800,6 +832,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(datagrams_keep_boundaries, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_datagram_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(connected_datagrams_are_filtered, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_connected_datagram_socket_shares_its_port, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(multicast_membership, setup, teardown),
     };
     struct rlimit nofile;

@@ -1,11 +1,13 @@
 /* A stand-in for the node, for tests of the shim alone: the same door, state page, names, gates and
- * headers, but its "network" is this process. Streams are spliced between two preloaded programs, datagrams
- * handed from one to the other.
+ * headers, but its "network" is this process. Streams are spliced between two preloaded programs,
+ * datagrams handed from one to the other.
  *
  *   fakehost -H DIR [--lock-fd N] [--idle SECONDS]
  *
- * Managed: 10.147.17.0/24 and fd00:147::/64. Ours (can be bound): .1 .2 ::1 ::2; who connects has .1 or
- * ::1. On other addresses nobody answers: .98 is unreachable at once, all others time out after a second. */
+ * Managed: 10.147.17.0/24 and fd00:147::/64. Ours (can be bound): .1 .2 ::1 ::2; who connects has
+ * .1 or
+ * ::1. On other addresses nobody answers: .98 is unreachable at once, all others time out after a
+ * second. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -33,18 +35,18 @@
 struct vsock {
     bool used;
     char kind;
-    int fd;          /* our end, -1 when closed */
-    int gate;        /* bytes of filler in it */
+    int fd;   /* our end, -1 when closed */
+    int gate; /* bytes of filler in it */
     uint64_t id;
     struct zt_state_slot *slot;
     struct zt_ctl_addr local, remote;
     int family;
-    int64_t due_ms;  /* connecting: when the answer comes */
-    int verdict;     /* connecting: errno, 0 = look for a listener */
+    int64_t due_ms; /* connecting: when the answer comes */
+    int verdict;    /* connecting: errno, 0 = look for a listener */
     struct vsock *peer;
-    bool rd_done;    /* program sent FIN */
+    bool rd_done; /* program sent FIN */
     bool reset_on_close;
-    uint8_t *buf;    /* bytes on their way from this program to the peer's */
+    uint8_t *buf; /* bytes on their way from this program to the peer's */
     size_t at, n;
     struct zt_ctl_opt opts[64];
     unsigned nopts;
@@ -224,7 +226,9 @@ static struct zt_ctl_addr own_address(const struct zt_ctl_addr *to, uint16_t por
 /* The connection ends by force: what the program of v sees. */
 static void reset(struct vsock *v, int err)
 {
-    publish(v, ZT_PHASE_RESET, err);
+    /* A reset of a connection that the peer had closed is a broken pipe. */
+    bool closing = v->slot->phase == ZT_PHASE_FIN;
+    publish(v, ZT_PHASE_RESET, closing && err == ECONNRESET ? EPIPE : err);
     drop(v);
 }
 

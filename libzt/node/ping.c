@@ -51,8 +51,7 @@ static u8_t on_echo(void *arg, struct raw_pcb *pcb, struct pbuf *pb, const ip_ad
     struct zt_ping *p = arg;
     uint8_t b[ECHO_LEN];
     bool v6 = IP_IS_V6_VAL(p->to);
-    /* IPv4 gives the packet with its header, IPv6 without. */
-    u16_t skip = v6 ? 0 : ip_current_header_tot_len();
+    u16_t skip = ip_current_header_tot_len(); /* both families hand it up with its header */
     if (!ip_addr_cmp(from, &p->to) || pb->tot_len < skip + ECHO_LEN ||
         pbuf_copy_partial(pb, b, ECHO_LEN, skip) != ECHO_LEN)
         return 0;

@@ -204,7 +204,8 @@ static void on_err(void *arg, err_t err)
     st->pcb = NULL;
     zt_proxy_memory(st->s.p, -(int64_t)st->tx_bytes);
     st->tx_bytes = 0;
-    if (err == ERR_RST) /* after the peer's FIN reading has ended well: only writing fails, as in Linux */
+    if (err ==
+        ERR_RST) /* after the peer's FIN reading has ended well: only writing fails, as in Linux */
         st->err = st->connecting ? ECONNREFUSED : st->rx_fin ? EPIPE : ECONNRESET;
     else if (err == ERR_CLSD)
         st->rx_fin = true;
@@ -230,6 +231,10 @@ static void hold_window(struct zt_stream *st)
     pcb->rcv_wnd -= st->hold;
     if (pcb->rcv_ann_wnd > pcb->rcv_wnd)
         pcb->rcv_ann_wnd = pcb->rcv_wnd;
+    /* lwIP believes that its SYN-ACK announced the whole window, which fits in no SYN; left so, it
+     * would go on announcing more than it accepts. */
+    if (TCP_SEQ_GT(pcb->rcv_ann_right_edge, pcb->rcv_nxt + pcb->rcv_wnd))
+        pcb->rcv_ann_right_edge = pcb->rcv_nxt + pcb->rcv_wnd;
 }
 
 static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)

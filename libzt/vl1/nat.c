@@ -14,9 +14,11 @@
  * sees us at another address than before, our NAT or link changed: paths of that scope and family
  * are not used until they speak again.
  *
- * Introducing (root only): a direct-mapped table of 4096 pairs limits it to once per pair per 30 s;
- * a colliding pair evicts, which costs an extra RENDEZVOUS at worst. Unlike the reference the
- * limit holds for introductions to another root too. */
+ * Introducing (root only): at the first packet relayed for a pair, and again after 1, 4 and each 30
+ * s while there are still packets to relay. The reference has only the 30 s, so that one lost
+ * RENDEZVOUS leaves a pair behind NATs relayed for so long. Pairs are kept in a direct-mapped table
+ * of 4096; a colliding pair evicts, which costs an extra RENDEZVOUS at worst. Unlike in the
+ * reference the limit holds for introductions to another root too. */
 #include "vl1/nat.h"
 
 #include <stdlib.h>
@@ -35,10 +37,12 @@
 #define PUSH_GATE 8
 #define PUSH_PER_SCOPE 8
 #define PUSH_PACKET 1200
-#define UNITE_MS 30000
+#define UNITE_FORGET_MS 240000
 #define OPENER_TTL 2
 #define PUSH_FORGET 0x01
 
+static const int64_t unite_after_ms[] = {1000, 2000, 4000, 8000, 30000};
+#define UNITE_STEPS (sizeof unite_after_ms / sizeof unite_after_ms[0])
 static const int64_t probe_after_ms[ZT_PROBE_TRIES] = {0, 250, 750};
 
 static void fire(void *user, struct zt_timer *t);
@@ -371,9 +375,14 @@ static bool should_unite(struct zt_vl1 *v, int64_t now_ms, uint64_t a, uint64_t 
     uint64_t h = (low ^ nat->seed) * 0x9e3779b97f4a7c15u;
     h = (h ^ h >> 29 ^ high) * 0xbf58476d1ce4e5b9u;
     struct zt_united *slot = &nat->united[(h >> 32) % ZT_UNITE_SLOTS];
-    if (slot->low == low && slot->high == high && now_ms - slot->at_ms < UNITE_MS)
+    int64_t age = now_ms - slot->at_ms;
+    if (slot->low != low || slot->high != high || age >= UNITE_FORGET_MS)
+        *slot = (struct zt_united){.low = low, .high = high};
+    else if (age < unite_after_ms[slot->step])
         return false;
-    *slot = (struct zt_united){.low = low, .high = high, .at_ms = now_ms};
+    else if (slot->step + 1 < UNITE_STEPS)
+        slot->step++;
+    slot->at_ms = now_ms;
     return true;
 }
 

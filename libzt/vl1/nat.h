@@ -33,7 +33,8 @@ struct zt_probe {
 
 struct zt_united {
     uint64_t low, high;
-    int64_t at_ms;
+    int64_t at_ms; /* of the last introduction */
+    unsigned step; /* how many before it, up to the end of the schedule */
 };
 
 struct zt_nat {

@@ -206,7 +206,7 @@ static void on_err(void *arg, err_t err)
     st->tx_bytes = 0;
     if (err ==
         ERR_RST) /* after the peer's FIN reading has ended well: only writing fails, as in Linux */
-        st->err = st->connecting ? ECONNREFUSED : st->rx_fin ? EPIPE : ECONNRESET;
+        st->err = st->connecting && !st->up ? ECONNREFUSED : st->rx_fin ? EPIPE : ECONNRESET;
     else if (err == ERR_CLSD)
         st->rx_fin = true;
     else
@@ -747,11 +747,10 @@ void zt_stream_pump(struct zt_stream *st)
         retire(st);
         return;
     }
-    if (st->connecting && !st->err) {
-        if (!st->up)
-            return;
-        pump_up(st);
-    }
+    if (st->connecting && st->up)
+        pump_up(st); /* also when it was reset since: it did connect */
+    else if (st->connecting && !st->err)
+        return;
     if (!st->err) {
         give_rx(st);
         if (may_read || st->gone)

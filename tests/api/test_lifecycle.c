@@ -1,0 +1,225 @@
+/* Start, stop, restart, free: what is allowed when, in which order events come, what is left
+ * behind. */
+#include "../unit/ztest.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "env.h"
+
+static struct env e;
+static int base_threads, base_fds;
+
+static void test_before_start(void **state)
+{
+    char c;
+    assert_int_equal(zts_stop(), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_restart(), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_join(ENV_NWID), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_read(0, &c, 1), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_read(0, NULL, 1), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_start(NULL, env_callback, 0), ZTS_ERR_ARG);
+    assert_int_equal(zts_start("", env_callback, 0), ZTS_ERR_ARG);
+    assert_int_equal(zts_start("/tmp", (zts_callback_fn)NULL, 0), ZTS_ERR_ARG);
+    assert_int_equal(zts_start("/tmp", env_callback, -1), ZTS_ERR_ARG);
+    assert_int_equal(zts_start("/tmp", env_callback, 65536), ZTS_ERR_ARG);
+    assert_int_equal(zts_generate_adhoc_nwid_from_range(22, 22), 0xff00160016000000);
+    assert_int_equal(zts_generate_adhoc_nwid_from_range(2000, 3000), 0xff07d00bb8000000);
+    struct zts_sockaddr_storage a;
+    char text[ZTS_INET6_ADDRSTRLEN];
+    const void *ip = &((struct zts_sockaddr_in6 *)&a)->sin6_addr;
+    assert_int_equal(zts_get_6plane_addr(&a, 0xff07d00bb8000000, 0x75f3543094), 0);
+    assert_string_equal(zts_inet_ntop(ZTS_AF_INET6, ip, text, sizeof text),
+                        "fc47:7d0:b75:f354:3094::1");
+    assert_int_equal(zts_get_rfc4193_addr(&a, 0xff07d00bb8000000, 0x75f3543094), 0);
+    assert_string_equal(zts_inet_ntop(ZTS_AF_INET6, ip, text, sizeof text),
+                        "fdff:7d0:bb8:0:99:9375:f354:3094");
+    assert_int_equal(zts_inet_pton(ZTS_AF_INET, "1.2.3", text), 0);
+    assert_int_equal(zts_inet_pton(99, "1.2.3.4", text), -1);
+    assert_int_equal(zts_inet_addr("nonsense"), ZTS_IPADDR_NONE);
+    assert_int_equal(zts_inet_addr("127.0.0.1"), zts_htonl(ZTS_IPADDR_LOOPBACK));
+}
+
+static void test_start_join_stop_in_order(void **state)
+{
+    char home[128], path[192];
+    struct stat st;
+    env_home(&e, "a", home);
+    assert_int_equal(zts_start(home, env_callback, 0), 0);
+    assert_int_equal(zts_start(home, env_callback, 0), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_set_peer_caching(0), ZTS_ERR_SERVICE);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+    assert_int_equal(env_event(0), ZTS_EVENT_STACK_UP);
+    assert_int_equal(env_event(1), ZTS_EVENT_NODE_UP);
+    snprintf(path, sizeof path, "%s/identity.secret", home);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+
+    int from = env_events();
+    assert_int_equal(zts_join(0), ZTS_ERR_ARG);
+    assert_int_equal(zts_leave(ENV_NWID), ZTS_ERR_NO_RESULT);
+    assert_int_equal(zts_join(ENV_NWID), 0);
+    assert_int_equal(zts_join(ENV_NWID), 0);
+    static const int order[] = {ZTS_EVENT_NETWORK_REQ_CONFIG, ZTS_EVENT_NETIF_UP,
+                                ZTS_EVENT_NETIF_LINK_UP,      ZTS_EVENT_ADDR_ADDED_IP6,
+                                ZTS_EVENT_NETWORK_UPDATE,     ZTS_EVENT_NETWORK_READY_IP6,
+                                ZTS_EVENT_NETWORK_OK};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        from = env_wait_event(order[i], from, 10000);
+        assert_true(from >= 0);
+    }
+    from = env_events();
+    assert_int_equal(zts_stop(), 0);
+    assert_int_equal(zts_stop(), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0), ZTS_ERR_SERVICE);
+    static const int down[] = {
+        ZTS_EVENT_ADDR_REMOVED_IP6,       ZTS_EVENT_NETIF_LINK_DOWN, ZTS_EVENT_NETIF_DOWN,
+        ZTS_EVENT_NETIF_REMOVED,          ZTS_EVENT_NETWORK_DOWN,    ZTS_EVENT_NODE_DOWN,
+        ZTS_EVENT_NODE_NORMAL_TERMINATION};
+    for (size_t i = 0; i < sizeof down / sizeof *down; i++) {
+        from = env_wait_event(down[i], from, 10000);
+        assert_true(from >= 0);
+    }
+    assert_int_equal(from, env_events() - 1); /* the last one */
+}
+
+/* The stack stays, the network comes back by its file, nothing piles up. */
+static void test_twenty_times(void **state)
+{
+    char home[128];
+    int threads = 0, fds = 0;
+    env_home(&e, "a", home);
+    for (int i = 0; i < 20; i++) {
+        env_clear_events();
+        assert_int_equal(zts_start(home, env_callback, 0), 0);
+        assert_true(env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 20000) >= 0);
+        assert_int_equal(env_event(0), ZTS_EVENT_NODE_UP); /* no STACK_UP again */
+        int fd = zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0);
+        assert_true(fd >= 0);
+        assert_int_equal(zts_stop(), 0);
+        assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, 0, 10000) >= 0);
+        assert_int_equal(zts_close(fd), 0); /* works without a node */
+        zts_delay_ms(20);
+        if (i == 0) {
+            threads = env_threads();
+            fds = env_fds();
+        }
+    }
+    assert_int_equal(env_threads(), threads);
+    assert_int_equal(env_fds(), fds);
+}
+
+static void test_restart_keeps_networks(void **state)
+{
+    char home[128];
+    env_home(&e, "b", home);
+    env_clear_events();
+    assert_int_equal(zts_allow_network_caching(0), 0); /* so only restart itself can remember */
+    assert_int_equal(zts_start(home, env_callback, 0), 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+    assert_int_equal(zts_join(ENV_NWID), 0);
+    assert_true(env_wait_event(ZTS_EVENT_NETWORK_OK, 0, 10000) >= 0);
+    int from = env_events();
+    assert_int_equal(zts_restart(), 0);
+    from = env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 10000);
+    assert_true(from >= 0);
+    from = env_wait_event(ZTS_EVENT_NODE_ONLINE, from, 10000);
+    assert_true(from >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NETWORK_OK, from - 20, 10000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_STACK_DOWN, 0, 0) < 0);
+    assert_int_equal(zts_leave(ENV_NWID), 0);
+    assert_true(env_wait_event(ZTS_EVENT_NETWORK_DOWN, from, 10000) >= 0);
+    assert_int_equal(zts_stop(), 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 10000) >= 0);
+}
+
+/* A damaged identity: reported, nothing changed, and another start works. */
+static void test_fatal_error(void **state)
+{
+    char home[128], path[192], text[64] = "";
+    env_home(&e, "c", home);
+    snprintf(path, sizeof path, "%s/identity.secret", home);
+    FILE *f = fopen(path, "w");
+    fputs("not an identity", f);
+    fclose(f);
+    env_clear_events();
+    assert_int_equal(zts_start(home, env_callback, 0), 0);
+    int i = env_wait_event(ZTS_EVENT_NODE_UNRECOVERABLE_ERROR, 0, 10000);
+    assert_true(i >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_DOWN, i, 10000) >= 0);
+    f = fopen(path, "r");
+    assert_non_null(fgets(text, sizeof text, f));
+    fclose(f);
+    assert_string_equal(text, "not an identity");
+    zts_delay_ms(50);
+    assert_int_equal(zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0) >= 0 ? zts_close(0) : 0, 0);
+    env_home(&e, "a", home);
+    assert_int_equal(zts_start(home, env_callback, 0), 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+}
+
+/* The node of test_fatal_error runs: a forked child has none, and may start its own. */
+static void test_fork(void **state)
+{
+    char home[128];
+    env_home(&e, "child", home);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char c;
+        if (zts_join(ENV_NWID) != ZTS_ERR_SERVICE || zts_read(0, &c, 1) != ZTS_ERR_SERVICE ||
+            zts_stop() != ZTS_ERR_SERVICE)
+            _exit(1);
+        env_clear_events();
+        if (zts_start(home, env_callback, 0) != ZTS_ERR_OK)
+            _exit(2);
+        if (env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0)
+            _exit(3);
+        _exit(zts_free() == ZTS_ERR_OK ? 0 : 4);
+    }
+    int st;
+    assert_int_equal(waitpid(pid, &st, 0), pid);
+    assert_true(WIFEXITED(st));
+    assert_int_equal(WEXITSTATUS(st), 0);
+    assert_int_equal(zts_join(ENV_NWID), 0); /* ours is untouched */
+}
+
+static void test_free_is_the_end(void **state)
+{
+    char home[128];
+    env_home(&e, "a", home);
+    assert_int_equal(zts_free(), 0);
+    assert_int_equal(env_event(env_events() - 1), ZTS_EVENT_STACK_DOWN);
+    assert_int_equal(zts_free(), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_start(home, env_callback, 0), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_stop(), ZTS_ERR_SERVICE);
+    assert_int_equal(env_threads(), base_threads);
+    assert_int_equal(env_fds(), base_fds);
+}
+
+static int setup(void **state)
+{
+    int rc = env_start(&e);
+    base_threads = env_threads();
+    base_fds = env_fds();
+    return rc;
+}
+
+static int teardown(void **state)
+{
+    env_stop(&e);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_before_start),    cmocka_unit_test(test_start_join_stop_in_order),
+        cmocka_unit_test(test_twenty_times),    cmocka_unit_test(test_restart_keeps_networks),
+        cmocka_unit_test(test_fatal_error),     cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_free_is_the_end),
+    };
+    return cmocka_run_group_tests_name("lifecycle", tests, setup, teardown);
+}

@@ -125,7 +125,7 @@ static void publish(struct vsock *v, enum zt_phase phase, int err)
     s->rfamily = v->remote.family;
     s->rport = v->remote.port;
     memcpy(s->rip, v->remote.ip, 16);
-    s->pad = (uint16_t)v->family;
+    s->family = (uint16_t)v->family;
     __atomic_store_n(&s->id, v->id, __ATOMIC_RELEASE);
     __atomic_store_n(&s->phase, phase, __ATOMIC_RELEASE);
 }

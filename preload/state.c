@@ -222,7 +222,8 @@ int zt_slot_family(uint64_t id)
     const struct zt_state_slot *s = find_slot(id & ZT_W_ID_MASK, &h);
     if (!s)
         return AF_INET;
-    if (s->family == AF_INET || s->family == AF_INET6) /* the program's socket, where the node says it */
+    if (s->family == AF_INET ||
+        s->family == AF_INET6) /* the program's socket, where the node says it */
         return s->family;
     return s->lfamily == 6 || s->rfamily == 6 ? AF_INET6 : AF_INET;
 }

@@ -1,6 +1,6 @@
-/* The client of the node's door: one short-lived connection per operation, so that the program never
- * holds a descriptor of ours that its own `close everything` could hit. Signals are blocked by the
- * caller's guard where it matters; waiting is bounded by ZT_PRELOAD_WAIT. */
+/* The client of the node's door: one short-lived connection per operation, so that the program
+ * never holds a descriptor of ours that its own `close everything` could hit. Signals are blocked
+ * by the caller's guard where it matters; waiting is bounded by ZT_PRELOAD_WAIT. */
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
@@ -125,10 +125,8 @@ static int receive(int s, struct zt_ctl_rep *rep, void *data, size_t cap, int *f
         char space[CMSG_SPACE(sizeof(int))];
     } ctl;
     struct iovec iov[2] = {{rep, sizeof *rep}, {data, data ? cap : 0}};
-    struct msghdr m = {.msg_iov = iov,
-                       .msg_iovlen = 2,
-                       .msg_control = &ctl,
-                       .msg_controllen = sizeof ctl};
+    struct msghdr m = {
+        .msg_iov = iov, .msg_iovlen = 2, .msg_control = &ctl, .msg_controllen = sizeof ctl};
     long n = zt_sys3(SYS_recvmsg, s, &m, MSG_CMSG_CLOEXEC);
     if (n < 0)
         return (int)n;

@@ -1,5 +1,6 @@
-/* Datagrams. Each message in a 'u' descriptor is a header (where from, where to) and the payload, kept
- * apart by SEQPACKET: the header goes in and comes out through one more element of the vector. */
+/* Datagrams. Each message in a 'u' descriptor is a header (where from, where to) and the payload,
+ * kept apart by SEQPACKET: the header goes in and comes out through one more element of the vector.
+ */
 #include <fcntl.h>
 #include <netinet/ip.h>
 #include <string.h>
@@ -84,8 +85,6 @@ static int control_in(const struct msghdr *m, struct zt_ctl_dgram *h)
         size_t n = c->cmsg_len - CMSG_LEN(0);
         const void *d = CMSG_DATA(c);
         if (c->cmsg_len < CMSG_LEN(0))
-            return -EINVAL;
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
             return -EINVAL;
         if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO &&
             n >= sizeof(struct in_pktinfo)) {

@@ -1,15 +1,15 @@
-/* The table of descriptors, a cache. What a descriptor is, it says itself: the node binds the far end
- * of each pair to a name, and getpeername shows it, also after fork, exec and dup (zt_derive). The
- * table spares that system call on the data path.
+/* The table of descriptors, a cache. What a descriptor is, it says itself: the node binds the far
+ * end of each pair to a name, and getpeername shows it, also after fork, exec and dup (zt_derive).
+ * The table spares that system call on the data path.
  *
- * Virtual descriptors come into a process by our own swaps and accepts, by inheritance (looked at once,
- * in the constructor) and by SCM_RIGHTS (looked at in recvmsg). They leave by close and its relatives.
- * A close that libc does inside itself is not seen; the word then stays until the number is handed out
- * by a call we do see. Whatever needs certainty derives.
+ * Virtual descriptors come into a process by our own swaps and accepts, by inheritance (looked at
+ * once, in the constructor) and by SCM_RIGHTS (looked at in recvmsg). They leave by close and its
+ * relatives. A close that libc does inside itself is not seen; the word then stays until the number
+ * is handed out by a call we do see. Whatever needs certainty derives.
  *
- * A vfork child shares our memory but not our descriptors: what it closes stays open for us. So it must
- * not write here. It is told apart from a fork child by its parent, and by a page that the kernel wipes
- * on fork. */
+ * A vfork child shares our memory but not our descriptors: what it closes stays open for us. So it
+ * must not write here. It is told apart from a fork child by its parent, and by a page that the
+ * kernel wipes on fork. */
 #include <linux/futex.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -67,8 +67,8 @@ static struct zt_fd_page *page_of(int fd, bool make)
     struct zt_fd_page *p = atomic_load_explicit(slot, memory_order_acquire);
     if (p || !make)
         return p;
-    long m = zt_sys6(SYS_mmap, 0, sizeof *p, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                     -1, 0);
+    long m =
+        zt_sys6(SYS_mmap, 0, sizeof *p, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (m < 0 && m > -4096)
         return NULL;
     if (atomic_compare_exchange_strong(slot, &p, (struct zt_fd_page *)m))
@@ -246,8 +246,8 @@ void zt_fd_learn(int fd)
     errno = saved;
 }
 
-/* ---- locks: the word is 0 or the pid of the holder's process, so that a forked child, in which the
- * holder doesn't exist, can tell and take over ---- */
+/* ---- locks: the word is 0 or the pid of the holder's process, so that a forked child, in which
+ * the holder doesn't exist, can tell and take over ---- */
 
 static atomic_int locks[64];
 

@@ -1,6 +1,6 @@
-/* The functions behind ours: what the next library in line (libc, as a rule) calls by the same name.
- * Filled by the constructor; a call that comes earlier, from another library's constructor or from
- * inside dlsym, fills them on the way. */
+/* The functions behind ours: what the next library in line (libc, as a rule) calls by the same
+ * name. Filled by the constructor; a call that comes earlier, from another library's constructor or
+ * from inside dlsym, fills them on the way. */
 #ifndef ZT_PRELOAD_REAL_H
 #define ZT_PRELOAD_REAL_H
 
@@ -16,12 +16,13 @@
 
 /* `closefrom` came with glibc 2.34, `close_range` too: may be NULL on older ones. */
 #define ZT_REALS(X)                                                                                \
-    X(socket) X(socketpair) X(connect) X(bind) X(listen) X(accept) X(accept4) X(shutdown)          \
-    X(getsockname) X(getpeername) X(getsockopt) X(setsockopt) X(sockatmark)                        \
-    X(close) X(dup) X(dup2) X(dup3) X(fcntl) X(close_range) X(closefrom) X(fclose)                 \
-    X(read) X(readv) X(preadv2) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg)                         \
-    X(write) X(writev) X(pwritev2) X(send) X(sendto) X(sendmsg) X(sendmmsg)                        \
-    X(sendfile) X(splice) X(ioctl) X(epoll_ctl) X(poll) X(syscall)
+    X(socket)                                                                                      \
+    X(socketpair)                                                                                  \
+    X(connect) X(bind) X(listen) X(accept) X(accept4) X(shutdown) X(getsockname) X(getpeername)    \
+        X(getsockopt) X(setsockopt) X(sockatmark) X(close) X(dup) X(dup2) X(dup3) X(fcntl)         \
+            X(close_range) X(closefrom) X(fclose) X(read) X(readv) X(preadv2) X(recv) X(recvfrom)  \
+                X(recvmsg) X(recvmmsg) X(write) X(writev) X(pwritev2) X(send) X(sendto) X(sendmsg) \
+                    X(sendmmsg) X(sendfile) X(splice) X(ioctl) X(epoll_ctl) X(poll) X(syscall)
 
 struct zt_real {
 #define X(f) __typeof__(f) *f;

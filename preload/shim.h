@@ -1,6 +1,6 @@
-/* What the files of libztpreload share. The shim makes an ordinary program use the virtual network by
- * putting a descriptor of the node in the place of the program's own socket, once, when it connects or
- * binds to a virtual address; from then on the kernel does nearly all of the work.
+/* What the files of libztpreload share. The shim makes an ordinary program use the virtual network
+ * by putting a descriptor of the node in the place of the program's own socket, once, when it
+ * connects or binds to a virtual address; from then on the kernel does nearly all of the work.
  *
  * Rules everywhere: no malloc, no stdio, no lock on a data path, errno untouched on success, no
  * descriptor kept for ourselves. spec: preload.md. */
@@ -114,7 +114,8 @@ bool zt_fds_ours(void);
 void zt_word_set(int fd, zt_word w);
 void zt_word_flag(int fd, zt_word flags);
 void zt_word_unflag(int fd, zt_word flags);
-/* The number is about to be closed, or has just been opened as something else. Async-signal-safe. */
+/* The number is about to be closed, or has just been opened as something else. Async-signal-safe.
+ */
 void zt_fd_forget(int fd);
 void zt_fd_forget_range(unsigned first, unsigned last);
 void zt_fd_copy(int from, int to);
@@ -143,13 +144,13 @@ void zt_leave(struct zt_guard *g);
 /* What the program's kernel socket is and was told, read from itself. */
 struct zt_facts {
     int domain, type, protocol;
-    int fl;                    /* F_GETFL */
-    bool used;                 /* TCP: not in the fresh state */
-    int used_err;              /* then what connect says: EALREADY, EISCONN */
+    int fl;       /* F_GETFL */
+    bool used;    /* TCP: not in the fresh state */
+    int used_err; /* then what connect says: EALREADY, EISCONN */
     bool v6only;
-    struct zt_ctl_addr local;  /* family 0: not bound */
-    bool local_any;            /* bound, but to the wildcard address */
-    zt_word flags;             /* ZT_W_PKTINFO and friends, V6 */
+    struct zt_ctl_addr local; /* family 0: not bound */
+    bool local_any;           /* bound, but to the wildcard address */
+    zt_word flags;            /* ZT_W_PKTINFO and friends, V6 */
     struct linger linger;
 };
 /* Returns false when fd is no TCP or UDP socket over IP. */
@@ -160,7 +161,8 @@ unsigned zt_facts_opts(int fd, const struct zt_facts *f, struct zt_ctl_opt out[Z
  * registrations; closes newfd. Returns 0 or -errno (and nothing has changed). */
 int zt_swap(int fd, int newfd, zt_word w);
 
-/* ---- state.c: what is virtual, and how a virtual socket is ------------------------------------- */
+/* ---- state.c: what is virtual, and how a virtual socket is -------------------------------------
+ */
 
 bool zt_addr_from(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out);
 bool zt_addr_any(const struct zt_ctl_addr *a);
@@ -179,12 +181,11 @@ bool zt_page_live(void);
 bool zt_slot_read(zt_word w, struct zt_state_slot *out);
 /* Its phase alone, for the data path; ZT_PHASE_FREE when unknown. *err: its error. */
 enum zt_phase zt_phase_of(zt_word w, int *err);
-/* The node that served this socket has ended. */
-bool zt_node_gone(zt_word w);
 /* For zt_derive: family of the program's socket, AF_INET or AF_INET6. */
 int zt_slot_family(uint64_t id);
 
-/* ---- ctl.c, start.c: the door ------------------------------------------------------------------ */
+/* ---- ctl.c, start.c: the door ------------------------------------------------------------------
+ */
 
 /* One request, one reply. fd, data: where the reply's go, or NULL. Starts the node when it must and
  * may (start). Returns 0, the reply's error or what went wrong on the way, as -errno. */
@@ -204,13 +205,14 @@ int zt_fd_high(int fd); /* move one of our own descriptors out of the program's 
 void zt_sleep_ms(int ms);
 int64_t zt_now_ms(void);
 
-/* ---- wrap_*.c: what they share ------------------------------------------------------------------ */
+/* ---- wrap_*.c: what they share ------------------------------------------------------------------
+ */
 
 int zt_dgram_attach(int fd, const struct zt_ctl_addr *remote, bool set_remote);
 ssize_t zt_dgram_send(int fd, zt_word w, const struct msghdr *m, int flags);
 ssize_t zt_dgram_recv(int fd, zt_word w, struct msghdr *m, int flags);
-int zt_dgram_error(int fd);     /* take a pending error message: errno or 0 */
-long zt_dgram_pending(int fd);  /* bytes of the first datagram */
+int zt_dgram_error(int fd);    /* take a pending error message: errno or 0 */
+long zt_dgram_pending(int fd); /* bytes of the first datagram */
 int zt_optname_flag(int level, int name, zt_word *flag);
 
 #endif

@@ -1,8 +1,9 @@
-/* Starting the node from inside a foreign program, so that the program doesn't notice: no SIGCHLD, no
- * child that its waitpid(-1) could find, no descriptor or memory left behind.
+/* Starting the node from inside a foreign program, so that the program doesn't notice: no SIGCHLD,
+ * no child that its waitpid(-1) could find, no descriptor or memory left behind.
  *
  * Whoever holds identity.lock may run the node of a home. We take it, and hand it to ztd open, so
- * that between us and it nobody else can begin. Whoever finds it taken waits for the door to open. */
+ * that between us and it nobody else can begin. Whoever finds it taken waits for the door to open.
+ */
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -93,9 +94,8 @@ static bool try_exe(struct launch *l, const char *dir, size_t ndir, const char *
 static bool find_ztd(struct launch *l)
 {
     static const char *const beside[] = {
-        "ztd",          "../tools/ztd/ztd", "../tools/ztd",  "../bin/ztd",
-        "../sbin/ztd",  "../../bin/ztd",    "../../sbin/ztd", "../../../bin/ztd",
-        "../../../sbin/ztd",
+        "ztd",           "../tools/ztd/ztd", "../tools/ztd",     "../bin/ztd",        "../sbin/ztd",
+        "../../bin/ztd", "../../sbin/ztd",   "../../../bin/ztd", "../../../sbin/ztd",
     };
     if (own_folder(l->lib))
         for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
@@ -192,9 +192,9 @@ static int launch(int dir, int lock_fd)
         fill_env(l);
         l->lock_fd = lock_fd;
         l->null_fd = (int)zt_sys4(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
-        l->log_fd = (int)zt_sys4(SYS_openat, dir, "ztd.log",
-                                 O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-                                 0600);
+        l->log_fd =
+            (int)zt_sys4(SYS_openat, dir, "ztd.log",
+                         O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
         zt_debug(1, "starting %s -H %s", l->exe, zt_settings.home);
         /* No handler of the program may run in a child that shares its memory. */
         uint64_t all = ~UINT64_C(0), old;

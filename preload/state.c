@@ -1,7 +1,7 @@
-/* What is virtual, and how each virtual socket is. Both stand in the node's state page, a file in the
- * home that is mapped read-only: a look at it costs no system call, works in any sandbox and in forked
- * children. When a node ends, the page is marked stale and the next node makes another; a few old
- * mappings are kept for the descriptors that belong to them.
+/* What is virtual, and how each virtual socket is. Both stand in the node's state page, a file in
+ * the home that is mapped read-only: a look at it costs no system call, works in any sandbox and in
+ * forked children. When a node ends, the page is marked stale and the next node makes another; a
+ * few old mappings are kept for the descriptors that belong to them.
  *
  * Without a running node the file `ranges` tells what was virtual last. An address in it starts the
  * node; any other goes to the kernel and starts nothing. */
@@ -19,7 +19,8 @@
 #define PAGE_BYTES (sizeof(struct zt_state_head) + ZT_STATE_SLOTS * sizeof(struct zt_state_slot))
 #define PAGES_KEPT 4
 
-/* [0] is the current one; filled from the front, moved by whoever opens the next (under page_lock). */
+/* [0] is the current one; filled from the front, moved by whoever opens the next (under page_lock).
+ */
 static const struct zt_state_head *_Atomic pages[PAGES_KEPT];
 static ino_t page_ino;
 static _Atomic int64_t next_look_ms; /* no page: when to look for one again */
@@ -215,25 +216,15 @@ enum zt_phase zt_phase_of(zt_word w, int *err)
     return phase;
 }
 
-bool zt_node_gone(zt_word w)
-{
-    const struct zt_state_head *h;
-    if (!find_slot(w, &h))
-        return false;
-    if (__atomic_load_n(&h->stale, __ATOMIC_ACQUIRE))
-        return true;
-    /* Killed, it left no mark: then its process is not there. */
-    return zt_sys2(SYS_kill, (long)h->pid, 0) == -ESRCH;
-}
-
 int zt_slot_family(uint64_t id)
 {
     const struct zt_state_head *h;
     const struct zt_state_slot *s = find_slot(id & ZT_W_ID_MASK, &h);
     if (!s)
         return AF_INET;
-    if (s->pad == AF_INET || s->pad == AF_INET6) /* the program's socket, where the node says it */
-        return s->pad;
+    if (s->family == AF_INET ||
+        s->family == AF_INET6) /* the program's socket, where the node says it */
+        return s->family;
     return s->lfamily == 6 || s->rfamily == 6 ? AF_INET6 : AF_INET;
 }
 
@@ -419,8 +410,7 @@ bool zt_managed_slow(const struct zt_ctl_addr *a)
 
 bool zt_sa_managed(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out)
 {
-    if (!sa || len < sizeof(sa_family_t) ||
-        (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+    if (!sa || len < sizeof(sa_family_t) || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
         return false;
     return zt_addr_from(sa, len, out) && zt_managed_slow(out);
 }

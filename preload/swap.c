@@ -1,10 +1,11 @@
 /* Putting a virtual descriptor in the place of the program's socket.
  *
- * dup3 onto the number is atomic for other threads. What the number had beside the description must be
- * carried over: status flags, owner for signals, time-outs, and its registrations with epoll, which
- * the kernel ties to the old description (a program that registers before it connects, as nginx does,
- * would otherwise wait for ever). A registration is deleted before the dup3: if a duplicate of the
- * old description lives, it would stay and report for ever, and could no longer be deleted.
+ * dup3 onto the number is atomic for other threads. What the number had beside the description must
+ * be carried over: status flags, owner for signals, time-outs, and its registrations with epoll,
+ * which the kernel ties to the old description (a program that registers before it connects, as
+ * nginx does, would otherwise wait for ever). A registration is deleted before the dup3: if a
+ * duplicate of the old description lives, it would stay and report for ever, and could no longer be
+ * deleted.
  *
  * What was told to the old socket (options, port) is read from the old socket. So nothing has to be
  * remembered, and it makes no difference which process or library said it. */
@@ -44,8 +45,8 @@ bool zt_facts_read(int fd, struct zt_facts *f)
         !get_int(fd, SOL_SOCKET, SO_TYPE, &f->type) ||
         !get_int(fd, SOL_SOCKET, SO_PROTOCOL, &f->protocol))
         return false;
-    bool tcp = f->type == SOCK_STREAM &&
-               (f->protocol == IPPROTO_TCP || f->protocol == IPPROTO_MPTCP);
+    bool tcp =
+        f->type == SOCK_STREAM && (f->protocol == IPPROTO_TCP || f->protocol == IPPROTO_MPTCP);
     bool udp = f->type == SOCK_DGRAM && f->protocol == IPPROTO_UDP;
     if (!tcp && !udp)
         return false;
@@ -65,14 +66,10 @@ bool zt_facts_read(int fd, struct zt_facts *f)
             int level, name;
             zt_word flag;
         } marks[] = {
-            {IPPROTO_IP, IP_PKTINFO, ZT_W_PKTINFO},
-            {IPPROTO_IPV6, IPV6_RECVPKTINFO, ZT_W_PKTINFO},
-            {IPPROTO_IP, IP_RECVTOS, ZT_W_RECVTOS},
-            {IPPROTO_IPV6, IPV6_RECVTCLASS, ZT_W_RECVTOS},
-            {IPPROTO_IP, IP_RECVTTL, ZT_W_RECVTTL},
-            {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, ZT_W_RECVTTL},
-            {SOL_SOCKET, SO_TIMESTAMP, ZT_W_STAMP},
-            {SOL_SOCKET, SO_TIMESTAMPNS, ZT_W_STAMPNS},
+            {IPPROTO_IP, IP_PKTINFO, ZT_W_PKTINFO}, {IPPROTO_IPV6, IPV6_RECVPKTINFO, ZT_W_PKTINFO},
+            {IPPROTO_IP, IP_RECVTOS, ZT_W_RECVTOS}, {IPPROTO_IPV6, IPV6_RECVTCLASS, ZT_W_RECVTOS},
+            {IPPROTO_IP, IP_RECVTTL, ZT_W_RECVTTL}, {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, ZT_W_RECVTTL},
+            {SOL_SOCKET, SO_TIMESTAMP, ZT_W_STAMP}, {SOL_SOCKET, SO_TIMESTAMPNS, ZT_W_STAMPNS},
         };
         for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
             if ((marks[i].level != IPPROTO_IPV6 || f->domain == AF_INET6) &&
@@ -228,7 +225,8 @@ static bool read_fdinfo(int epfd, int fd, struct epoll_event *ev)
 /* Every epoll set of this process that holds fd: for a descriptor registered more than once. */
 static size_t search_sets(int fd, struct entry *out, size_t cap)
 {
-    long dir = zt_sys4(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    long dir =
+        zt_sys4(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (dir < 0)
         return 0;
     char buf[2048];

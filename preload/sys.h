@@ -1,6 +1,6 @@
-/* System calls without libc: no errno, no cancellation, no way back into our own wrappers. Everything
- * the shim does for itself goes this way; only calls the program asked for go through zt_real. Results
- * are those of the kernel: negative errno on failure. */
+/* System calls without libc: no errno, no cancellation, no way back into our own wrappers.
+ * Everything the shim does for itself goes this way; only calls the program asked for go through
+ * zt_real. Results are those of the kernel: negative errno on failure. */
 #ifndef ZT_PRELOAD_SYS_H
 #define ZT_PRELOAD_SYS_H
 
@@ -45,7 +45,7 @@ static inline long zt_sys6(long n, long a, long b, long c, long d, long e, long 
 #define zt_sys2(n, a, b) zt_sys6(n, (long)(a), (long)(b), 0, 0, 0, 0)
 #define zt_sys3(n, a, b, c) zt_sys6(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
 #define zt_sys4(n, a, b, c, d) zt_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
-#define zt_sys5(n, a, b, c, d, e)                                                                  \
+#define zt_sys5(n, a, b, c, d, e) \
     zt_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 
 /* Turn a kernel result into libc's: -1 and errno. */

@@ -1,5 +1,5 @@
-/* socket, connect, bind, listen, accept, shutdown: where a socket becomes virtual, and what a virtual
- * one answers then. The errno values are those of the kernel for an inet socket.
+/* socket, connect, bind, listen, accept, shutdown: where a socket becomes virtual, and what a
+ * virtual one answers then. The errno values are those of the kernel for an inet socket.
  *
  * A stream that is connecting is a pair whose send direction the node has filled up, so it polls as
  * not writable. Success drains it (one writable edge); failure closes the far end with the filler
@@ -36,8 +36,9 @@ ZT_EXPORT int socketpair(int domain, int type, int protocol, int fds[2])
 
 /* ---- waiting for a connect ---- */
 
-/* poll is never restarted after a signal, connect is, where the handler asks for it (SA_RESTART). Which
- * handler ran can't be told afterwards: restart if none of those installed would forbid it. */
+/* poll is never restarted after a signal, connect is, where the handler asks for it (SA_RESTART).
+ * Which handler ran can't be told afterwards: restart if none of those installed would forbid it.
+ */
 static bool handlers_restart(void)
 {
     for (int s = 1; s <= 64; s++) {
@@ -62,10 +63,15 @@ static void clear_pair_error(int fd)
     zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &v, &len);
 }
 
-static int connect_failed(int fd, int err)
+static int back_to_kernel(int fd, zt_word w);
+
+/* A connect that reports its failure leaves the socket as good as new (inet_stream_connect
+ * disconnects it): a fresh kernel socket. Without a free number for it, the spent pair stays. */
+static int connect_failed(int fd, zt_word w, int err)
 {
     zt_word_flag(fd, ZT_W_ERR | ZT_W_OVER);
     clear_pair_error(fd);
+    back_to_kernel(fd, w);
     return zt_fail(err ? err : ECONNABORTED);
 }
 
@@ -97,12 +103,12 @@ static int connect_wait(int fd, zt_word w)
             zt_word_flag(fd, ZT_W_TOLD);
             return 0;
         case ZT_PHASE_FAILED:
-            return connect_failed(fd, err);
+            return connect_failed(fd, w, err);
         default:
             if (n == 0)
                 return zt_fail(EINPROGRESS);
             if (p.revents & POLLHUP) /* the node ended */
-                return connect_failed(fd, ENETUNREACH);
+                return connect_failed(fd, w, ENETUNREACH);
             if (p.revents & POLLOUT) { /* no page to look at: the gate itself says it */
                 zt_word_flag(fd, ZT_W_TOLD);
                 return 0;
@@ -126,7 +132,8 @@ static void finish_options(uint64_t id, const struct zt_ctl_opt *opts, unsigned 
             zt_ctl_note(id, ZT_NOTE_RESET_ON_CLOSE);
 }
 
-/* Ask the node for a pair that connects to remote and put it under the number. Signals are blocked. */
+/* Ask the node for a pair that connects to remote and put it under the number. Signals are blocked.
+ */
 static int stream_attach(int fd, zt_word w, const struct zt_ctl_addr *remote, bool *blocking)
 {
     struct zt_ctl_req req;
@@ -202,11 +209,9 @@ static int stream_connect_again(int fd, zt_word w, const struct sockaddr *sa, so
         return nonblocking(fd) ? zt_fail(EALREADY) : connect_wait(fd, w);
     case ZT_PHASE_FAILED:
         if (!(w & ZT_W_ERR))
-            return connect_failed(fd, err);
-        if (!(w & ZT_W_OVER)) {
-            zt_word_flag(fd, ZT_W_OVER);
-            return zt_fail(ECONNABORTED);
-        }
+            return connect_failed(fd, w, err);
+        if (!(w & ZT_W_OVER))
+            return connect_failed(fd, w, ECONNABORTED);
         if (managed)
             return stream_connect(fd, remote);
         return back_to_kernel(fd, w) < 0 ? -1 : REAL(connect)(fd, sa, len);
@@ -220,7 +225,8 @@ static int stream_connect_again(int fd, zt_word w, const struct sockaddr *sa, so
 
 /* ---- connect, datagrams ---- */
 
-/* Make fd a virtual datagram socket (or keep it one) and set its remote address. Used by send too. */
+/* Make fd a virtual datagram socket (or keep it one) and set its remote address. Used by send too.
+ */
 int zt_dgram_attach(int fd, const struct zt_ctl_addr *remote, bool set_remote)
 {
     struct zt_guard g;
@@ -345,6 +351,18 @@ ZT_EXPORT int __connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 /* ---- bind, listen ---- */
 
+/* The node learns of a close when it next looks at its descriptors. A program that has just closed
+ * the holder of an address and takes it again at once must not see that: ask again for a moment. */
+static int ask_in_use(struct zt_ctl_req *req, struct zt_ctl_rep *rep, int *newfd, bool start)
+{
+    int r = zt_ctl(req, rep, NULL, 0, newfd, start);
+    for (int i = 0; r == -EADDRINUSE && i < 5; i++) {
+        zt_sleep_ms(2);
+        r = zt_ctl(req, rep, NULL, 0, newfd, false);
+    }
+    return r;
+}
+
 static int bind_attach(int fd, const struct zt_ctl_addr *local, sa_family_t family)
 {
     struct zt_facts f;
@@ -364,7 +382,7 @@ static int bind_attach(int fd, const struct zt_ctl_addr *local, sa_family_t fami
     req.local = *local;
     req.family = f.domain;
     req.nopts = (uint8_t)zt_facts_opts(fd, &f, req.opts);
-    int r = zt_ctl(&req, &rep, NULL, 0, &newfd, true);
+    int r = ask_in_use(&req, &rep, &newfd, true);
     if (r == -ENETUNREACH)
         r = -EADDRNOTAVAIL;
     if (r < 0 || newfd < 0)
@@ -379,8 +397,7 @@ ZT_EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
     struct zt_ctl_addr local;
     zt_word w = zt_word_of(fd);
     if (w) {
-        if (sa && len >= sizeof(sa_family_t) &&
-            sa->sa_family != (w & ZT_W_V6 ? AF_INET6 : AF_INET))
+        if (sa && len >= sizeof(sa_family_t) && sa->sa_family != (w & ZT_W_V6 ? AF_INET6 : AF_INET))
             return zt_fail(w & ZT_W_V6 ? EINVAL : EAFNOSUPPORT);
         return zt_fail(EINVAL); /* bound, or connected, already */
     }
@@ -408,7 +425,7 @@ ZT_EXPORT int listen(int fd, int backlog)
     zt_enter(&g, fd);
     zt_req_init(&req, ZT_CTL_LISTEN, zt_id_of(fd, w));
     req.value = backlog;
-    int r = zt_ctl(&req, &rep, NULL, 0, NULL, false);
+    int r = ask_in_use(&req, &rep, NULL, false);
     zt_leave(&g);
     return r < 0 ? zt_fail(-r) : 0;
 }
@@ -460,13 +477,16 @@ out:
     return r;
 }
 
-static int accept_end(int fd, zt_word w)
+static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags);
+
+/* The queue has ended: shut down (here or in another process), or its node is no more. */
+static int accept_end(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags)
 {
-    if (w & ZT_W_SHUT_RD)
+    if ((w & ZT_W_SHUT_RD) || zt_phase_of(w, NULL) != ZT_PHASE_LISTENING)
         return zt_fail(EINVAL);
-    if (!zt_node_gone(w))
-        return zt_fail(EINVAL); /* shut down in another process */
-    return zt_fail(listener_revive(fd, w) < 0 ? ENETDOWN : ECONNABORTED);
+    if (listener_revive(fd, w) < 0)
+        return zt_fail(ENETDOWN);
+    return accept_virtual(fd, zt_word_of(fd), sa, len, flags);
 }
 
 static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags)
@@ -489,15 +509,13 @@ static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len
         char space[CMSG_SPACE(sizeof(int))];
     } ctl;
     struct iovec iov = {&a, sizeof a};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = &ctl,
-                       .msg_controllen = sizeof ctl};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = sizeof ctl};
     ssize_t n = REAL(recvmsg)(fd, &m, flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
+    if (n == 0 || (n < 0 && errno == ECONNRESET)) /* the filler of its gate was never read */
+        return accept_end(fd, w, sa, len, flags);
     if (n < 0)
         return -1;
-    if (n == 0)
-        return accept_end(fd, w);
     int got = -1;
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
@@ -558,14 +576,14 @@ static int shutdown_listener(int fd, zt_word w, int how)
 static int shutdown_dgram(int fd, zt_word w, int how)
 {
     struct zt_state_slot s;
-    if (zt_slot_read(w, &s) && !s.rfamily)
-        return zt_fail(ENOTCONN);
     if (how != SHUT_RD)
         zt_word_flag(fd, ZT_W_SHUT_WR);
-    if (how == SHUT_WR)
-        return 0;
-    zt_word_flag(fd, ZT_W_SHUT_RD);
-    return REAL(shutdown)(fd, SHUT_RD);
+    if (how != SHUT_WR) {
+        zt_word_flag(fd, ZT_W_SHUT_RD);
+        REAL(shutdown)(fd, SHUT_RD);
+    }
+    /* Linux says so of an unconnected socket, having done it all the same. */
+    return zt_slot_read(w, &s) && !s.rfamily ? zt_fail(ENOTCONN) : 0;
 }
 
 ZT_EXPORT int shutdown(int fd, int how)

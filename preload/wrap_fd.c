@@ -1,5 +1,5 @@
-/* Descriptor bookkeeping: none of these changes what the kernel does. A word is dropped before the close,
- * not after it: once closed, another thread may already have been given the number. */
+/* Descriptor bookkeeping: none of these changes what the kernel does. A word is dropped before the
+ * close, not after it: once closed, another thread may already have been given the number. */
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,8 +36,7 @@ ZT_EXPORT int fclose(FILE *f)
 
 ZT_EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
-    if (first <= last && !(flags & (int)CLOSE_RANGE_CLOEXEC) &&
-        !(flags & (int)CLOSE_RANGE_UNSHARE))
+    if (first <= last && !(flags & (int)CLOSE_RANGE_CLOEXEC) && !(flags & (int)CLOSE_RANGE_UNSHARE))
         zt_fd_forget_range(first, last);
     return REAL(close_range)(first, last, flags);
 }
@@ -92,14 +91,14 @@ static int do_fcntl(int fd, int cmd, long arg)
 }
 
 /* The argument is an int, a long or a pointer, by command: as a long it passes unchanged. */
-#define FCNTL(name)                                                                                \
-    ZT_EXPORT int name(int fd, int cmd, ...)                                                       \
-    {                                                                                              \
-        va_list ap;                                                                                \
-        va_start(ap, cmd);                                                                         \
-        long arg = va_arg(ap, long);                                                               \
-        va_end(ap);                                                                                \
-        return do_fcntl(fd, cmd, arg);                                                             \
+#define FCNTL(name)                          \
+    ZT_EXPORT int name(int fd, int cmd, ...) \
+    {                                        \
+        va_list ap;                          \
+        va_start(ap, cmd);                   \
+        long arg = va_arg(ap, long);         \
+        va_end(ap);                          \
+        return do_fcntl(fd, cmd, arg);       \
     }
 
 extern int __fcntl(int fd, int cmd, ...);

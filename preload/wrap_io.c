@@ -1,7 +1,8 @@
-/* The read and write families. In a program without virtual descriptors each costs one load and a branch.
- * On a virtual stream each is the one system call that the program asked for, with corrections before or
- * after it that need none: nothing here may surprise a sandbox. */
+/* The read and write families. In a program without virtual descriptors each costs one load and a
+ * branch. On a virtual stream each is the one system call that the program asked for, with
+ * corrections before or after it that need none: nothing here may surprise a sandbox. */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -13,8 +14,15 @@
 
 /* ---- streams ---- */
 
-/* What the kernel answered for the pair, in terms of the connection. The pair can't tell a reset that
- * left nothing unread from an end of file; the state page can. */
+static bool hung_up(int fd)
+{
+    struct pollfd p = {.fd = fd};
+    struct timespec none = {0, 0};
+    return zt_sys5(SYS_ppoll, &p, 1, &none, NULL, 8) == 1 && (p.revents & POLLHUP);
+}
+
+/* What the kernel answered for the pair, in terms of the connection. The pair can't tell a reset
+ * that left nothing unread from an end of file; the state page can. */
 static ssize_t stream_read_end(int fd, zt_word w, ssize_t n)
 {
     int err = 0;
@@ -29,13 +37,17 @@ static ssize_t stream_read_end(int fd, zt_word w, ssize_t n)
     case ZT_PHASE_RESET:
         break;
     case ZT_PHASE_CONNECTING:
-    case ZT_PHASE_CONNECTED: /* an end of file that nobody announced: the node has ended */
-        if (n == 0 && !zt_node_gone(w))
+    case ZT_PHASE_CONNECTED:
+        /* An end of file that nobody announced: the node has ended, unless another process with
+         * this description shut it down for reading. */
+        if (n == 0 && !hung_up(fd))
             return 0;
         break;
     default:
         return n;
     }
+    if (err == EPIPE) /* reset after the end of file, which stays what it is for readers */
+        return 0;
     zt_word_flag(fd, ZT_W_ERR);
     return zt_fail(err ? err : ECONNRESET);
 }
@@ -68,7 +80,7 @@ static ssize_t stream_before_write(int fd, zt_word w, int flags)
         if (w & ZT_W_ERR)
             return 0; /* EPIPE from the kernel */
         zt_word_flag(fd, ZT_W_ERR);
-        return zt_fail(err ? err : ECONNRESET);
+        return err == EPIPE ? broken_pipe(flags) : zt_fail(err ? err : ECONNRESET);
     default:
         return 0;
     }
@@ -130,33 +142,22 @@ static ssize_t recv_virtual(int fd, zt_word w, struct msghdr *m, int flags)
     return n;
 }
 
-static bool carries_fds(const struct msghdr *m)
-{
-    struct msghdr copy = *m;
-    if (!m->msg_control)
-        return false;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c))
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-            return true;
-    return false;
-}
-
 static ssize_t send_virtual(int fd, zt_word w, const struct msghdr *m, int flags)
 {
     if (w & ZT_W_DGRAM)
         return zt_dgram_send(fd, w, m, flags);
     if (flags & MSG_OOB)
         return zt_fail(EOPNOTSUPP);
-    if (carries_fds(m))
-        return zt_fail(EINVAL);
     if (stream_before_write(fd, w, flags) < 0)
         return -1;
+    /* An inet stream ignores control data; through the pair, descriptors would reach the node. */
     struct msghdr out = {.msg_iov = m->msg_iov, .msg_iovlen = m->msg_iovlen};
     return REAL(sendmsg)(fd, &out, flags & ~(MSG_FASTOPEN | MSG_ZEROCOPY | MSG_CONFIRM));
 }
 
 /* A kernel socket and an address: a datagram socket becomes virtual by its first send to a virtual
- * address; MSG_FASTOPEN is connect and send in one. 0: nothing of ours; 1: virtual now; -1: failed. */
+ * address; MSG_FASTOPEN is connect and send in one. 0: nothing of ours; 1: virtual now; -1: failed.
+ */
 static int send_attach(int fd, const struct sockaddr *sa, socklen_t len, int flags)
 {
     struct zt_ctl_addr remote;
@@ -243,13 +244,13 @@ ZT_EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
     return recv_virtual(fd, w, &m, 0);
 }
 
-#define PREADV2(name)                                                                              \
-    ZT_EXPORT ssize_t name(int fd, const struct iovec *iov, int cnt, off_t off, int flags)         \
-    {                                                                                              \
-        zt_word w = off == -1 ? zt_word_of(fd) : 0;                                                \
-        if (ZT_LIKELY(!(w & (ZT_W_DGRAM | ZT_W_BOUND))))                                           \
-            return REAL(preadv2)(fd, iov, cnt, off, flags);                                        \
-        return readv(fd, iov, cnt);                                                                \
+#define PREADV2(name)                                                                      \
+    ZT_EXPORT ssize_t name(int fd, const struct iovec *iov, int cnt, off_t off, int flags) \
+    {                                                                                      \
+        zt_word w = off == -1 ? zt_word_of(fd) : 0;                                        \
+        if (ZT_LIKELY(!(w & (ZT_W_DGRAM | ZT_W_BOUND))))                                   \
+            return REAL(preadv2)(fd, iov, cnt, off, flags);                                \
+        return readv(fd, iov, cnt);                                                        \
     }
 PREADV2(preadv2)
 PREADV2(preadv64v2)
@@ -382,13 +383,13 @@ ZT_EXPORT ssize_t writev(int fd, const struct iovec *iov, int cnt)
     return zt_dgram_send(fd, w, &m, 0);
 }
 
-#define PWRITEV2(name)                                                                             \
-    ZT_EXPORT ssize_t name(int fd, const struct iovec *iov, int cnt, off_t off, int flags)         \
-    {                                                                                              \
-        zt_word w = off == -1 ? zt_word_of(fd) : 0;                                                \
-        if (ZT_LIKELY(!(w & (ZT_W_DGRAM | ZT_W_BOUND))))                                           \
-            return REAL(pwritev2)(fd, iov, cnt, off, flags);                                       \
-        return writev(fd, iov, cnt);                                                               \
+#define PWRITEV2(name)                                                                     \
+    ZT_EXPORT ssize_t name(int fd, const struct iovec *iov, int cnt, off_t off, int flags) \
+    {                                                                                      \
+        zt_word w = off == -1 ? zt_word_of(fd) : 0;                                        \
+        if (ZT_LIKELY(!(w & (ZT_W_DGRAM | ZT_W_BOUND))))                                   \
+            return REAL(pwritev2)(fd, iov, cnt, off, flags);                               \
+        return writev(fd, iov, cnt);                                                       \
     }
 PWRITEV2(pwritev2)
 PWRITEV2(pwritev64v2)
@@ -482,10 +483,10 @@ static bool unmovable(int fd)
     return zt_word_of(fd) & (ZT_W_DGRAM | ZT_W_BOUND);
 }
 
-#define SENDFILE(name)                                                                             \
-    ZT_EXPORT ssize_t name(int out, int in, off_t *off, size_t n)                                  \
-    {                                                                                              \
-        return unmovable(out) ? zt_fail(EINVAL) : REAL(sendfile)(out, in, off, n);                 \
+#define SENDFILE(name)                                                             \
+    ZT_EXPORT ssize_t name(int out, int in, off_t *off, size_t n)                  \
+    {                                                                              \
+        return unmovable(out) ? zt_fail(EINVAL) : REAL(sendfile)(out, in, off, n); \
     }
 SENDFILE(sendfile)
 SENDFILE(sendfile64)

@@ -1,7 +1,7 @@
-/* Socket options. What concerns the pair itself (time-outs, buffers) goes to the kernel; what concerns the
- * virtual connection goes to the node, which remembers it and acts on it where it can; nothing of the
- * TCP or IP levels ever reaches the pair, which would refuse it, and nothing that would show what the
- * pair is. */
+/* Socket options. What concerns the pair itself (time-outs, buffers) goes to the kernel; what
+ * concerns the virtual connection goes to the node, which remembers it and acts on it where it can;
+ * nothing of the TCP or IP levels ever reaches the pair, which would refuse it, and nothing that
+ * would show what the pair is. */
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
@@ -253,8 +253,7 @@ static int get_socket_level(int fd, zt_word w, int name, void *out, socklen_t *l
     case SO_PROTOCOL:
         return put_int(out, len, w & ZT_W_DGRAM ? IPPROTO_UDP : IPPROTO_TCP);
     case SO_ACCEPTCONN:
-        return put_int(out, len,
-                       (w & ZT_W_BOUND) && zt_phase_of(w, NULL) == ZT_PHASE_LISTENING);
+        return put_int(out, len, (w & ZT_W_BOUND) && zt_phase_of(w, NULL) == ZT_PHASE_LISTENING);
     case SO_PEERCRED: { /* what an inet socket says */
         struct ucred none = {0, (uid_t)-1, (gid_t)-1};
         return put(out, len, &none, sizeof none);

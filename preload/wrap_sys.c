@@ -1,6 +1,6 @@
-/* syscall(): libuv, Python, nginx and Java call some of ours by number. A number with a wrapper here goes
- * to the wrapper; every other one goes on by a jump, with registers and stack as they were, because
- * syscall(SYS_clone, ...) must not come back through a frame of ours. */
+/* syscall(): libuv, Python, nginx and Java call some of ours by number. A number with a wrapper
+ * here goes to the wrapper; every other one goes on by a jump, with registers and stack as they
+ * were, because syscall(SYS_clone, ...) must not come back through a frame of ours. */
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
@@ -52,12 +52,12 @@ __asm__(".text\n"
 __attribute__((visibility("hidden"))) __typeof__(syscall) *zt_real_syscall;
 
 static const short numbers[] = {
-    SYS_socket,      SYS_connect,     SYS_bind,        SYS_listen,     SYS_accept,
-    SYS_accept4,     SYS_sendto,      SYS_recvfrom,    SYS_sendmsg,    SYS_recvmsg,
-    SYS_sendmmsg,    SYS_recvmmsg,    SYS_getsockname, SYS_getpeername, SYS_getsockopt,
-    SYS_setsockopt,  SYS_shutdown,    SYS_read,        SYS_write,      SYS_readv,
-    SYS_writev,      SYS_close,       SYS_close_range, SYS_dup,        SYS_dup3,
-    SYS_fcntl,       SYS_epoll_ctl,   SYS_io_uring_setup,
+    SYS_socket,     SYS_connect,   SYS_bind,           SYS_listen,      SYS_accept,
+    SYS_accept4,    SYS_sendto,    SYS_recvfrom,       SYS_sendmsg,     SYS_recvmsg,
+    SYS_sendmmsg,   SYS_recvmmsg,  SYS_getsockname,    SYS_getpeername, SYS_getsockopt,
+    SYS_setsockopt, SYS_shutdown,  SYS_read,           SYS_write,       SYS_readv,
+    SYS_writev,     SYS_close,     SYS_close_range,    SYS_dup,         SYS_dup3,
+    SYS_fcntl,      SYS_epoll_ctl, SYS_io_uring_setup,
 #ifdef SYS_dup2
     SYS_dup2,
 #endif

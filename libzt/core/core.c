@@ -42,8 +42,7 @@ void zt_core_free(struct zt_core *c)
 {
     if (c == NULL)
         return;
-    if (c->vl2 != NULL) /* before vl1, which it borrows */
-        zt_vl2_free(c->vl2);
+    zt_vl2_free(c->vl2); /* before vl1, which it borrows */
     zt_vl1_free(c->vl1);
     free(c);
 }

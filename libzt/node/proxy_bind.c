@@ -8,6 +8,7 @@
 #include "node/proxy_int.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -122,11 +123,35 @@ static bool conflict(const struct zt_binding *a, const struct zt_binding *b)
     return !(x->reuseaddr > 0 && y->reuseaddr > 0 && !b->listening);
 }
 
-static bool is_free(struct zt_proxy *p, const struct zt_binding *b, uint32_t key)
+/* No descriptor of the program's end is left: the socket is over, only its pump has not run yet. */
+static bool is_closed(const struct zt_sock *s)
+{
+    struct pollfd pf = {.fd = s->fd};
+
+    return poll(&pf, 1, 0) == 1 && (pf.revents & (POLLHUP | POLLERR));
+}
+
+static struct zt_binding *find_conflict(struct zt_proxy *p, const struct zt_binding *b,
+                                        uint32_t key)
 {
     for (struct zt_binding *o = zt_map_get(&p->bound, key); o; o = o->next)
         if (o != b && conflict(b, o))
+            return o;
+    return NULL;
+}
+
+/* A kernel's close() frees the address before it returns, ours travels through the loop: a program
+ * that closes a listener and binds again at once (iperf3 between two tests) must not find its own
+ * ghost in the way. */
+static bool is_free(struct zt_proxy *p, const struct zt_binding *b, uint32_t key)
+{
+    struct zt_binding *o;
+
+    while ((o = find_conflict(p, b, key)) != NULL) {
+        if (!is_closed(o->sock))
             return false;
+        zt_bind_drop(p, o);
+    }
     return true;
 }
 

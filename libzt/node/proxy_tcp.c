@@ -204,8 +204,9 @@ static void on_err(void *arg, err_t err)
     st->pcb = NULL;
     zt_proxy_memory(st->s.p, -(int64_t)st->tx_bytes);
     st->tx_bytes = 0;
-    if (err == ERR_RST)
-        st->err = st->connecting ? ECONNREFUSED : ECONNRESET;
+    if (err ==
+        ERR_RST) /* after the peer's FIN reading has ended well: only writing fails, as in Linux */
+        st->err = st->connecting && !st->up ? ECONNREFUSED : st->rx_fin ? EPIPE : ECONNRESET;
     else if (err == ERR_CLSD)
         st->rx_fin = true;
     else
@@ -230,6 +231,10 @@ static void hold_window(struct zt_stream *st)
     pcb->rcv_wnd -= st->hold;
     if (pcb->rcv_ann_wnd > pcb->rcv_wnd)
         pcb->rcv_ann_wnd = pcb->rcv_wnd;
+    /* lwIP believes that its SYN-ACK announced the whole window, which fits in no SYN; left so, it
+     * would go on announcing more than it accepts. */
+    if (TCP_SEQ_GT(pcb->rcv_ann_right_edge, pcb->rcv_nxt + pcb->rcv_wnd))
+        pcb->rcv_ann_right_edge = pcb->rcv_nxt + pcb->rcv_wnd;
 }
 
 static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
@@ -742,11 +747,10 @@ void zt_stream_pump(struct zt_stream *st)
         retire(st);
         return;
     }
-    if (st->connecting && !st->err) {
-        if (!st->up)
-            return;
-        pump_up(st);
-    }
+    if (st->connecting && st->up)
+        pump_up(st); /* also when it was reset since: it did connect */
+    else if (st->connecting && !st->err)
+        return;
     if (!st->err) {
         give_rx(st);
         if (may_read || st->gone)

@@ -185,15 +185,52 @@ static bool deliver_flat(struct zt_dgram *d, const struct zt_ctl_dgram *h, struc
     return send(d->s.fd, b, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
+static void hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, struct pbuf *pb)
+{
+    bool ok = pbuf_clen(pb) < IOVS ? deliver(d, h, pb) : deliver_flat(d, h, pb);
+
+    if (ok) {
+        d->bytes_in += pb->tot_len;
+        d->s.p->counts.bytes_in += pb->tot_len;
+    } else {
+        d->dropped++;
+        d->s.p->counts.udp_dropped++;
+    }
+}
+
+/* To every unconnected socket on this port; lwIP would choose one. */
+static void hand_to_all(struct zt_proxy *p, const struct zt_ctl_dgram *h, struct pbuf *pb,
+                        uint16_t port)
+{
+    uint32_t key = (uint32_t)IPPROTO_UDP_ << 16 | port;
+
+    for (struct zt_binding *b = zt_map_get(&p->bound, key); b; b = b->next) {
+        struct zt_dgram *d = ZT_CONTAINER(b, struct zt_dgram, bound);
+        bool any = zt_addr_is_any(&b->addr);
+        bool family =
+            b->addr.family == h->lfamily || (b->addr.family == 6 && any && d->s.opt.v6only <= 0);
+
+        if (!d->remote.family && d->s.fd >= 0 && family &&
+            (any || memcmp(b->addr.ip, h->lip, 16) == 0))
+            hand_in(d, h, pb);
+    }
+}
+
+static bool is_for_all(void)
+{
+    if (ip_current_is_v6())
+        return ip6_addr_ismulticast(ip6_current_dest_addr());
+    return ip4_addr_ismulticast(ip4_current_dest_addr()) ||
+           ip4_addr_isbroadcast(ip4_current_dest_addr(), ip_current_input_netif());
+}
+
 static void on_dgram(void *arg, struct udp_pcb *pcb, struct pbuf *pb, const ip_addr_t *from,
                      u16_t port)
 {
     struct zt_dgram *d = arg;
     struct zt_ctl_dgram h = {.type = ZT_DGRAM_DATA};
     struct zt_ctl_addr to;
-    bool ok;
 
-    (void)pcb;
     if (ip_current_is_v6()) {
         h.tos = (uint8_t)IP6H_TC(ip6_current_header());
         h.ttl = IP6H_HOPLIM(ip6_current_header());
@@ -205,14 +242,10 @@ static void on_dgram(void *arg, struct udp_pcb *pcb, struct pbuf *pb, const ip_a
     zt_addr_from_lwip(ip_current_dest_addr(), 0, &to);
     h.lfamily = to.family;
     memcpy(h.lip, to.ip, 16);
-    ok = pbuf_clen(pb) < IOVS ? deliver(d, &h, pb) : deliver_flat(d, &h, pb);
-    if (ok) {
-        d->bytes_in += pb->tot_len;
-        d->s.p->counts.bytes_in += pb->tot_len;
-    } else {
-        d->dropped++;
-        d->s.p->counts.udp_dropped++;
-    }
+    if (is_for_all())
+        hand_to_all(d->s.p, &h, pb, pcb->local_port);
+    else
+        hand_in(d, &h, pb);
     pbuf_free(pb);
 }
 
@@ -269,6 +302,23 @@ static int route_out(struct zt_dgram *d, const struct zt_ctl_addr *to, const ip_
     return 0;
 }
 
+/* IP_MULTICAST_LOOP: members on this very node hear it too. The stack sends to the network only. */
+static void loop_back(struct zt_dgram *d, const struct zt_ctl_addr *to, const ip_addr_t *dst,
+                      struct netif *nif, const ip_addr_t *src, struct pbuf *pb)
+{
+    struct zt_ctl_dgram h = {.type = ZT_DGRAM_DATA, .lfamily = to->family};
+    bool member = IP_IS_V6(dst) ? mld6_lookfor_group(nif, ip_2_ip6(dst)) != NULL
+                                : igmp_lookfor_group(nif, ip_2_ip4(dst)) != NULL;
+
+    if (!member || d->s.opt.mcast_loop == 0)
+        return;
+    h.ttl = udp_get_multicast_ttl(d->pcb);
+    h.tos = d->pcb->tos;
+    zt_addr_from_lwip(src, d->pcb->local_port, &h.remote);
+    memcpy(h.lip, to->ip, 16);
+    hand_to_all(d->s.p, &h, pb, to->port);
+}
+
 static int send_one(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint8_t *data, size_t n)
 {
     const struct zt_ctl_addr *to = h->remote.family ? &h->remote : &d->remote;
@@ -293,6 +343,8 @@ static int send_one(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint
         return ENOBUFS;
     if (n)
         pbuf_take(pb, data, (u16_t)n);
+    if (zt_addr_is_multicast(to)) /* before headers are put in front of the payload */
+        loop_back(d, to, &dst, nif, &src, pb);
     if (h->tos)
         pcb->tos = h->tos;
     if (h->ttl)
@@ -383,10 +435,6 @@ void zt_dgram_apply(struct zt_dgram *d)
     if (o->tos >= 0)
         pcb->tos = (u8_t)o->tos;
     udp_set_multicast_ttl(pcb, (u8_t)(o->mcast_ttl >= 0 ? o->mcast_ttl : 1));
-    if (o->mcast_loop != 0)
-        udp_setflags(pcb, pcb->flags | UDP_FLAGS_MULTICAST_LOOP);
-    else
-        udp_setflags(pcb, (u8_t)(pcb->flags & ~UDP_FLAGS_MULTICAST_LOOP));
 }
 
 /* Connect: the filter is lwIP's. The local address becomes the one that routes there, as in Linux.

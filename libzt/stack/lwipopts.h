@@ -56,8 +56,9 @@
     0 /* addresses are assigned, not guessed; no second of waiting */
 #define LWIP_IPV6_AUTOCONFIG 0
 #define LWIP_IPV6_SEND_ROUTER_SOLICIT 0
-#define LWIP_IPV6_SCOPES 0 /* link-local addresses are found by their interface's source address \
-                            */
+#define LWIP_IPV6_SCOPES                                                    \
+    0 /* link-local addresses are found by their interface's source address \
+       */
 #define LWIP_ND6_QUEUEING 0
 #define LWIP_ND6_ALLOW_RA_UPDATES 0
 #define LWIP_ND6_TCP_REACHABILITY_HINTS 0

@@ -31,6 +31,7 @@
 #include "lwip/udp.h"
 
 #define IDLE_MS 500
+#define TIME_WAIT_MAX 16384
 #define NETIFS_MAX 254 /* lwIP numbers them in a byte */
 
 static struct zt_stack *current;
@@ -79,12 +80,33 @@ static bool fast_need(void)
     return false;
 }
 
+/* A peer that makes us close first fills TIME_WAIT at will: only the newest are kept. Their list
+ * has the newest first. */
+static void trim_time_wait(void)
+{
+    struct tcp_pcb *p = tcp_tw_pcbs;
+    for (unsigned n = 1; p != NULL && n < TIME_WAIT_MAX; n++)
+        p = p->next;
+    if (p == NULL)
+        return;
+    struct tcp_pcb *rest = p->next;
+    p->next = NULL;
+    while (rest != NULL) {
+        struct tcp_pcb *next = rest->next;
+        tcp_pcb_purge(rest);
+        tcp_free(rest);
+        rest = next;
+    }
+}
+
 static void on_tcp_slow(void *user, struct zt_timer *t)
 {
     struct zt_stack *s = user;
     tcp_ticks--; /* it adds one */
     tcp_slowtmr();
     sync_ticks(s);
+    if (s->pcbs.count > TIME_WAIT_MAX)
+        trim_time_wait();
     if (fast_need())
         zt_stack_arm(s, &s->tcp_fast, s->now_ms + TCP_FAST_INTERVAL);
     int need = slow_need();

@@ -19,16 +19,17 @@ struct zt_stack;
 
 struct zt_stack_host {
     void *user;
-    /* A frame to the network: n >= 14 bytes at eth, with ZT_FRAME_HEADROOM writable bytes before it;
-     * both may be clobbered. Nonzero return: it could not be taken (counted as a drop by lwIP). */
+    /* A frame to the network: n >= 14 bytes at eth, with ZT_FRAME_HEADROOM writable bytes before
+     * it; both may be clobbered. Nonzero return: it could not be taken (counted as a drop by lwIP).
+     */
     int (*frame)(void *user, uint64_t nwid, uint8_t *eth, size_t n);
     /* The interface listens (or no longer) to a multicast group (vl2.md 7.1). */
     void (*subscribe)(void *user, uint64_t nwid, uint64_t mac, uint32_t adi, bool add);
     void (*random)(void *user, void *out, size_t n);
 };
 
-/* Returns 0, ZT_E_NOMEM, ZT_E_BUSY (there is one already). host is copied. After zt_stack_free a new
- * one may be made in the same process. */
+/* Returns 0, ZT_E_NOMEM, ZT_E_BUSY (there is one already). host is copied. After zt_stack_free a
+ * new one may be made in the same process. */
 int zt_stack_new(const struct zt_stack_host *host, int64_t mono_ms, struct zt_stack **out);
 void zt_stack_free(struct zt_stack *s);
 
@@ -46,8 +47,8 @@ void zt_stack_tick(struct zt_stack *s, int64_t mono_ms);
 int64_t zt_stack_deadline(const struct zt_stack *s); /* ZT_NEVER when idle */
 void zt_stack_kick(struct zt_stack *s);
 
-/* Is this one of our own addresses / on-link or routed through a network? Longest prefix; nwid may be
- * NULL. */
+/* Is this one of our own addresses / on-link or routed through a network? Longest prefix; nwid may
+ * be NULL. */
 bool zt_stack_is_local(const struct zt_stack *s, const struct zt_ep *ip);
 bool zt_stack_routes(const struct zt_stack *s, const struct zt_ep *ip, uint64_t *nwid);
 

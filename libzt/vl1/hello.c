@@ -12,6 +12,9 @@
  * An address that is known under another identity is never taken over: the claimant, whose MAC must
  * be right, is told of the collision.
  *
+ * An answer may be many times larger than the question, when it carries a planet, and an old HELLO
+ * may be replayed from an invented source: so answers to one peer are limited too.
+ *
  * OK(HELLO) is sealed under the version known before; only then is the new one stored. */
 #include "vl1/hello.h"
 
@@ -27,6 +30,8 @@
 
 #define CHECK_BURST 16
 #define CHECK_REFILL_MS 100
+#define ANSWER_BURST 32 /* one HELLO may leave from several sockets over several paths */
+#define ANSWER_REFILL_MS 100
 #define PROTO_FULL_PORT 5
 
 struct hello {
@@ -123,6 +128,10 @@ static void answer(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *p
                    const struct zt_link *link, unsigned hops, const uint8_t *p, size_t n,
                    const struct hello *h)
 {
+    if (!zt_bucket_take(&peer->hello, now->mono_ms, ANSWER_BURST, ANSWER_REFILL_MS)) {
+        zt_drop_count(v->drops, ZT_DROP_RATE);
+        return;
+    }
     struct zt_ep seen;
     uint64_t planet, timestamp;
     struct zt_rd r = zt_rd(p, n);
@@ -139,8 +148,6 @@ static void answer(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *p
     send_ok(v, now, peer, link, zt_pkt_id(p), h, update);
     store_version(peer, h);
     zt_peer_received(v, now, peer, link, hops, ZT_VERB_HELLO, false);
-    if (peer->is_upstream)
-        zt_roots_heard(v, now);
 }
 
 /* Agree and check the MAC. On true the keys are live and p is authentic. */

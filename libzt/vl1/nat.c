@@ -14,9 +14,11 @@
  * sees us at another address than before, our NAT or link changed: paths of that scope and family
  * are not used until they speak again.
  *
- * Introducing (root only): a direct-mapped table of 4096 pairs limits it to once per pair per 30 s;
- * a colliding pair evicts, which costs an extra RENDEZVOUS at worst. Unlike the reference the
- * limit holds for introductions to another root too. */
+ * Introducing (root only): at the first packet relayed for a pair, and again after 1, 4 and each 30
+ * s while there are still packets to relay. The reference has only the 30 s, so that one lost
+ * RENDEZVOUS leaves a pair behind NATs relayed for so long. Pairs are kept in a direct-mapped table
+ * of 4096; a colliding pair evicts, which costs an extra RENDEZVOUS at worst. Unlike in the
+ * reference the limit holds for introductions to another root too. */
 #include "vl1/nat.h"
 
 #include <stdlib.h>
@@ -26,6 +28,7 @@
 #include "vl1/roots.h"
 #include "vl1/state.h"
 #include "vl1/tx.h"
+#include "vl1/whois.h"
 
 #define SURFACE_MS 600000
 #define PUSH_DIRECT_MS 120000
@@ -34,20 +37,21 @@
 #define PUSH_GATE 8
 #define PUSH_PER_SCOPE 8
 #define PUSH_PACKET 1200
-#define UNITE_MS 30000
+#define UNITE_FORGET_MS 240000
 #define OPENER_TTL 2
 #define PUSH_FORGET 0x01
 
+static const int64_t unite_after_ms[] = {1000, 2000, 4000, 8000, 30000};
+#define UNITE_STEPS (sizeof unite_after_ms / sizeof unite_after_ms[0])
 static const int64_t probe_after_ms[ZT_PROBE_TRIES] = {0, 250, 750};
 
 static void fire(void *user, struct zt_timer *t);
 
-int zt_nat_init(struct zt_vl1 *v, uint64_t seed)
+void zt_nat_init(struct zt_vl1 *v, uint64_t seed)
 {
     v->nat.seed = seed;
     for (unsigned i = 0; i < ZT_PROBES; i++)
         v->nat.probes[i].timer.fire = fire;
-    return 0;
 }
 
 void zt_nat_fini(struct zt_vl1 *v)
@@ -57,9 +61,16 @@ void zt_nat_fini(struct zt_vl1 *v)
 
 void zt_vl1_set_local(struct zt_vl1 *v, const struct zt_now *now, const struct zt_ep *eps, size_t n)
 {
-    v->nat.nlocal = (unsigned)(n < ZT_LOCAL_ENDPOINTS ? n : ZT_LOCAL_ENDPOINTS);
-    if (v->nat.nlocal > 0)
-        memcpy(v->nat.local, eps, v->nat.nlocal * sizeof *eps);
+    unsigned kept = (unsigned)(n < ZT_LOCAL_ENDPOINTS ? n : ZT_LOCAL_ENDPOINTS);
+    /* The host scans its interfaces now and then: mostly the list is the same. */
+    if (kept == v->nat.nlocal && (kept == 0 || memcmp(v->nat.local, eps, kept * sizeof *eps) == 0))
+        return;
+    v->nat.nlocal = kept;
+    if (kept > 0)
+        memcpy(v->nat.local, eps, kept * sizeof *eps);
+    /* What we told the others is out of date: tell them with the next packet. */
+    ZT_LIST_EACH(it, &v->peers.lru)
+    ZT_CONTAINER(it, struct zt_peer, lru)->last_push_sent_ms = ZT_LONG_AGO;
 }
 
 /* -- probes -- */
@@ -334,6 +345,10 @@ enum zt_verdict zt_nat_rendezvous(struct zt_vl1 *v, const struct zt_now *now,
     }
     struct zt_peer *peer = zt_peer_get(v, with);
     struct zt_link link = {.sock = rx->link.sock, .ep = zt_ep_make(len == 4 ? 4 : 6, ip, port)};
+    /* The introduction often overtakes the answer to our WHOIS for the very packet that caused it.
+     */
+    if (peer == NULL && zt_whois_wanted(v, with))
+        return ZT_VERDICT_HOLD;
     if (peer == NULL || !zt_path_allowed(v, peer, &link.ep)) {
         zt_drop_count(v->drops, ZT_DROP_PATH);
         return ZT_VERDICT_OK;
@@ -360,9 +375,14 @@ static bool should_unite(struct zt_vl1 *v, int64_t now_ms, uint64_t a, uint64_t 
     uint64_t h = (low ^ nat->seed) * 0x9e3779b97f4a7c15u;
     h = (h ^ h >> 29 ^ high) * 0xbf58476d1ce4e5b9u;
     struct zt_united *slot = &nat->united[(h >> 32) % ZT_UNITE_SLOTS];
-    if (slot->low == low && slot->high == high && now_ms - slot->at_ms < UNITE_MS)
+    int64_t age = now_ms - slot->at_ms;
+    if (slot->low != low || slot->high != high || age >= UNITE_FORGET_MS)
+        *slot = (struct zt_united){.low = low, .high = high};
+    else if (age < unite_after_ms[slot->step])
         return false;
-    *slot = (struct zt_united){.low = low, .high = high, .at_ms = now_ms};
+    else if (slot->step + 1 < UNITE_STEPS)
+        slot->step++;
+    slot->at_ms = now_ms;
     return true;
 }
 

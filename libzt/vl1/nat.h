@@ -33,7 +33,8 @@ struct zt_probe {
 
 struct zt_united {
     uint64_t low, high;
-    int64_t at_ms;
+    int64_t at_ms; /* of the last introduction */
+    unsigned step; /* how many before it, up to the end of the schedule */
 };
 
 struct zt_nat {
@@ -46,7 +47,7 @@ struct zt_nat {
     uint64_t seed;
 };
 
-int zt_nat_init(struct zt_vl1 *v, uint64_t seed);
+void zt_nat_init(struct zt_vl1 *v, uint64_t seed);
 void zt_nat_fini(struct zt_vl1 *v);
 
 /* Try to reach peer at this link: at once, and unless it answered again after 250 and 1000 ms. */

@@ -283,6 +283,8 @@ void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
         received_direct(v, now, peer, link, verb);
         report_direct(v, peer, t);
     }
+    if (peer->is_upstream)
+        zt_roots_heard(v, now);
     if (t - peer->last_trust_ms < ZT_PEER_TRUST_MS)
         zt_nat_push_when_due(v, now, peer, link, hops);
 }

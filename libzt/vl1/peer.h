@@ -34,7 +34,7 @@ struct zt_peer {
     int64_t last_push_in_ms;
     unsigned pushes_in; /* in a row, closer than 30 s */
     int64_t last_whois_ms;
-    struct zt_bucket echo;
+    struct zt_bucket echo, hello; /* answers to these */
 
     unsigned hello_step; /* upstreams without a path: place in the retry schedule (roots.c) */
     int64_t hello_at_ms;

@@ -136,6 +136,7 @@ static enum zt_verdict on_whois_ok(struct zt_vl1 *v, const struct zt_now *now,
             continue;
         }
         zt_wait_kick(v, now, id.addr);
+        zt_wait_kick(v, now, rx->from); /* a RENDEZVOUS of the root may wait for it, nat.c */
     }
     return ZT_VERDICT_OK;
 }
@@ -204,7 +205,7 @@ static enum zt_verdict on_error(struct zt_vl1 *v, const struct zt_now *now, cons
             zt_event(v, ZT_EVENT_COLLISION, v->id.addr);
         else
             zt_drop_count(v->drops, ZT_DROP_NOT_UPSTREAM);
-        return ZT_VERDICT_OK;
+        return ZT_VERDICT_IGNORED; /* a root that refuses us does not make us online */
     }
     if (v->upper.error == NULL)
         return ZT_VERDICT_OK;
@@ -251,8 +252,6 @@ static void conclude(struct zt_vl1 *v, const struct zt_now *now, const struct zt
     if (verdict != ZT_VERDICT_IGNORED)
         zt_peer_received(v, now, rx->peer, &rx->link, rx->hops, rx->verb,
                          verdict == ZT_VERDICT_TRUSTED);
-    if (rx->peer->is_upstream)
-        zt_roots_heard(v, now);
 }
 
 void zt_rx_upper(struct zt_vl1 *v, const struct zt_now *now, struct zt_rx *rx, int64_t since_ms)

@@ -46,9 +46,8 @@ int zt_vl1_new(const struct zt_vl1_config *cfg, const struct zt_now *now, struct
     zt_waits_init(v, seeds[1]);
     zt_hellos_init(v, seeds[2]);
     zt_tx_expect_init(v);
-    int rc = zt_nat_init(v, seeds[3]);
-    if (rc == 0)
-        rc = zt_roots_init(v, now, cfg->planet, cfg->nplanet);
+    zt_nat_init(v, seeds[3]);
+    int rc = zt_roots_init(v, now, cfg->planet, cfg->nplanet);
     if (rc != 0) {
         zt_vl1_free(v);
         return rc;

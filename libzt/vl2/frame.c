@@ -7,7 +7,6 @@
 
 #include "vl2/frame.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/addr.h"
@@ -163,6 +162,8 @@ static int send_behind_bridge(struct zt_network *net, const struct zt_now *now, 
             refuse(net, ZT_DROP_RULES_OUT);
             continue;
         }
+        if (!net->is_adhoc)
+            zt_member_get(net, targets[i]); /* it may ask for credentials */
         struct zt_wr w = zt_vl2_begin(net->vl2);
         zt_wr_ext_frame(&w, net->nwid, 0, dest, source, type, eth + ETH, n - ETH);
         if (zt_vl2_send(net->vl2, now, targets[i], ZT_VERB_EXT_FRAME, &w, 0) == 0)
@@ -566,16 +567,14 @@ uint64_t zt_ndp_answer(const struct zt_netconf *cfg, const uint8_t *p, size_t n,
     }
     if (addr == 0 || addr == cfg->issued_to)
         return 0;
-    struct zt_wr w = zt_wr(out, ZT_NDP_ADVERTISEMENT);
-    zt_wr_bytes(&w, ip, sizeof ip);
-    zt_wr_bytes(&w, p + 48, 16);
-    zt_wr_bytes(&w, own->ip, 16);
-    zt_wr_bytes(&w, advertisement, sizeof advertisement);
-    zt_wr_bytes(&w, p + 48, 16);
-    zt_wr_u8(&w, 2); /* target link-layer address, 8 bytes */
-    zt_wr_u8(&w, 1);
-    zt_wr_u48(&w, zt_mac_of(addr, cfg->nwid));
-    assert(!w.bad && w.n == ZT_NDP_ADVERTISEMENT);
+    memcpy(out, ip, 8);
+    memcpy(out + 8, p + 48, 16);
+    memcpy(out + 24, own->ip, 16);
+    memcpy(out + 40, advertisement, 8);
+    memcpy(out + 48, p + 48, 16);
+    out[64] = 2; /* option: target link-layer address, of 8 bytes */
+    out[65] = 1;
+    zt_put48(out + 66, zt_mac_of(addr, cfg->nwid));
     zt_put16(out + 42, icmp6_checksum(out + 8, out + 40, 32));
     return addr;
 }

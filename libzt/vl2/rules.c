@@ -157,9 +157,9 @@ static bool ipv4_equal(const uint8_t *p, const struct zt_rule *e)
 /* The rule's address is compared as given: with host bits set it never matches. */
 static bool ipv6_equal(const uint8_t *p, const struct zt_rule *e)
 {
-    unsigned bits = e->u.net.bits;
-    for (unsigned i = 0; i<16; i++, bits = bits> 8 ? bits - 8 : 0) {
-        uint8_t mask = bits >= 8 ? 0xff : (uint8_t)(0xff00 >> bits);
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned left = e->u.net.bits > 8 * i ? e->u.net.bits - 8 * i : 0;
+        unsigned mask = left >= 8 ? 0xffu : 0xff00u >> left & 0xffu;
         if ((p[i] & mask) != e->u.net.ip[i])
             return false;
     }

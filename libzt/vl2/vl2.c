@@ -471,10 +471,8 @@ static enum zt_verdict error(void *user, const struct zt_now *now, const struct 
     case ZT_ERROR_AUTHENTICATION_REQUIRED:
         return controller_error(v, net, rx->from, ZT_NET_AUTHENTICATION_REQUIRED);
     case ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE:
-        /* No record is made for somebody who only asks. */
+        /* Whoever we sent a frame has a record; none is made for somebody who only asks. */
         m = zt_member_find(net, rx->from);
-        if (m == NULL && net->cfg != NULL && net->cfg->has_com)
-            m = zt_member_get(net, rx->from);
         if (m != NULL && net->cfg != NULL && net->cfg->has_com)
             zt_member_push(net, now, m, true);
         return ZT_VERDICT_OK;

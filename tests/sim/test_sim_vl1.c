@@ -238,6 +238,28 @@ static void port_restricted_nats_are_traversed(void **state)
     }
 }
 
+static void a_lost_introduction_is_made_good_soon(void **state)
+{
+    for (uint64_t seed = 70; seed < 90; seed++) {
+        struct trio t = {.s = sim_new(seed)};
+        t.root = sim_node(t.s, "9.0.0.1/9993");
+        t.a = sim_node_behind(t.s, sim_nat(t.s, SIM_NAT_PORT_RESTRICTED, "9.1.0.1"),
+                              "192.168.1.2/9993");
+        t.b = sim_node_behind(t.s, sim_nat(t.s, SIM_NAT_PORT_RESTRICTED, "9.1.0.2"),
+                              "192.168.2.2/9993");
+        sim_all_links(t.s, (struct sim_link){.delay_ms = 20, .loss_permille = 100});
+        sim_planet(t.s, 1, &t.root, 1);
+        sim_start_all(t.s);
+        sim_assert(t.s, sim_run_until(t.s, 5000, trio_is_online, &t));
+        for (int i = 0; i < 80 && !trio_is_direct(&t); i++) {
+            sim_say(t.a, t.b, "?", 1);
+            sim_run(t.s, 100);
+        }
+        sim_assert(t.s, trio_is_direct(&t));
+        sim_free(t.s);
+    }
+}
+
 static void a_symmetric_nat_and_a_full_cone_meet(void **state)
 {
     struct trio t = behind_nats(27, SIM_NAT_SYMMETRIC, SIM_NAT_FULL_CONE);
@@ -445,6 +467,7 @@ int main(void)
         cmocka_unit_test(a_node_without_a_planet_is_silent),
         cmocka_unit_test(full_cone_nats_are_traversed),
         cmocka_unit_test(port_restricted_nats_are_traversed),
+        cmocka_unit_test(a_lost_introduction_is_made_good_soon),
         cmocka_unit_test(a_symmetric_nat_and_a_full_cone_meet),
         cmocka_unit_test(symmetric_nats_stay_relayed),
         cmocka_unit_test(nodes_behind_one_nat_use_the_inside),

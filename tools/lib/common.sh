@@ -2,13 +2,15 @@
 # Shared by the scripts in tools/ (sourced, never run): where things are, building, free ports.
 top=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)
 
+zt_targets=()
+
 die() {
     echo "${0##*/}: $*" >&2
     exit 1
 }
 
-# zt_build FOLDER LOG [meson options]: configure when it isn't, build what changed. Quiet unless it
-# fails; the whole output is in LOG.
+# zt_build FOLDER LOG [meson options]: configure when it isn't, build what changed (all of it, or what
+# the array zt_targets names). Quiet unless it fails; the whole output is in LOG.
 zt_build() {
     local dir=$1 log=$2 jobs
     shift 2
@@ -20,7 +22,7 @@ zt_build() {
             die "configuring $dir failed (whole log: $log)"
         }
     fi
-    ninja -C "$dir" -j"$jobs" >> "$log" 2>&1 || {
+    ninja -C "$dir" -j"$jobs" "${zt_targets[@]}" >> "$log" 2>&1 || {
         tail -n 60 "$log" >&2
         die "building in $dir failed (whole log: $log)"
     }

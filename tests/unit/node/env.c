@@ -85,6 +85,7 @@ static int64_t flush(void *user, const struct zt_now *now)
     struct env *e = user;
     int64_t at;
 
+    __atomic_add_fetch(&e->turns, 1, __ATOMIC_RELAXED);
     zt_stack_now(e->stack, clock_of(e, now));
     zt_proxy_flush(e->proxy);
     at = zt_stack_deadline(e->stack);

@@ -26,6 +26,7 @@ struct env {
     void (*on_fini)(struct env *e);
     void *more;
     unsigned frames_lost;
+    unsigned turns; /* of the loop */
 };
 
 void env_start(struct env *e);

@@ -261,6 +261,7 @@ static void data_before_close_arrives(void **state)
     assert_int_equal(env_slot(e, id[1]).phase, ZT_PHASE_FIN);
     assert_int_equal(write(fd[1], "x", 1), 1); /* as TCP: the first write succeeds */
     assert_int_equal(env_phase(e, id[1], ZT_PHASE_RESET), ZT_PHASE_RESET);
+    assert_int_equal(env_slot(e, id[1]).err, EPIPE); /* reading had ended well before */
     close(fd[1]);
     until_idle(e);
 }
@@ -461,6 +462,40 @@ static void bind_conflicts_as_in_linux(void **state)
     until_idle(e);
 }
 
+struct rebind {
+    struct env *e;
+    int fd;
+    struct zt_ctl_rep r;
+};
+
+/* Within one turn of the loop, so that the close can't have been noticed before the bind. */
+static void close_and_bind(void *arg)
+{
+    struct rebind *b = arg;
+    struct zt_ctl_req q = {.version = ZT_CTL_VERSION,
+                           .type = ZT_CTL_BIND,
+                           .stype = SOCK_STREAM,
+                           .family = AF_INET,
+                           .local = env_addr4("10.1.0.1", 5002)};
+    static uint8_t data[ZT_CTL_REPLY_DATA];
+
+    close(b->fd);
+    zt_proxy_request(b->e->proxy, &q, &b->r, data, &b->fd);
+}
+
+static void a_closed_listener_frees_its_port_at_once(void **state)
+{
+    struct env *e = *state;
+    struct rebind b = {.e = e};
+
+    b.fd = env_listen(e, env_addr4("10.1.0.1", 5002), 4, &b.r);
+    assert_int_equal(zt_loop_call(e->loop, close_and_bind, &b), 0);
+    assert_int_equal(b.r.err, 0);
+    assert_true(b.fd >= 0);
+    close(b.fd);
+    until_idle(e);
+}
+
 static void connect_from_a_bound_socket(void **state)
 {
     struct env *e = *state;
@@ -507,6 +542,111 @@ static void two_hundred_at_once(void **state)
         close(fd[i][0]);
         close(fd[i][1]);
     }
+    until_idle(e);
+}
+
+static unsigned turns_in(struct env *e, unsigned ms)
+{
+    unsigned before = __atomic_load_n(&e->turns, __ATOMIC_RELAXED);
+
+    usleep(ms * 1000);
+    return __atomic_load_n(&e->turns, __ATOMIC_RELAXED) - before;
+}
+
+/* epoll repeats a hang-up for as long as it lasts: in none of these states may that turn the loop.
+ */
+static void waiting_costs_nothing(void **state)
+{
+    struct env *e = *state;
+    static char b[65536];
+    struct zt_ctl_rep l, c;
+    uint64_t id[2];
+    int fd[5][2], lfd, queued;
+
+    for (int i = 0; i < 5; i++)
+        env_connected(e, env_addr4("10.1.0.2", 0), fd[i], id);
+    shutdown(fd[1][0], SHUT_WR);
+    shutdown(fd[2][0], SHUT_RD);
+    while (send(fd[3][0], b, sizeof b, MSG_DONTWAIT) > 0 || env_poll(fd[3][0], POLLOUT, 300))
+        ;
+    (void)send(fd[3][0], "!", 1, MSG_OOB | MSG_DONTWAIT);
+    while (send(fd[4][0], b, sizeof b, MSG_DONTWAIT) > 0 || env_poll(fd[4][0], POLLOUT, 300))
+        ;
+    close(fd[4][0]); /* gone, and its data can't leave */
+    lfd = env_listen(e, env_addr4("10.1.0.2", 0), 4, &l);
+    queued = env_connect(e, l.local, &c);
+    assert_int_equal(env_poll(queued, POLLOUT, 5000), POLLOUT);
+    usleep(200000);
+    assert_in_range(turns_in(e, 400), 0, 60); /* the stack's own timer runs every 25 ms */
+    for (int i = 0; i < 5; i++) {
+        if (i != 4)
+            close(fd[i][0]);
+        close(fd[i][1]);
+    }
+    close(queued);
+    close(lfd);
+    until_idle(e);
+}
+
+static void a_full_listener_lets_clients_wait(void **state)
+{
+    struct env *e = *state;
+    struct zt_ctl_rep l, c;
+    struct zt_ctl_accept a;
+    int lfd = env_listen(e, env_addr4("10.1.0.2", 0), 1, &l), fd[600];
+    unsigned up = 0;
+
+    for (int i = 0; i < 600; i++) {
+        fd[i] = env_connect(e, l.local, &c);
+        assert_int_equal(c.err, 0);
+    }
+    usleep(200000);
+    for (int i = 0; i < 600; i++)
+        up += env_poll(fd[i], POLLOUT, 0) == POLLOUT;
+    assert_in_range(up, 100, 599); /* not all fit, and nobody was refused */
+    for (int i = 0; i < 600; i++) {
+        int afd = env_accept(lfd, &a);
+        assert_true(afd >= 0);
+        close(afd);
+        assert_true(env_poll(fd[i], POLLOUT, 0) == 0 || !(env_poll(fd[i], 0, 0) & POLLERR));
+    }
+    for (int i = 0; i < 600; i++)
+        close(fd[i]);
+    close(lfd);
+    until_idle(e);
+}
+
+static void reuseport_shares_connections(void **state)
+{
+    struct env *e = *state;
+    struct zt_ctl_req q = {.type = ZT_CTL_LISTEN, .value = 64};
+    struct zt_ctl_addr at = env_addr4("10.1.0.2", 8443);
+    struct zt_ctl_accept a;
+    struct zt_ctl_rep r, c;
+    int lfd[2], fd[64], got[2] = {0, 0};
+
+    for (int i = 0; i < 2; i++) {
+        lfd[i] = bind_with(e, at, SOCK_STREAM, SO_REUSEPORT, &r);
+        assert_int_equal(r.err, 0);
+        q.id = r.id;
+        env_request(e, &q, &r, NULL);
+        assert_int_equal(r.err, 0);
+    }
+    for (int i = 0; i < 64; i++) {
+        fd[i] = env_connect(e, at, &c);
+        assert_int_equal(env_poll(fd[i], POLLOUT, 5000), POLLOUT);
+    }
+    for (int i = 0; i < 2; i++)
+        while (env_poll(lfd[i], POLLIN, 100)) {
+            close(env_accept(lfd[i], &a));
+            got[i]++;
+        }
+    assert_int_equal(got[0] + got[1], 64);
+    assert_in_range(got[0], 5, 59); /* by chance; all to one side: 2^-63 */
+    for (int i = 0; i < 64; i++)
+        close(fd[i]);
+    close(lfd[0]);
+    close(lfd[1]);
     until_idle(e);
 }
 
@@ -744,6 +884,37 @@ static void connected_datagrams_are_filtered(void **state)
     until_idle(e);
 }
 
+/* iperf3 -u: the first socket connects to the client, a second takes over its address. */
+static void a_connected_datagram_socket_shares_its_port(void **state)
+{
+    struct env *e = *state;
+    struct zt_ctl_req q = {.type = ZT_CTL_UDP, .stype = SOCK_DGRAM, .family = AF_INET};
+    struct zt_ctl_dgram h;
+    struct zt_ctl_rep a, b, c, d, r;
+    struct zt_ctl_addr at = env_addr4("10.1.0.2", 5201);
+    char in[8];
+    int first = bind_with(e, at, SOCK_DGRAM, SO_REUSEADDR, &a), second;
+    int client = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &c);
+    int other = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &d);
+
+    q.id = a.id;
+    q.remote = c.local;
+    env_request(e, &q, &r, NULL);
+    assert_int_equal(r.err, 0);
+    second = bind_with(e, at, SOCK_DGRAM, SO_REUSEADDR, &b);
+    assert_int_equal(b.err, 0);
+    assert_true(udp_send(client, at, "1", 1) > 0);
+    assert_true(udp_send(other, at, "22", 2) > 0);
+    assert_int_equal(udp_recv(first, &h, in, sizeof in), 1);
+    assert_int_equal(udp_recv(second, &h, in, sizeof in), 2);
+    assert_int_equal(env_poll(first, POLLIN, 20), 0);
+    close(first);
+    close(second);
+    close(client);
+    close(other);
+    until_idle(e);
+}
+
 static void multicast_membership(void **state)
 {
     struct env *e = *state;
@@ -791,8 +962,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(listener_queues_300, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_the_listener_ends_it, setup, teardown),
         cmocka_unit_test_setup_teardown(bind_conflicts_as_in_linux, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_closed_listener_frees_its_port_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(connect_from_a_bound_socket, setup, teardown),
         cmocka_unit_test_setup_teardown(two_hundred_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(waiting_costs_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_listener_lets_clients_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(reuseport_shares_connections, setup, teardown),
         cmocka_unit_test_setup_teardown(options_and_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(without_descriptors, setup, teardown),
         cmocka_unit_test(tight_memory),
@@ -800,6 +975,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(datagrams_keep_boundaries, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_datagram_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(connected_datagrams_are_filtered, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_connected_datagram_socket_shares_its_port, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(multicast_membership, setup, teardown),
     };
     struct rlimit nofile;

@@ -17,7 +17,7 @@ static uint8_t pattern[PATTERN];
 static struct tcp_pcb *listener[4];
 static unsigned nlisteners, naccepted;
 static struct twin_conn *accepted[ACCEPTED];
-static struct twin_conn *all[65536];
+static struct twin_conn *all[1 << 18];
 static unsigned nall;
 static struct twin_udp *udps[16];
 static unsigned nudps;

@@ -136,9 +136,9 @@ void zt_vl1_set_upper(struct zt_vl1 *v, const struct zt_vl1_upper *upper)
 static struct fake_packet *put(struct zt_vl1 *v, uint64_t dest, uint8_t verb, const uint8_t *p,
                                size_t n)
 {
+    assert_true(fake_npackets < FAKE_PACKETS && n <= ZT_PAYLOAD_MAX);
     struct fake_packet *k = (struct fake_packet *)calloc(1, sizeof *k);
     assert_non_null(k);
-    assert_true(fake_npackets < FAKE_PACKETS && n <= sizeof k->p);
     k->from = v->addr;
     k->dest = dest;
     k->verb = verb;

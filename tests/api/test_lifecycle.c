@@ -196,7 +196,9 @@ static void test_free_is_the_end(void **state)
     assert_int_equal(zts_start(home, env_callback, 0), ZTS_ERR_SERVICE);
     assert_int_equal(zts_stop(), ZTS_ERR_SERVICE);
     assert_int_equal(env_threads(), base_threads);
-    assert_int_equal(env_fds(), base_fds);
+    /* libuv makes one pipe per process on first use and keeps it; it belongs to whoever else uses libuv
+     * in this process too, so we can't take it away. */
+    assert_in_range(env_fds(), base_fds, base_fds + 2);
 }
 
 static int setup(void **state)

@@ -15,6 +15,7 @@ here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 network4=ff0a000000000001 # ad-hoc, 10.0.0.0/8: the last three bytes are the node's
 preload=$build/preload/libztpreload.so
 passed=0 failed=0 started=()
+at_end=: # a command of the caller's for the end
 ztctl() { "$build/tools/ztctl" "$@"; }
 
 # Everything of this run has $work in its command line or is in $started.
@@ -24,6 +25,7 @@ finish() {
     for pid in "${started[@]-}"; do
         [ -z "$pid" ] || kill "$pid" 2> /dev/null
     done
+    $at_end
     end_nodes || code=1
     for pid in $(lab_nodes); do
         echo "left running: $(tr '\0' ' ' < "/proc/$pid/cmdline")"

@@ -2,7 +2,7 @@
 # A preloaded program starts the node that it needs: only then, only one, and it does not stay for ever.
 #
 #   autostart.sh BUILD
-build=$1
+build=$(readlink -f "$1")
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
 need curl python3

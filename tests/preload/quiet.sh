@@ -4,7 +4,7 @@
 # valgrind.
 #
 #   quiet.sh BUILD CONFORM FAKEHOST CC
-build=$1 conform=$2 host=$3 cc=$4
+build=$(readlink -f "$1") conform=$(readlink -f "$2") host=$(readlink -f "$3") cc=$4
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
 export -n ZT_HOME

@@ -2,7 +2,7 @@
 # The conformance cases (kernel sockets, then virtual ones; the same must be printed) on a real node.
 #
 #   real.sh BUILD CONFORM [CASE...]
-build=$1 conform=$2
+build=$(readlink -f "$1") conform=$(readlink -f "$2")
 shift 2
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "$(readlink -f "$0")")/lab.sh"

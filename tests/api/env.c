@@ -82,7 +82,7 @@ static int free_udp_port(void)
 
 void env_home(struct env *e, const char *name, char out[128])
 {
-    char cmd[256];
+    char cmd[512];
     snprintf(out, 128, "%s/%s", e->dir, name);
     snprintf(cmd, sizeof cmd, "mkdir -p %s && cp %s/root/planet %s/", out, e->dir, out);
     (void)run(cmd);

@@ -1,10 +1,10 @@
 /* One waiting room per node address, with a timer of its own.
  *
  * A room opens when a packet for, or from, that address can't be handled now, or when somebody
- * asked us for an identity that we lack. Every 500 ms (the WHOIS period of vl1.md 6.5; a lost WHOIS
- * is repeated after 150 ms and 300 ms first), and at once when something changed (identity learned,
- * path learned, credentials came), everything in it is tried again. What is not done after 5 s is
- * dropped (QUEUE_EXPIRED). A room closes when it is empty.
+ * asked us for an identity that we lack. Every 500 ms (the WHOIS period of vl1.md 6.5; 300 ms,
+ * first 150, when packets of our own wait for the answer), and at once when something changed
+ * (identity learned, path learned, credentials came), everything in it is tried again. What is not
+ * done after 5 s is dropped (QUEUE_EXPIRED). A room closes when it is empty.
  *
  * Bounds: 256 rooms, 64 packets each, 2 MiB of copies in total; beyond that the newcomer is refused
  * (QUEUE_FULL). Rooms for unknown senders, whose addresses may be invented, are opened at most 20 a
@@ -24,7 +24,8 @@
 #include "vl1/state.h"
 #include "vl1/tx.h"
 
-#define ASK_AGAIN_MS 150
+#define ASK_SECOND_MS 150
+#define ASK_AGAIN_MS 300
 
 enum kind { WAIT_TX, WAIT_RX, WAIT_HOLD };
 
@@ -46,6 +47,7 @@ struct room {
     struct zt_list items; /* oldest first */
     unsigned count;
     int64_t opened_ms, asked_ms;
+    bool is_wanted; /* by packets of our own */
     unsigned asks;
 };
 
@@ -130,11 +132,13 @@ static struct item *add(struct zt_vl1 *v, struct room *room, enum kind kind, int
     return it;
 }
 
-/* When to ask again: a lost question or answer should not cost half a second the first time. */
+/* When to ask again: a lost question or answer should not hold our own packets for half a second.
+ * Unknown senders, who may be invented, are not worth more than the usual period. */
 static int64_t ask_pause(const struct room *room)
 {
-    int64_t pause = (int64_t)ASK_AGAIN_MS << (room->asks < 4 ? room->asks : 4);
-    return pause < ZT_WAIT_RETRY_MS ? pause : ZT_WAIT_RETRY_MS;
+    if (!room->is_wanted)
+        return ZT_WAIT_RETRY_MS;
+    return room->asks == 0 ? ASK_SECOND_MS : ASK_AGAIN_MS;
 }
 
 /* Ask the best upstream, unless we did a moment ago or there is none to ask. */
@@ -164,6 +168,7 @@ int zt_wait_tx(struct zt_vl1 *v, const struct zt_now *now, uint64_t dest, uint8_
     struct item *it = add(v, room, WAIT_TX, now->mono_ms, n + ZT_PKT_PAYLOAD);
     if (it == NULL)
         return ZT_E_LIMIT;
+    room->is_wanted = true;
     it->verb = verb;
     it->flags = flags;
     memset(it->p, 0, ZT_PKT_PAYLOAD);

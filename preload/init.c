@@ -11,7 +11,7 @@
 #include "shim.h"
 #include "sys.h"
 
-struct zt_settings zt_settings = {.may_start = true, .wait_ms = 10000};
+struct zt_settings zt_settings = {.may_start = true, .wait_ms = 10000, .idle = "60"};
 static dev_t debug_dev;
 static ino_t debug_ino;
 
@@ -49,6 +49,8 @@ static void read_environment(void)
             n = n * 10 + (*v++ - '0');
         s->wait_ms = n * 1000;
     }
+    if ((v = env("ZT_PRELOAD_IDLE")) && *v && strlen(v) < 7 && strspn(v, "0123456789") == strlen(v))
+        strcpy(s->idle, v);
     if ((v = env("ZT_NETWORKS")) && strlen(v) < sizeof s->networks)
         strcpy(s->networks, v);
 

@@ -37,6 +37,7 @@ struct zt_settings {
     bool io_uring;      /* ZT_PRELOAD_IO_URING=1 */
     int debug;          /* ZT_PRELOAD_DEBUG */
     int wait_ms;        /* ZT_PRELOAD_WAIT */
+    char idle[8];       /* ZT_PRELOAD_IDLE: seconds until a node that we start ends when unused */
     char home[3072];    /* "" when none can be told */
     char networks[512]; /* ZT_NETWORKS */
 };
@@ -173,6 +174,13 @@ void zt_addr_to(const struct zt_ctl_addr *a, bool v6, struct sockaddr *sa, sockl
  * address is known to be virtual, or ZT_NETWORKS says that it might be. */
 bool zt_managed_slow(const struct zt_ctl_addr *a);
 bool zt_sa_managed(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out);
+
+bool zt_in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a);
+/* Wait (bounded) until every joined network has its addresses. */
+void zt_wait_configured(void);
+/* nets.c: join the networks of ZT_NETWORKS when this address may be theirs. True when it certainly
+ * is theirs, whatever the node knows by then. */
+bool zt_networks_judge(const struct zt_ctl_addr *a);
 
 /* Take the state page of the home (again, when that of before is stale). */
 bool zt_page_open(void);

@@ -187,7 +187,8 @@ static int launch(int dir, int lock_fd)
     struct launch *l = (struct launch *)m;
     int r = -ENOENT;
     if (find_ztd(l)) {
-        const char *argv[] = {l->exe, "-H", zt_settings.home, "--lock-fd", "3", "--idle", "60"};
+        const char *argv[] = {l->exe, "-H",     zt_settings.home, "--lock-fd",
+                              "3",    "--idle", zt_settings.idle};
         memcpy(l->argv, argv, sizeof argv);
         fill_env(l);
         l->lock_fd = lock_fd;

@@ -230,7 +230,7 @@ int zt_slot_family(uint64_t id)
 
 /* ---- classification ---- */
 
-static bool in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a)
+bool zt_in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a)
 {
     if (r->family != a->family || r->bits > (a->family == 4 ? 32 : 128))
         return false;
@@ -251,7 +251,7 @@ static bool in_page(const struct zt_state_head *h, const struct zt_ctl_addr *a)
         bool found = false;
         uint32_t n = __atomic_load_n(&h->nranges, __ATOMIC_RELAXED);
         for (uint32_t i = 0; i < n && i < ZT_STATE_RANGES && !found; i++)
-            found = in_range(&h->ranges[i], a);
+            found = zt_in_range(&h->ranges[i], a);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (__atomic_load_n(&h->seq, __ATOMIC_RELAXED) == seq)
             return found;
@@ -312,13 +312,13 @@ static bool in_remembered(const struct zt_ctl_addr *a)
 {
     unsigned n = atomic_load_explicit(&nremembered, memory_order_acquire);
     for (unsigned i = 0; i < n; i++)
-        if (in_range(&remembered[i], a))
+        if (zt_in_range(&remembered[i], a))
             return true;
     return false;
 }
 
 /* While a network is still being configured, an address may be about to become virtual. */
-static void wait_configured(void)
+void zt_wait_configured(void)
 {
     int64_t until = zt_now_ms() + zt_settings.wait_ms;
     for (int pause = 2; zt_now_ms() < until; pause = pause < 50 ? pause * 2 : 50) {
@@ -328,42 +328,6 @@ static void wait_configured(void)
         zt_sleep_ms(pause);
     }
     zt_debug(1, "a network is still without configuration");
-}
-
-/* The networks of ZT_NETWORKS are joined once per process, before the first address that is not
- * loopback is judged: else it would leak to the kernel. The node remembers what it has joined. */
-static void join_networks(void)
-{
-    static atomic_int done; /* 0 not yet, 1 somebody is at it, 2 done */
-    int zero = 0;
-    if (ZT_LIKELY(atomic_load(&done) == 2))
-        return;
-    if (!atomic_compare_exchange_strong(&done, &zero, 1)) {
-        for (int64_t until = zt_now_ms() + zt_settings.wait_ms;
-             atomic_load(&done) != 2 && zt_now_ms() < until;)
-            zt_sleep_ms(5);
-        return;
-    }
-    if (!zt_ctl_up())
-        zt_start_node();
-    for (const char *s = zt_settings.networks; *s;) {
-        char nwid[17];
-        size_t n = 0;
-        while (*s == ',' || *s == ' ' || *s == ';')
-            s++;
-        while (*s && *s != ',' && *s != ' ' && *s != ';') {
-            if (n < 16)
-                nwid[n++] = *s;
-            s++;
-        }
-        nwid[n] = 0;
-        int e = n ? zt_ctl_command("join ", nwid) : 0;
-        if (e)
-            zt_debug(1, "cannot join %s: error %d", nwid, -e);
-    }
-    zt_page_open();
-    wait_configured();
-    atomic_store(&done, 2);
 }
 
 static bool never_managed(const struct zt_ctl_addr *a)
@@ -379,8 +343,10 @@ bool zt_managed_slow(const struct zt_ctl_addr *a)
         return false;
     int saved = errno;
     bool yes = false;
-    if (zt_settings.networks[0])
-        join_networks();
+    if (zt_settings.networks[0] && zt_networks_judge(a)) {
+        errno = saved;
+        return true;
+    }
     const struct zt_state_head *h = current();
     if (!h) {
         int64_t now = zt_now_ms();
@@ -396,7 +362,7 @@ bool zt_managed_slow(const struct zt_ctl_addr *a)
             /* What it was last time it will most likely be again: wait for those only. */
             read_remembered();
             if (in_remembered(a)) {
-                wait_configured();
+                zt_wait_configured();
                 yes = true;
             }
         }

@@ -23,7 +23,7 @@ struct raw_pcb;
 /* Options of a virtual socket. What the stack can't do is remembered, so that a program reads back
  * what it set. -1: the stack's default. */
 struct zt_sockopts {
-    int reuseaddr, reuseport, v6only, keepalive, broadcast;
+    int reuseaddr, reuseport, v6only, keepalive, broadcast, oobinline;
     int linger; /* seconds; 0: reset at close */
     int nodelay, cork, keepidle, keepintvl, keepcnt, user_timeout, maxseg, quickack, defer_accept;
     int ttl, tos, mcast_ttl, mcast_loop, mcast_if6;

@@ -29,6 +29,7 @@ static const struct opt table[] = {
     {SOL_SOCKET, SO_REUSEPORT, AT(reuseport), FLAG},
     {SOL_SOCKET, SO_KEEPALIVE, AT(keepalive), FLAG},
     {SOL_SOCKET, SO_BROADCAST, AT(broadcast), FLAG},
+    {SOL_SOCKET, SO_OOBINLINE, AT(oobinline), FLAG},
     {SOL_SOCKET, SO_LINGER, AT(linger), -1, -1, INT32_MAX}, /* seconds; -1: off */
     {SOL_SOCKET, SO_SNDBUF, AT(sndbuf), 212992, 0, INT32_MAX},
     {SOL_SOCKET, SO_RCVBUF, AT(rcvbuf), 212992, 0, INT32_MAX},

@@ -67,7 +67,8 @@ enum zt_ctl_type {
     ZT_CTL_UDP,       /* id 0: new datagram socket (local optional, remote optional), reply fd;
                          id: set (or with family 0 dissolve) its remote. reply: id, local */
     ZT_CTL_OPT_SET,   /* id, level, name (Linux numbers), data = value */
-    ZT_CTL_OPT_GET,   /* the same; reply data = value */
+    ZT_CTL_OPT_GET,   /* the same; reply data = value. Level ZT_CTL_OPT_ALL: all that were set, as
+                         struct zt_ctl_opt[]. Also for a stream that ended not long ago */
     ZT_CTL_NOTE,      /* id, value = enum zt_ctl_note; no reply */
     ZT_CTL_INFO,      /* id. reply: local, remote, data = struct zt_ctl_info */
     ZT_CTL_COMMAND,   /* data = text of a ztctl command (below); replies: text of one JSON document */
@@ -86,6 +87,8 @@ enum zt_ctl_note {
 struct zt_ctl_opt { /* an option remembered from before the swap; Linux level and name */
     int32_t level, name, value;
 };
+
+#define ZT_CTL_OPT_ALL (-1)
 
 #define ZT_CTL_DATA 1024
 struct zt_ctl_req {

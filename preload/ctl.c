@@ -3,6 +3,7 @@
  * by the caller's guard where it matters; waiting is bounded by ZT_PRELOAD_WAIT. */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -60,6 +61,30 @@ static int door_address(struct sockaddr_un *un, int *dir)
     return 0;
 }
 
+/* The home as it was when its path still led there: after chroot or a loss of rights the door is
+ * found by its abstract twin, whose name is made of this. */
+static struct {
+    uid_t uid;
+    uint64_t dev, ino;
+} home_id;
+static atomic_bool home_seen;
+
+void zt_home_remember(void)
+{
+    struct stat st;
+    if (atomic_load(&home_seen) || !zt_settings.home[0] || stat(zt_settings.home, &st) < 0)
+        return;
+    home_id.uid = st.st_uid;
+    home_id.dev = st.st_dev;
+    home_id.ino = st.st_ino;
+    atomic_store(&home_seen, true);
+}
+
+bool zt_home_was_seen(void)
+{
+    return atomic_load(&home_seen);
+}
+
 /* The door must belong to us, to root or to the owner of the home. */
 static bool trusted(int fd)
 {
@@ -69,31 +94,47 @@ static bool trusted(int fd)
         return false;
     if (cred.uid == 0 || cred.uid == (uid_t)zt_sys0(SYS_geteuid))
         return true;
-    struct stat st;
-    return stat(zt_settings.home, &st) == 0 && st.st_uid == cred.uid;
+    zt_home_remember();
+    return atomic_load(&home_seen) && home_id.uid == cred.uid;
 }
 
-static int door_connect(void)
+static long connect_path(int s)
 {
     struct sockaddr_un un;
     int dir;
     long r = door_address(&un, &dir);
-    if (r < 0)
-        return (int)r;
-    long s = zt_sys3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (s >= 0) {
-        s = zt_fd_high((int)s);
+    if (r == 0)
         r = zt_sys3(SYS_connect, s, &un, sizeof un);
-        if (r == 0 && !trusted((int)s))
-            r = -EACCES;
-        if (r < 0) {
-            zt_sys1(SYS_close, s);
-            s = r;
-        }
-    }
     if (dir >= 0)
         zt_sys1(SYS_close, dir);
-    return (int)s;
+    return r;
+}
+
+static long connect_twin(int s)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    unsigned n = zt_ctl_twin(home_id.uid, home_id.dev, home_id.ino, un.sun_path);
+    return zt_sys3(SYS_connect, s, &un, offsetof(struct sockaddr_un, sun_path) + n);
+}
+
+static int door_connect(void)
+{
+    long s = zt_sys3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (s < 0)
+        return (int)s;
+    s = zt_fd_high((int)s);
+    long r = connect_path((int)s);
+    if ((r == -ENOENT || r == -EACCES || r == -ENOTDIR) && atomic_load(&home_seen)) {
+        long t = connect_twin((int)s);
+        if (t != -ECONNREFUSED) /* nobody has the name: what the path said counts */
+            r = t;
+    }
+    if (r == 0 && !trusted((int)s))
+        r = -EACCES;
+    if (r == 0)
+        return (int)s;
+    zt_sys1(SYS_close, s);
+    return (int)r;
 }
 
 bool zt_ctl_up(void)
@@ -183,6 +224,16 @@ int zt_ctl(struct zt_ctl_req *req, struct zt_ctl_rep *rep, void *data, size_t ca
     }
     errno = saved;
     return r;
+}
+
+int zt_ctl_page(void)
+{
+    struct zt_ctl_req req;
+    struct zt_ctl_rep rep = {0};
+    int fd = -1;
+    zt_req_init(&req, ZT_CTL_HELLO, 0);
+    int r = exchange(&req, &rep, NULL, 0, &fd);
+    return r < 0 ? r : fd >= 0 ? fd : -ENOENT;
 }
 
 int zt_ctl_command(const char *a, const char *b)

@@ -83,14 +83,21 @@ struct zt_note *zt_note_of(int fd, bool make)
     return p ? &p->note[fd % ZT_FD_PAGE] : NULL;
 }
 
-void zt_word_set(int fd, zt_word w)
+/* The caller has asked zt_fds_ours. */
+static void word_store(int fd, zt_word w)
 {
     struct zt_fd_page *p = page_of(fd, w != 0);
-    if (!p || !zt_fds_ours())
+    if (!p)
         return;
     atomic_store_explicit(&p->word[fd % ZT_FD_PAGE], w, memory_order_relaxed);
     if (w & ZT_W_KIND)
         atomic_store_explicit(&zt_any_virtual, true, memory_order_relaxed);
+}
+
+void zt_word_set(int fd, zt_word w)
+{
+    if (zt_fds_ours())
+        word_store(fd, w);
 }
 
 void zt_word_flag(int fd, zt_word flags)
@@ -154,8 +161,8 @@ void zt_fd_copy(int from, int to)
     if (!zt_fds_ours())
         return;
     if (!(zt_word_any(from) & ZT_W_KIND))
-        zt_word_set(from, zt_word_any(from) | ZT_W_DUPED);
-    zt_word_set(to, zt_word_any(from));
+        word_store(from, zt_word_any(from) | ZT_W_DUPED);
+    word_store(to, zt_word_any(from));
 }
 
 static int hex(char c)

@@ -1,6 +1,6 @@
 /* Loading. The constructor reads the environment, finds the real functions and looks at inherited
- * descriptors; it opens nothing unless one of them is virtual, because every `sh` and `ls` under a
- * preloaded shell pays for it. */
+ * descriptors and for the home; it opens nothing unless one of them is virtual, because every `sh`
+ * and `ls` under a preloaded shell pays for it. */
 #include <poll.h>
 #include <stdarg.h>
 #include <string.h>
@@ -102,8 +102,10 @@ __attribute__((constructor)) static void init(void)
             zt_settings.debug = 0;
         }
     }
-    if (!zt_settings.off)
+    if (!zt_settings.off) {
+        zt_home_remember();
         learn_inherited();
+    }
     errno = saved;
 }
 

@@ -21,11 +21,12 @@
     X(socketpair)                                                                              \
     X(connect)                                                                                 \
     X(bind)                                                                                    \
-    X(listen) X(accept) X(accept4) X(shutdown) X(getsockname) X(getpeername) X(getsockopt)     \
-        X(setsockopt) X(sockatmark) X(close) X(dup) X(dup2) X(dup3) X(fcntl) X(close_range)    \
-            X(closefrom) X(fclose) X(read) X(readv) X(preadv2) X(recv) X(recvfrom) X(recvmsg)  \
-                X(recvmmsg) X(write) X(writev) X(pwritev2) X(send) X(sendto) X(sendmsg)        \
-                    X(sendmmsg) X(sendfile) X(splice) X(ioctl) X(epoll_ctl) X(poll) X(syscall) \
+    X(listen)                                                                                  \
+    X(accept) X(accept4) X(shutdown) X(getsockname) X(getpeername) X(getsockopt) X(setsockopt) \
+        X(sockatmark) X(close) X(dup) X(dup2) X(dup3) X(fcntl) X(close_range) X(closefrom)     \
+            X(fclose) X(read) X(readv) X(preadv2) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg)   \
+                X(write) X(writev) X(pwritev2) X(send) X(sendto) X(sendmsg) X(sendmmsg)        \
+                    X(sendfile) X(splice) X(ioctl) X(epoll_ctl) X(poll) X(syscall)             \
                         X(gethostbyaddr) X(gethostbyaddr_r) X(getnameinfo)
 
 struct zt_real {

@@ -209,6 +209,12 @@ bool zt_ctl_up(void);
  * use to wait longer): 0 or -errno. */
 int zt_start_node(void);
 int zt_home_open(void); /* O_PATH descriptor of the home folder, or -errno */
+/* Keep what is needed to find the door when the path no longer leads there; and has that been done?
+ */
+void zt_home_remember(void);
+bool zt_home_was_seen(void);
+/* Ask the door for a descriptor of the state page: that, or -errno. */
+int zt_ctl_page(void);
 int zt_fd_high(int fd); /* move one of our own descriptors out of the program's sight */
 void zt_sleep_ms(int ms);
 int64_t zt_now_ms(void);

@@ -224,6 +224,8 @@ static int make_home(void)
     int dir = zt_home_open();
     if (dir >= 0 || dir != -ENOENT || !zt_settings.home[0])
         return dir;
+    if (zt_home_was_seen()) /* it is outside of our root now: not to be made again in here */
+        return dir;
     char path[sizeof zt_settings.home];
     strcpy(path, zt_settings.home);
     for (char *p = path + 1;; p++) {

@@ -140,16 +140,22 @@ static const struct zt_state_head *map_page(int fd, ino_t *ino)
     return h;
 }
 
+static long open_page(void)
+{
+    int dir = zt_home_open();
+    if (dir < 0) /* behind a chroot, perhaps */
+        return zt_home_was_seen() ? zt_ctl_page() : dir;
+    long fd = zt_sys4(SYS_openat, dir, ZT_STATE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    zt_sys1(SYS_close, dir);
+    return fd;
+}
+
 bool zt_page_open(void)
 {
     static atomic_int busy;
     if (current())
         return true;
-    int dir = zt_home_open();
-    if (dir < 0)
-        return false;
-    long fd = zt_sys4(SYS_openat, dir, ZT_STATE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-    zt_sys1(SYS_close, dir);
+    long fd = open_page();
     if (fd < 0)
         return false;
     ino_t ino = 0;

@@ -187,14 +187,40 @@ static int stream_connect(int fd, const struct zt_ctl_addr *remote)
     return connect_wait(fd, w);
 }
 
+/* What the program has set stays set, as it does on a socket of the kernel's. */
+static void restore_options(int to, uint64_t id)
+{
+    struct zt_ctl_req req;
+    struct zt_ctl_rep rep;
+    struct zt_ctl_opt opts[64];
+    zt_req_init(&req, ZT_CTL_OPT_GET, id);
+    req.level = ZT_CTL_OPT_ALL;
+    if (zt_ctl(&req, &rep, opts, sizeof opts, NULL, false) < 0)
+        return;
+    for (size_t i = 0; i < rep.ndata / sizeof *opts && i < sizeof opts / sizeof *opts; i++) {
+        struct zt_ctl_opt *o = &opts[i];
+        struct linger lg = {1, o->value};
+        if (o->level != SOL_SOCKET || o->name != SO_LINGER)
+            zt_sys5(SYS_setsockopt, to, o->level, o->name, &o->value, sizeof o->value);
+        else if (o->value >= 0)
+            zt_sys5(SYS_setsockopt, to, SOL_SOCKET, SO_LINGER, &lg, sizeof lg);
+    }
+}
+
 /* Back to a kernel socket, as connect(AF_UNSPEC) makes it, or for an address that isn't virtual. */
 static int back_to_kernel(int fd, zt_word w)
 {
     struct zt_guard g;
+    uint64_t id = zt_id_of(fd, w);
     zt_enter(&g, fd);
     long s = zt_sys3(SYS_socket, w & ZT_W_V6 ? AF_INET6 : AF_INET,
                      (w & ZT_W_DGRAM ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-    int r = s < 0 ? (int)s : zt_swap(fd, zt_fd_high((int)s), 0);
+    int r = (int)s;
+    if (s >= 0) {
+        r = zt_fd_high((int)s);
+        restore_options(r, id);
+        r = zt_swap(fd, r, 0);
+    }
     zt_leave(&g);
     return r < 0 ? zt_fail(-r) : 0;
 }

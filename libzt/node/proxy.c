@@ -257,6 +257,8 @@ void zt_sock_retire(struct zt_sock *s, bool gone)
         zt_list_remove(&s->dirty);
     if (s->slot) {
         p->socks[s->slot - p->state.slots] = NULL;
+        if (s->kind == ZT_SOCK_STREAM && !gone)
+            p->past[p->past_next++ % ZT_PAST_STREAMS] = (struct zt_past){s->id, s->opt};
         zt_state_give(&p->state, s->slot, gone);
     }
     if (s->has_poll)
@@ -283,21 +285,32 @@ static int listen_request(struct zt_proxy *p, const struct zt_ctl_req *q)
     return zt_listen_start((struct zt_listener *)s, q->value);
 }
 
+static struct zt_sockopts *find_past(struct zt_proxy *p, uint64_t id)
+{
+    for (unsigned i = 0; id && i < ZT_PAST_STREAMS; i++)
+        if (p->past[i].id == id)
+            return &p->past[i].opt;
+    return NULL;
+}
+
 static int opt_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r,
                        uint8_t *data)
 {
     struct zt_sock *s = zt_proxy_find(p, q->id);
     size_t n = q->ndata;
+    struct zt_sockopts *past = s ? NULL : find_past(p, q->id);
     int err;
 
-    if (!s)
+    if (!s && !past)
         return EBADF;
     if (n > ZT_CTL_DATA)
         return EINVAL;
     if (q->type == ZT_CTL_OPT_SET)
-        return zt_opt_set(s, q->level, q->name, q->data, n);
+        return s ? zt_opt_set(s, q->level, q->name, q->data, n)
+                 : zt_opt_store(past, q->level, q->name, q->data, n);
     n = ZT_CTL_REPLY_DATA;
-    err = zt_opt_get(s, q->level, q->name, data, &n);
+    err = s ? zt_opt_get(s, q->level, q->name, data, &n)
+            : zt_opt_stored(past, q->level, q->name, data, &n);
     r->ndata = err ? 0 : (uint32_t)n;
     return err;
 }

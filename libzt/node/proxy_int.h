@@ -31,6 +31,13 @@ struct zt_sockopts {
     uint8_t mcast_if4[4];
 };
 
+/* Options of streams that ended while the program holds its descriptor: it may connect again. */
+#define ZT_PAST_STREAMS 256
+struct zt_past {
+    uint64_t id;
+    struct zt_sockopts opt;
+};
+
 enum zt_sock_kind {
     ZT_SOCK_STREAM,
     ZT_SOCK_BOUND, /* bound stream socket; a listener once asked to listen */
@@ -138,6 +145,8 @@ struct zt_proxy {
     struct zt_proxy_counts counts;
     struct raw_pcb *icmp4, *icmp6;
     uint8_t *scratch;
+    struct zt_past past[ZT_PAST_STREAMS]; /* a ring */
+    unsigned past_next;
 };
 
 /* proxy.c */
@@ -218,6 +227,10 @@ void zt_opt_init(struct zt_sockopts *o);
 /* 0, ENOPROTOOPT, EINVAL. Stores, then applies to the pcb. */
 int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_t n);
 int zt_opt_get(struct zt_sock *s, int level, int name, uint8_t *val, size_t *n);
+/* What is stored, alone, of a socket that may be no more. Level ZT_CTL_OPT_ALL gives all that were
+ * set. */
+int zt_opt_store(struct zt_sockopts *o, int level, int name, const uint8_t *val, size_t n);
+int zt_opt_stored(const struct zt_sockopts *o, int level, int name, uint8_t *val, size_t *n);
 /* The options remembered from before the swap: unknown ones are passed over. */
 void zt_opt_set_all(struct zt_sock *s, const struct zt_ctl_req *q);
 

@@ -74,7 +74,7 @@ static int *field(struct zt_sockopts *o, const struct opt *d)
     return (int *)(void *)((char *)o + d->at);
 }
 
-static int set_int(struct zt_sock *s, int level, int name, int v)
+static int set_int(struct zt_sockopts *o, int level, int name, int v)
 {
     const struct opt *d = find(level, name);
 
@@ -82,7 +82,7 @@ static int set_int(struct zt_sock *s, int level, int name, int v)
         return ENOPROTOOPT;
     if (v < d->least || v > d->most)
         return EINVAL;
-    *field(&s->opt, d) = d->least == INT32_MIN ? v != 0 : v;
+    *field(o, d) = d->least == INT32_MIN ? v != 0 : v;
     return 0;
 }
 
@@ -122,7 +122,7 @@ int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_
         return EINVAL;
     if (level == SOL_TCP_ && s->kind == ZT_SOCK_DGRAM)
         return ENOPROTOOPT;
-    err = set_int(s, level, name, v);
+    err = set_int(&s->opt, level, name, v);
     if (!err)
         apply(s);
     return err;
@@ -137,27 +137,77 @@ static int take_error(struct zt_sock *s)
     return err;
 }
 
-int zt_opt_get(struct zt_sock *s, int level, int name, uint8_t *val, size_t *n)
+static int field_of(const struct zt_sockopts *o, const struct opt *d)
+{
+    int v;
+
+    memcpy(&v, (const char *)o + d->at, sizeof v);
+    return v;
+}
+
+/* Fields with a name for each family come under both. */
+static size_t list_set(const struct zt_sockopts *o, uint8_t *val, size_t cap)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct zt_ctl_opt e = {table[i].level, table[i].name, field_of(o, &table[i])};
+        if (e.value < 0 || n + sizeof e > cap)
+            continue;
+        memcpy(val + n, &e, sizeof e);
+        n += sizeof e;
+    }
+    return n;
+}
+
+int zt_opt_store(struct zt_sockopts *o, int level, int name, const uint8_t *val, size_t n)
+{
+    int32_t v;
+
+    if (n < sizeof v)
+        return EINVAL;
+    memcpy(&v, val, sizeof v);
+    return set_int(o, level, name, v);
+}
+
+int zt_opt_stored(const struct zt_sockopts *o, int level, int name, uint8_t *val, size_t *n)
 {
     const struct opt *d = find(level, name);
+    int32_t v;
+
+    if (level == ZT_CTL_OPT_ALL) {
+        *n = list_set(o, val, *n);
+        return 0;
+    }
+    if (*n < sizeof v)
+        return EINVAL;
+    if (!d)
+        return ENOPROTOOPT;
+    v = field_of(o, d);
+    if (v < 0)
+        v = d->initial;
+    memcpy(val, &v, sizeof v);
+    *n = sizeof v;
+    return 0;
+}
+
+int zt_opt_get(struct zt_sock *s, int level, int name, uint8_t *val, size_t *n)
+{
     int32_t v = 0;
 
     if (*n < sizeof v)
         return EINVAL;
-    if (level == SOL_SOCKET && name == SO_ERROR) {
+    if (level == SOL_SOCKET && name == SO_ERROR)
         v = take_error(s);
-    } else if (level == SOL_IP_ && name == 32) {
+    else if (level == SOL_IP_ && name == 32)
         memcpy(&v, s->opt.mcast_if4, 4);
-    } else if (level == SOL_TCP_ && name == 2 && s->kind == ZT_SOCK_STREAM &&
-               ((struct zt_stream *)s)->pcb) {
+    else if (level == SOL_TCP_ && name == 2 && s->kind == ZT_SOCK_STREAM &&
+             ((struct zt_stream *)s)->pcb)
         v = ((struct zt_stream *)s)->pcb->mss;
-    } else if (d && !(level == SOL_TCP_ && s->kind == ZT_SOCK_DGRAM)) {
-        v = *field(&s->opt, d);
-        if (v < 0)
-            v = d->initial;
-    } else {
+    else if (level == SOL_TCP_ && s->kind == ZT_SOCK_DGRAM)
         return ENOPROTOOPT;
-    }
+    else
+        return zt_opt_stored(&s->opt, level, name, val, n);
     memcpy(val, &v, sizeof v);
     *n = sizeof v;
     return 0;
@@ -167,7 +217,7 @@ void zt_opt_set_all(struct zt_sock *s, const struct zt_ctl_req *q)
 {
     for (unsigned i = 0; i < q->nopts; i++) {
         const struct zt_ctl_opt *o = &q->opts[i];
-        (void)set_int(s, o->level, o->name, o->value);
+        (void)set_int(&s->opt, o->level, o->name, o->value);
     }
     apply(s);
 }

@@ -122,6 +122,32 @@ check 'and then it ends' wait_for 20 no_node
 check 'started once more' first4
 ztctl -H "$work/c" up > up.log 2>&1 || fail "$(cat up.log)"
 check 'ztctl up holds the node' stays 6
+# ---- after chroot the way to the door is its abstract twin
+
+chrooted() { # FAMILY ADDRESS: also an address looked at for the first time in there
+    mkdir -p empty
+    c "${as_root[@]}" "$python" -c '
+import encodings.idna, os, socket, sys
+os.chroot("empty")
+os.chdir("/")
+s = socket.create_connection((sys.argv[1], 8000), 10)
+s.sendall(b"GET /data HTTP/1.0\r\n\r\n")
+n = 0
+while d := s.recv(65536):
+    n += len(d)
+assert n > 4194304, n
+l = socket.create_server((sys.argv[2], 0))
+print(l.getsockname()[0] == sys.argv[2], os.listdir("/"))' "$1" "$(address_in c "$network4" 4)"
+}
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(unshare -r)
+if c "${as_root[@]}" "$python" -c 'import os; os.chroot("/")' 2> /dev/null; then
+    check 'after chroot: connect, IPv4, and bind' equals 'True []' chrooted "$a4"
+    check 'after chroot: connect, IPv6' equals 'True []' chrooted "$a6"
+else
+    echo 'skipped: no right to chroot, nor a user namespace'
+fi
+
 check 'ztctl down ends it' ztctl -H "$work/c" down
 check 'it is gone' wait_for 5 no_node
 

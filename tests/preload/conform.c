@@ -1132,6 +1132,72 @@ static void c_options(void)
     close(c), close(s), close(l);
 }
 
+static void tell_options(int c)
+{
+    struct linger lg = {0, 0};
+    socklen_t n = sizeof lg;
+    OPTION(c, IPPROTO_TCP, TCP_NODELAY);
+    OPTION(c, IPPROTO_TCP, TCP_KEEPIDLE);
+    OPTION(c, SOL_SOCKET, SO_KEEPALIVE);
+    OPTION(c, SOL_SOCKET, SO_REUSEADDR);
+    SAY(getsockopt(c, SOL_SOCKET, SO_LINGER, &lg, &n));
+    printf("linger %d %d\n", lg.l_onoff, lg.l_linger);
+    struct timeval tv = {0, 0};
+    n = sizeof tv;
+    SAY(getsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &tv, &n));
+    printf("timeout %ld\n", (long)tv.tv_sec);
+}
+
+/* A connect that fails leaves the socket with what it was told before, blocking or not. */
+static void c_options_retry(void)
+{
+    int s, port, closed = free_port(), l = listener(&port), one = 1;
+    for (int nonblock = 0; nonblock < 2; nonblock++) {
+        int c = socket(family, SOCK_STREAM | (nonblock ? SOCK_NONBLOCK : 0), 0);
+        struct linger lg = {1, 7};
+        struct timeval tv = {3, 0};
+        SAY(setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one));
+        SAY(setsockopt(c, IPPROTO_TCP, TCP_KEEPIDLE, &(int){44}, sizeof one));
+        SAY(setsockopt(c, SOL_SOCKET, SO_LINGER, &lg, sizeof lg));
+        SAY(setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv));
+        SAY(connect(c, addr(closed), base_len));
+        if (nonblock) {
+            SAY(setsockopt(c, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one));
+            wait_for(c, POLLOUT);
+            settle();
+            tell_options(c);
+            SAY(connect(c, addr(closed), base_len));
+        }
+        tell_options(c);
+        SAY(connect(c, addr(port), base_len));
+        s = accept(l, NULL, NULL);
+        wait_for(c, POLLOUT);
+        tell_options(c);
+        SAY(send(c, "x", 1, MSG_NOSIGNAL));
+        wait_for(s, POLLIN);
+        close(s);
+        close(c);
+    }
+    close(l);
+}
+
+/* A reset that comes after the peer's end of file: nothing more to read, and EPIPE for a writer. */
+static void c_reset_after_end(void)
+{
+    int c, s;
+    char b;
+    pair_up(&c, &s);
+    SAY(shutdown(s, SHUT_WR));
+    wait_for(c, POLLIN);
+    SAY(read(c, &b, 1));
+    lingering_reset(s);
+    settle();
+    SAY(read(c, &b, 1));
+    SAY(send(c, "x", 1, MSG_NOSIGNAL));
+    so_error(c);
+    close(c);
+}
+
 static void c_numbers(void)
 {
     int port, l = listener(&port);
@@ -1391,20 +1457,50 @@ static const struct {
     const char *name;
     void (*run)(void);
 } cases[] = {
-    CASE(connect),        CASE(refused),      CASE(refused_nonblocking),
-    CASE(nonblocking),    CASE(errors),       CASE(unspec),
-    CASE(epoll_level),    CASE(epoll_in),     CASE(epoll_edge),
-    CASE(epoll_oneshot),  CASE(epoll_dup),    CASE(epoll_many),
-    CASE(epoll_listener), CASE(half_close),   CASE(peer_closed),
-    CASE(reset),          CASE(reset_unread), CASE(sigpipe),
-    CASE(flags),          CASE(addresses),    CASE(bulk),
-    CASE(movers),         CASE(accept),       CASE(accept_full),
-    CASE(bind),           CASE(signals),      CASE(dup),
-    CASE(fork),           CASE(prefork),      CASE(exec),
-    CASE(spawn),          CASE(rights),       CASE(close_range),
-    CASE(threads),        CASE(options),      CASE(numbers),
-    CASE(select),         CASE(fill),         CASE(udp),
-    CASE(udp_refused),    CASE(udp_many),     CASE(udp_info),
+    CASE(connect),
+    CASE(refused),
+    CASE(refused_nonblocking),
+    CASE(nonblocking),
+    CASE(errors),
+    CASE(unspec),
+    CASE(epoll_level),
+    CASE(epoll_in),
+    CASE(epoll_edge),
+    CASE(epoll_oneshot),
+    CASE(epoll_dup),
+    CASE(epoll_many),
+    CASE(epoll_listener),
+    CASE(half_close),
+    CASE(peer_closed),
+    CASE(reset),
+    CASE(reset_unread),
+    CASE(sigpipe),
+    CASE(flags),
+    CASE(addresses),
+    CASE(bulk),
+    CASE(movers),
+    CASE(accept),
+    CASE(accept_full),
+    CASE(bind),
+    CASE(signals),
+    CASE(dup),
+    CASE(fork),
+    CASE(prefork),
+    CASE(exec),
+    CASE(spawn),
+    CASE(rights),
+    CASE(close_range),
+    CASE(threads),
+    CASE(options),
+    CASE(options_retry),
+    CASE(reset_after_end),
+    CASE(numbers),
+    CASE(select),
+    CASE(fill),
+    CASE(udp),
+    CASE(udp_refused),
+    CASE(udp_many),
+    CASE(udp_info),
     CASE(mapped),
 };
 

@@ -52,6 +52,13 @@ struct vsock {
     unsigned nopts;
 };
 
+#define PAST 16
+static struct past {
+    uint64_t id;
+    unsigned nopts;
+    struct zt_ctl_opt opts[64];
+} past[PAST];
+static unsigned npast;
 static struct vsock socks[MAX];
 static struct zt_state_head *page;
 static char host_hex[33];
@@ -169,6 +176,11 @@ static void drop(struct vsock *v)
     if (v->peer)
         v->peer->peer = NULL;
     free(v->buf);
+    if (v->id) { /* its options can still be asked for */
+        past[npast % PAST].id = v->id;
+        past[npast % PAST].nopts = v->nopts;
+        memcpy(past[npast++ % PAST].opts, v->opts, sizeof v->opts);
+    }
     memset(v, 0, sizeof *v);
     v->fd = -1;
 }
@@ -279,6 +291,10 @@ static void pump(struct vsock *v, short revents)
     struct vsock *p = v->peer;
     if (!v->buf)
         v->buf = malloc(BUF);
+    if (v->rd_done && v->reset_on_close && v->n == 0 && (revents & POLLHUP)) {
+        peer_reset(v, ECONNRESET);
+        return;
+    }
     if (!v->rd_done && v->n == 0) {
         ssize_t n = recv(v->fd, v->buf, BUF, MSG_DONTWAIT);
         if (n > 0) {
@@ -461,15 +477,27 @@ static int do_udp(const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd)
 static int do_option(const struct zt_ctl_req *q, struct zt_ctl_rep *r, uint8_t *data)
 {
     struct vsock *v = by_id(q->id);
-    if (!v)
+    const struct zt_ctl_opt *opts = v ? v->opts : NULL;
+    unsigned nopts = v ? v->nopts : 0;
+    for (int i = 0; !v && i < PAST; i++)
+        if (past[i].id == q->id) {
+            opts = past[i].opts;
+            nopts = past[i].nopts;
+        }
+    if (!opts || (!v && q->type == ZT_CTL_OPT_SET))
         return ENOTCONN;
     if (q->type == ZT_CTL_OPT_SET) {
         set_opt(v, q->level, q->name, q->value);
         return 0;
     }
-    for (unsigned i = 0; i < v->nopts; i++)
-        if (v->opts[i].level == q->level && v->opts[i].name == q->name) {
-            memcpy(data, &v->opts[i].value, 4);
+    if (q->level == ZT_CTL_OPT_ALL) {
+        r->ndata = nopts * (uint32_t)sizeof *opts;
+        memcpy(data, opts, r->ndata);
+        return 0;
+    }
+    for (unsigned i = 0; i < nopts; i++)
+        if (opts[i].level == q->level && opts[i].name == q->name) {
+            memcpy(data, &opts[i].value, 4);
             r->ndata = 4;
             return 0;
         }
@@ -579,7 +607,7 @@ static int build_poll(struct pollfd *p, struct vsock **who, int door, int64_t *d
         if (v->kind == 't' && v->peer && v->peer->n)
             want |= POLLOUT;
         /* A direction that has ended says HUP for ever; what remains is seen through the peer. */
-        bool idle = !want && v->rd_done && v->peer && !v->peer->rd_done;
+        bool idle = !want && v->rd_done && v->peer && !v->peer->rd_done && !v->reset_on_close;
         who[n] = v;
         p[n++] = (struct pollfd){idle ? -1 : v->fd, want, 0};
     }

@@ -169,11 +169,9 @@ int zts_stop(void)
 
 int zts_restart(void)
 {
-    if (zt_events_is_current(g.events))
-        return ZTS_ERR_SERVICE;
     pthread_mutex_lock(&g.lock);
     int rc = ZTS_ERR_SERVICE;
-    if (!g.freed && running()) {
+    if (!g.freed && !zt_events_is_current(g.events) && running()) {
         uint64_t ids[MAX_NETWORKS];
         size_t n = 0;
         if (zt_node_networks(g.node, ids, MAX_NETWORKS, &n) != 0)
@@ -188,10 +186,8 @@ int zts_restart(void)
 
 int zts_free(void)
 {
-    if (zt_events_is_current(g.events))
-        return ZTS_ERR_SERVICE;
     pthread_mutex_lock(&g.lock);
-    if (g.freed) {
+    if (g.freed || zt_events_is_current(g.events)) {
         pthread_mutex_unlock(&g.lock);
         return ZTS_ERR_SERVICE;
     }
@@ -201,6 +197,7 @@ int zts_free(void)
         (void)zt_node_stop(g.node);
     drop_node();
     struct zt_events *events = g.events;
+    g.events = NULL;
     free(g.path);
     g.path = NULL;
     pthread_mutex_unlock(&g.lock);

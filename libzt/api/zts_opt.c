@@ -50,7 +50,8 @@ static int opt_request(struct zts_sock *s, enum zt_ctl_type type, int level, int
     req.level = level;
     req.name = name;
     req.ndata = (uint32_t)len;
-    memcpy(req.data, val, len);
+    if (len > 0)
+        memcpy(req.data, val, len);
     int rc = zts_request(&req, &rep, data, NULL);
     if (rc == ZTS_ERR_OK && out != NULL && rep.ndata >= sizeof *out)
         memcpy(out, data, sizeof *out);

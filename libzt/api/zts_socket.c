@@ -210,13 +210,9 @@ static int connect_stream(struct zts_sock *s, const struct zt_ctl_addr *to, bool
         return rc;
     s->peer = *to;
     int flags = fcntl(s->fd, F_GETFL);
-    if (flags >= 0 && (flags & O_NONBLOCK)) {
-        if (connect_result(s) == 0) { /* to ourselves, for instance */
-            atomic_store(&s->told, true);
-            return ZTS_ERR_OK;
-        }
+    /* Also when the answer is there already: one behaviour, whatever the timing. */
+    if (flags >= 0 && (flags & O_NONBLOCK))
         return zts_fail(EINPROGRESS);
-    }
     *wait = true;
     return ZTS_ERR_OK;
 }

@@ -117,17 +117,20 @@ int zt_identity_generate(zt_random_fn *random, void *user, struct zt_identity *o
     return 0;
 }
 
+bool zt_identity_keys_match(const struct zt_identity *id)
+{
+    uint8_t pub[ZT_PUB];
+    if (!id->has_priv)
+        return false;
+    public_halves(id->priv, pub);
+    return memcmp(pub, id->pub, ZT_PUB) == 0;
+}
+
 bool zt_identity_validate(const struct zt_identity *id)
 {
     uint8_t d[64];
-    if (zt_addr_reserved(id->addr))
+    if (zt_addr_reserved(id->addr) || (id->has_priv && !zt_identity_keys_match(id)))
         return false;
-    if (id->has_priv) { /* the cheap test first */
-        uint8_t pub[ZT_PUB];
-        public_halves(id->priv, pub);
-        if (memcmp(pub, id->pub, ZT_PUB) != 0)
-            return false;
-    }
     return zt_identity_digest(id->pub, d) == 0 && d[0] < PROOF_BELOW && zt_be40(d + 59) == id->addr;
 }
 

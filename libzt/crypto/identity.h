@@ -23,6 +23,9 @@ void zt_keypair_generate(zt_random_fn *random, void *user, struct zt_identity *o
  * that it belongs to the public one. Some 30 ms, 2 MiB. */
 bool zt_identity_validate(const struct zt_identity *id);
 
+/* Only the part about the private key, in microseconds. */
+bool zt_identity_keys_match(const struct zt_identity *id);
+
 /* The memory-hard digest of vl1.md 1.2 (tests look at it). Returns 0 or ZT_E_NOMEM. */
 int zt_identity_digest(const uint8_t pub[ZT_PUB], uint8_t out[64]);
 

@@ -76,6 +76,15 @@ bool zt_addr_is_ours(struct zt_proxy *p, const struct zt_ctl_addr *a)
     return zt_stack_is_local(p->cfg.stack, &ep);
 }
 
+bool zt_addr_is_reachable(struct zt_proxy *p, const struct zt_ctl_addr *a)
+{
+    struct zt_ep ep = zt_ep_make(a->family, a->ip, 0);
+
+    if (a->family == 6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80)
+        return true; /* link-local: on whichever interface */
+    return zt_stack_routes(p->cfg.stack, &ep, NULL) || zt_stack_is_local(p->cfg.stack, &ep);
+}
+
 int zt_route(const ip_addr_t *local, const ip_addr_t *to, struct netif **nif, ip_addr_t *src)
 {
     const ip_addr_t *ip;

@@ -175,6 +175,8 @@ bool zt_addr_to_lwip(const struct zt_ctl_addr *a, ip_addr_t *out); /* false: no 
 void zt_addr_from_lwip(const ip_addr_t *ip, uint16_t port, struct zt_ctl_addr *out);
 bool zt_addr_is_any(const struct zt_ctl_addr *a);
 bool zt_addr_is_multicast(const struct zt_ctl_addr *a);
+/* On a joined network, or ours. lwIP itself sends everything to the only interface when there is one. */
+bool zt_addr_is_reachable(struct zt_proxy *p, const struct zt_ctl_addr *a);
 bool zt_addr_is_ours(struct zt_proxy *p, const struct zt_ctl_addr *a);
 /* Netif towards `to` and the source address there; local (may be any) is kept when it is set. 0,
  * ENETUNREACH, EADDRNOTAVAIL. */

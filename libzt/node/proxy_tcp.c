@@ -341,7 +341,8 @@ static int connect_stream(struct zt_stream *st, const struct zt_ctl_req *q, stru
 
     if (!zt_addr_to_lwip(&q->remote, &dst))
         return EAFNOSUPPORT;
-    if (zt_addr_is_any(&q->remote) || zt_addr_is_multicast(&q->remote))
+    if (zt_addr_is_any(&q->remote) || zt_addr_is_multicast(&q->remote) ||
+        !zt_addr_is_reachable(p, &q->remote))
         return ENETUNREACH;
     if ((err = find_local(p, q, st, &local)) != 0)
         return err;

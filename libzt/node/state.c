@@ -192,8 +192,10 @@ void zt_state_ranges(struct zt_state *s, const struct zt_state_range *r, unsigne
 
     if (n > ZT_STATE_RANGES)
         n = ZT_STATE_RANGES;
-    __atomic_add_fetch(&h->seq, 1, __ATOMIC_ACQ_REL);
+    __atomic_add_fetch(&h->seq, 1, __ATOMIC_SEQ_CST);
+#ifndef __SANITIZE_THREAD__ /* knows no fences, nor the readers, which are other processes */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
     if (n)
         memcpy(h->ranges, r, n * sizeof *r);
     h->nranges = n;

@@ -20,6 +20,7 @@
 
 #include "base/err.h"
 #include "crypto/identity.h"
+#include "node/default_planet.h"
 #include "node/node_priv.h"
 
 #define FRAMES_MAX (8u << 20)
@@ -600,6 +601,12 @@ static int make_core(struct zt_node *n)
     struct zt_core_config cc = {
         .identity = &n->identity, .host = &n->host, .planet = n->planet, .nplanet = n->nplanet};
     const struct zt_now *now = zt_loop_now(n->loop);
+    if (cc.planet == NULL && zt_default_planet_size > 0) {
+        cc.planet = zt_default_planet;
+        cc.nplanet = zt_default_planet_size;
+    }
+    if (cc.planet == NULL)
+        zt_node_warn(n, "no planet file in the home: no root servers, nobody can be reached");
     int rc = zt_core_new(&cc, now, &n->core);
     if (rc == ZT_E_FORMAT && n->planet != NULL) {
         /* Without roots the node finds nobody, and says so; a wrong planet must not be overwritten.

@@ -147,7 +147,12 @@ static void answer(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *p
         planet != 0 && planet == v->roots.planet.id && timestamp < v->roots.planet.timestamp_ms;
     send_ok(v, now, peer, link, zt_pkt_id(p), h, update);
     store_version(peer, h);
-    zt_peer_received(v, now, peer, link, hops, ZT_VERB_HELLO, false);
+    /* A repeated HELLO is as old as it was. Not a condition for anything but this: clocks step. */
+    if (h->timestamp > peer->hello_timestamp) {
+        peer->hello_timestamp = h->timestamp;
+        zt_peer_sign(v, now, peer, link, hops);
+    }
+    zt_peer_received(v, now, peer, link, hops, ZT_VERB_HELLO, false, NULL);
 }
 
 /* Agree and check the MAC. On true the keys are live and p is authentic. */
@@ -356,7 +361,7 @@ enum zt_verdict zt_hello_opened(struct zt_vl1 *v, const struct zt_now *now, cons
 }
 
 enum zt_verdict zt_hello_ok(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *rx,
-                            const uint8_t *body, size_t n)
+                            const struct zt_expected *asked, const uint8_t *body, size_t n)
 {
     struct zt_peer *peer = rx->peer;
     struct zt_rd r = zt_rd(body, n);
@@ -393,9 +398,6 @@ enum zt_verdict zt_hello_ok(struct zt_vl1 *v, const struct zt_now *now, const st
             zt_roots_offer(v, now, &world);
         }
     }
-    zt_peer_received(v, now, peer, &rx->link, rx->hops, ZT_VERB_OK, false);
-    struct zt_path *path = zt_peer_path(peer, &rx->link); /* perhaps learned just now */
-    if (rx->hops == 0 && path != NULL)
-        zt_path_latency(path, now->wall_ms - (int64_t)h.timestamp);
+    zt_peer_received(v, now, peer, &rx->link, rx->hops, ZT_VERB_OK, false, asked);
     return ZT_VERDICT_IGNORED; /* counted just above */
 }

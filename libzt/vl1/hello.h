@@ -12,6 +12,8 @@
 #define ZT_HELLO_MAX 1432
 #define ZT_PREFIX_BUCKETS 1024
 
+struct zt_expected;
+
 struct zt_waiting_hello {
     struct zt_list list; /* zt_hellos.waiting, oldest first, or .unused */
     struct zt_identity id;
@@ -41,6 +43,6 @@ enum zt_verdict zt_hello_opened(struct zt_vl1 *v, const struct zt_now *now, cons
                                 uint8_t *p, size_t n);
 /* OK(HELLO) that was expected; body after the 9-byte prefix. */
 enum zt_verdict zt_hello_ok(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *rx,
-                            const uint8_t *body, size_t n);
+                            const struct zt_expected *asked, const uint8_t *body, size_t n);
 
 #endif

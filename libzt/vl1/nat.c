@@ -5,7 +5,7 @@
  * PUSH_DIRECT_PATHS. Either message makes us *probe*: send an ECHO or HELLO to the endpoint. An OK
  * that comes back makes it a path (peer.c); nothing else does.
  *
- * A probe is three datagrams within a second rather than the reference's one: the first often only
+ * A probe is four datagrams within a second rather than the reference's one: the first often only
  * opens our own NAT while the other's is still closed, and one lost datagram would leave a pair
  * relayed until the next introduction half a minute later. It ends when the peer has that path. The
  * table has 64 rows; when it is full a probe is a single datagram.
@@ -43,7 +43,7 @@
 
 static const int64_t unite_after_ms[] = {1000, 2000, 4000, 8000, 30000};
 #define UNITE_STEPS (sizeof unite_after_ms / sizeof unite_after_ms[0])
-static const int64_t probe_after_ms[ZT_PROBE_TRIES] = {0, 250, 750};
+static const int64_t probe_after_ms[ZT_PROBE_TRIES] = {0, 100, 250, 650};
 
 static void fire(void *user, struct zt_timer *t);
 

@@ -10,7 +10,7 @@
 #define ZT_LOCAL_ENDPOINTS 32
 #define ZT_SURFACES 32
 #define ZT_PROBES 64
-#define ZT_PROBE_TRIES 3
+#define ZT_PROBE_TRIES 4
 #define ZT_UNITE_SLOTS 4096
 
 struct zt_peer;
@@ -50,7 +50,8 @@ struct zt_nat {
 void zt_nat_init(struct zt_vl1 *v, uint64_t seed);
 void zt_nat_fini(struct zt_vl1 *v);
 
-/* Try to reach peer at this link: at once, and unless it answered again after 250 and 1000 ms. */
+/* Try to reach peer at this link: at once, and unless it answered again after 100, 350 and 1000 ms.
+ */
 void zt_nat_probe(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                   const struct zt_link *link, bool full);
 /* Direct HELLO or OK(HELLO) said what our endpoint looks like. */

@@ -1,16 +1,29 @@
 /* A path's life: it is made when an OK to something we asked arrives directly (peer.c), lives as
  * long as authentic packets come in on it, and expires 243 s after the last one.
  *
- * Two things differ from the reference on purpose. Only authentic packets count as a sign of life:
- * there any datagram from a known endpoint refreshes a path, so a stranger can keep a dead one
- * preferred. And a path that we send on without hearing anything for 5 s is probed once a second;
- * after four unanswered probes it is set aside (`silent`) and traffic falls back to the relay,
- * instead of being lost until the path expires minutes later. A silent path returns with the first
- * authentic packet. */
+ * Three things differ from the reference on purpose. Only authentic packets count as a sign of
+ * life: there any datagram from a known endpoint refreshes a path, so a stranger can keep a dead
+ * one preferred.
+ *
+ * A path that we send on without hearing anything for 3 s is probed twice a second. After two
+ * unanswered probes it is `doubted`: traffic prefers the relay. After four it is set aside
+ * (`silent`), instead of losing everything until the path expires minutes later. Either state ends
+ * with the first authentic packet.
+ *
+ * And a path is doubted at once, with a probe, when there is a sign that the peer moved: it speaks
+ * directly from somewhere else, or, having a path to us, through the relay. The usual reason is a
+ * restart with another port; then the quiet old path must not swallow the answers. A sign proves
+ * nothing (an old packet may be repeated by anybody from anywhere), so it counts only for paths not
+ * heard for 50 ms, it costs a probe and about a round trip through the relay at most, and each
+ * false alarm doubles the pause before the next, from one second to 32. */
 #include "vl1/path.h"
 
 #include "vl1/peer.h"
 #include "vl1/state.h"
+
+#define QUIET_MS 50
+#define ALARM_PAUSE_MS 1000
+#define ALARM_STEPS 5
 
 void zt_path_init(struct zt_path *path, const struct zt_link *link, int64_t now_ms)
 {
@@ -20,6 +33,7 @@ void zt_path_init(struct zt_path *path, const struct zt_link *link, int64_t now_
         .latency_ms = ZT_LATENCY_UNKNOWN,
         .last_in_ms = now_ms,
         .last_out_ms = now_ms,
+        .doubted_ms = ZT_LONG_AGO,
     };
 }
 
@@ -27,15 +41,35 @@ void zt_path_heard(struct zt_path *path, int64_t now_ms)
 {
     path->last_in_ms = now_ms;
     path->probes = 0;
-    path->silent = false;
+    path->silent = path->doubted = false;
 }
 
-void zt_path_latency(struct zt_path *path, int64_t sample_ms)
+bool zt_path_doubt(struct zt_path *path, int64_t now_ms, bool proven)
 {
-    /* Wall-clock steps may give anything; the value only ranks paths. */
+    if (path->doubted || path->silent)
+        return false;
+    if (!proven) {
+        if (now_ms - path->last_in_ms < QUIET_MS ||
+            now_ms - path->doubted_ms < (int64_t)ALARM_PAUSE_MS << path->alarms)
+            return false;
+        /* Whether it was false shows when the path is heard; a path that is not goes away. */
+        if (path->alarms < ALARM_STEPS)
+            path->alarms++;
+        path->doubted_ms = now_ms;
+    }
+    path->doubted = true;
+    path->probes = 1;
+    path->probe_at_ms = now_ms;
+    return true;
+}
+
+void zt_path_latency(struct zt_path *path, int64_t sample_ms, bool rough)
+{
     if (sample_ms < 0 || sample_ms >= ZT_LATENCY_UNKNOWN)
         return;
-    if (path->latency_ms == ZT_LATENCY_UNKNOWN)
+    bool replace = path->latency_ms == ZT_LATENCY_UNKNOWN || path->rough;
+    path->rough = rough;
+    if (replace)
         path->latency_ms = (uint16_t)sample_ms;
     else
         path->latency_ms = (uint16_t)((path->latency_ms + sample_ms) / 2);

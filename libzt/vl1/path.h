@@ -11,9 +11,11 @@
 #define ZT_PATH_ALIVE_MS 19000
 #define ZT_PATH_EXPIRE_MS 243000
 #define ZT_PATH_AGE_CAP_MS 140000
-#define ZT_PATH_SUSPECT_MS 5000 /* sent to, and silent for so long: probe it */
-#define ZT_PATH_PROBES 4        /* unanswered probes after which it is not used */
-#define ZT_PATH_PROBE_MS 1000
+#define ZT_PATH_SUSPECT_MS 3000   /* sent to, and silent for so long: probe it */
+#define ZT_PATH_PROBE_MS 500      /* between probes */
+#define ZT_PATH_PROBE_FAST_MS 250 /* when there is a sign that the peer has moved */
+#define ZT_PATH_DOUBT 2           /* unanswered probes after which a relay is better, */
+#define ZT_PATH_PROBES 4          /* and after which it is not used at all */
 #define ZT_LATENCY_UNKNOWN 65535
 
 struct zt_vl1;
@@ -24,16 +26,27 @@ struct zt_path {
     uint8_t scope;  /* enum zt_scope */
     uint8_t probes; /* unanswered so far; 0: not under suspicion */
     bool silent;    /* not used until something authentic arrives on it */
+    bool doubted;   /* used only when there is no other way, until it is heard */
+    bool rough;     /* latency_ms is a first guess: the next sample replaces it */
+    uint8_t alarms; /* doubts that turned out to be unfounded, path.c */
     uint16_t latency_ms;
     int64_t last_in_ms; /* last authentic packet that came directly ("lr" of vl1.md 6.1) */
     int64_t last_out_ms;
     int64_t probe_at_ms; /* with probes > 0: when the next is due */
+    int64_t doubted_ms;  /* when it was last doubted on a sign from outside */
 };
 
 void zt_path_init(struct zt_path *path, const struct zt_link *link, int64_t now_ms);
 /* An authentic packet arrived directly. */
 void zt_path_heard(struct zt_path *path, int64_t now_ms);
-void zt_path_latency(struct zt_path *path, int64_t sample_ms);
+/* A round trip was measured; rough: on a path just learned, so the other side may have spent part
+ * of it on checking our identity. */
+void zt_path_latency(struct zt_path *path, int64_t sample_ms, bool rough);
+/* Something says that the peer may not be there any more: probe it at once and prefer any other way
+ * meanwhile. A sign that anybody could have made by repeating an old packet counts only when the
+ * path is quiet, and ever more rarely while it keeps turning out to be wrong. Returns whether the
+ * peer must be woken for a probe. */
+bool zt_path_doubt(struct zt_path *path, int64_t now_ms, bool proven);
 
 static inline bool zt_path_expired(const struct zt_path *path, int64_t now_ms)
 {

@@ -5,9 +5,20 @@
  * unless it is an upstream. At most ZT_PEERS_MAX are kept: a new one pushes out the one unheard for
  * longest, on the next tick, because handlers may hold a pointer until then.
  *
- * Paths are learned only from an OK that came directly: OKs answer something we sent, so the round
- * trip is proof. Any other direct packet from an unknown link makes us send a HELLO there, at most
- * one a second.
+ * Paths are learned only from an OK that came directly and answers a HELLO or ECHO that we sent to
+ * that very endpoint: the round trip is proof. (For the reference any expected OK will do; but one
+ * caught on its way and repeated from elsewhere would steal the path.) Any other direct packet from
+ * an unknown link makes us send a HELLO there, at most one a second.
+ *
+ * Moving. A peer that restarts with another port, or whose NAT does, is first heard from a link we
+ * don't know, or through the relay. Both make us doubt its quiet paths (path.c), the former probes
+ * the link, and once that is proven, every path not heard since the question was sent is doubted
+ * however recent its last packet is: traffic moves over after one round trip. Several ports of one
+ * address are alternatives, too, of a peer with several sockets: unless it uses them we keep to the
+ * one that answers (the "sibling" rule of vl1.md 6.3), and at most four.
+ *
+ * The answer that makes a path may have waited for a check of our identity, so its round trip is a
+ * first guess; an ECHO soon after gives a better one.
  *
  * Upkeep is driven by one timer per peer, set to the earliest time at which anything is due. Facts
  * that put work off (a packet was sent, a packet arrived) do not move the timer: it fires, finds
@@ -26,7 +37,8 @@
 #include "vl1/whois.h"
 
 #define PROBE_UNKNOWN_MS 1000
-#define SIBLING_MS 3000
+#define MEASURE_MS 50
+#define SIBLINGS_MAX 4
 #define ROUND_MS 1000
 #define PEER_FILE_FORMAT 2
 
@@ -112,6 +124,7 @@ int zt_peer_add(struct zt_vl1 *v, const struct zt_now *now, const struct zt_iden
     peer->last_active_ms = peer->last_trust_ms = peer->last_full_hello_ms = ZT_LONG_AGO;
     peer->last_push_sent_ms = peer->last_push_in_ms = peer->last_whois_ms = ZT_LONG_AGO;
     peer->hello_at_ms = ZT_LONG_AGO;
+    peer->measure_at_ms = ZT_NEVER;
     for (unsigned i = 0; i < ZT_PEER_PROBED; i++)
         peer->probed[i].at_ms = ZT_LONG_AGO;
     zt_list_init(&peer->lru);
@@ -147,6 +160,8 @@ struct zt_path *zt_peer_best(struct zt_peer *peer, int64_t now_ms, bool any)
         if (!any && !zt_path_usable(path, now_ms))
             continue;
         int64_t q = zt_path_quality(path, now_ms);
+        if (path->doubted)
+            q += INT64_MAX / 2;
         if (q <= least) {
             least = q;
             best = path;
@@ -171,25 +186,58 @@ static void report_direct(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms
     zt_event(v, ZT_EVENT_PEER, peer->id.addr);
 }
 
-static void learn(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
-                  const struct zt_link *link)
+static bool is_sibling(const struct zt_path *path, const struct zt_link *link)
 {
-    struct zt_path *slot = NULL;
-    for (unsigned i = 0; i < peer->npaths && slot == NULL; i++) {
+    return path->link.sock == link->sock && zt_ep_same_ip(&path->link.ep, &link->ep);
+}
+
+/* Where to put a path to this link: in place of a dead one of the same host, in a free place, or in
+ * place of the one unheard for longest. */
+static struct zt_path *slot_for(struct zt_peer *peer, const struct zt_link *link)
+{
+    struct zt_path *oldest = NULL, *oldest_sibling = NULL;
+    unsigned siblings = 0;
+    for (unsigned i = 0; i < peer->npaths; i++) {
         struct zt_path *path = &peer->paths[i];
-        if (path->link.sock == link->sock && zt_ep_same_ip(&path->link.ep, &link->ep))
-            slot = path; /* the peer's port changed; the caller saw that the old one is quiet */
+        if (oldest == NULL || path->last_in_ms < oldest->last_in_ms)
+            oldest = path;
+        if (!is_sibling(path, link))
+            continue;
+        if (path->silent)
+            return path;
+        siblings++;
+        if (oldest_sibling == NULL || path->last_in_ms < oldest_sibling->last_in_ms)
+            oldest_sibling = path;
     }
-    if (slot == NULL && peer->npaths < ZT_PEER_PATHS)
-        slot = &peer->paths[peer->npaths++];
-    if (slot == NULL) {
-        slot = &peer->paths[0];
-        for (unsigned i = 1; i < peer->npaths; i++)
-            if (peer->paths[i].last_in_ms < slot->last_in_ms)
-                slot = &peer->paths[i];
-    }
+    if (siblings >= SIBLINGS_MAX)
+        return oldest_sibling;
+    return peer->npaths < ZT_PEER_PATHS ? &peer->paths[peer->npaths++] : oldest;
+}
+
+/* The peer answered from this link what we asked it there rtt ms ago. */
+static void learn(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                  const struct zt_link *link, int64_t rtt)
+{
+    int64_t asked_ms = now->mono_ms - rtt;
+    bool in_use = false, has_sibling = false;
+    for (unsigned i = 0; i < ZT_PEER_PROBED; i++)
+        in_use |= peer->probed[i].in_use && zt_link_equal(&peer->probed[i].link, link);
+    for (unsigned i = 0; i < peer->npaths; i++)
+        has_sibling |= is_sibling(&peer->paths[i], link) && !peer->paths[i].silent &&
+                       peer->paths[i].last_in_ms > asked_ms;
+    if (has_sibling && !in_use)
+        return; /* another socket of a peer that is well where we know it */
+
+    struct zt_path *slot = slot_for(peer, link);
     zt_path_init(slot, link, now->mono_ms);
-    zt_peer_wake(v, peer, now->mono_ms + ZT_PATH_HEARTBEAT_MS);
+    zt_path_latency(slot, rtt, true);
+    peer->measure_at_ms = now->mono_ms + MEASURE_MS;
+    zt_peer_wake(v, peer, peer->measure_at_ms);
+    for (unsigned i = 0; i < peer->npaths; i++) {
+        struct zt_path *path = &peer->paths[i];
+        if (path != slot && path->last_in_ms <= asked_ms && zt_path_doubt(path, now->mono_ms, true))
+            zt_peer_wake(v, peer, now->mono_ms);
+    }
     if (peer->is_upstream)
         zt_roots_reachable(v, now, peer);
     else
@@ -198,17 +246,20 @@ static void learn(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pe
 
 /* Send a HELLO to a link that this peer spoke from, so that its OK can make it a path. */
 static void probe_unknown(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
-                          const struct zt_link *link)
+                          const struct zt_link *link, bool in_use)
 {
     for (unsigned i = 0; i < ZT_PEER_PROBED; i++)
-        if (now->mono_ms - peer->probed[i].at_ms < PROBE_UNKNOWN_MS &&
-            zt_link_equal(&peer->probed[i].link, link))
-            return;
+        if (zt_link_equal(&peer->probed[i].link, link)) {
+            peer->probed[i].in_use |= in_use;
+            if (now->mono_ms - peer->probed[i].at_ms < PROBE_UNKNOWN_MS)
+                return;
+        }
     unsigned at = peer->probed_at++ % ZT_PEER_PROBED;
     if (now->mono_ms - peer->probed[at].at_ms < PROBE_UNKNOWN_MS)
         return; /* four links within a second: enough */
     peer->probed[at].link = *link;
     peer->probed[at].at_ms = now->mono_ms;
+    peer->probed[at].in_use = in_use;
     zt_nat_probe(v, now, peer, link, true);
 }
 
@@ -226,12 +277,17 @@ void zt_peer_probe_again(struct zt_vl1 *v, const struct zt_now *now, struct zt_p
 }
 
 static void received_direct(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
-                            const struct zt_link *link, uint8_t verb)
+                            const struct zt_link *link, uint8_t verb,
+                            const struct zt_expected *asked)
 {
+    bool proven = asked != NULL && zt_tx_asked(v, asked, &link->ep);
+    int64_t rtt = proven ? zt_tx_age_ms(asked, now->mono_ms) : 0;
     struct zt_path *path = zt_peer_path(peer, link);
     if (path != NULL) {
         bool was_usable = zt_path_usable(path, now->mono_ms);
         zt_path_heard(path, now->mono_ms);
+        if (proven)
+            zt_path_latency(path, rtt, false);
         if (!was_usable) {
             zt_peer_wake(v, peer, now->mono_ms + ZT_PATH_HEARTBEAT_MS);
             if (peer->is_upstream)
@@ -239,20 +295,25 @@ static void received_direct(struct zt_vl1 *v, const struct zt_now *now, struct z
         }
         return;
     }
-    for (unsigned i = 0; i < peer->npaths; i++) {
-        const struct zt_path *sibling = &peer->paths[i];
-        if (sibling->link.sock == link->sock && zt_ep_same_ip(&sibling->link.ep, &link->ep) &&
-            !sibling->silent && now->mono_ms - sibling->last_in_ms < SIBLING_MS)
-            return; /* same host and socket, other port, and the known one is well */
-    }
     if (!zt_path_allowed(v, peer, &link->ep)) {
         zt_drop_count(v->drops, ZT_DROP_PATH);
         return;
     }
-    if (verb == ZT_VERB_OK)
-        learn(v, now, peer, link);
+    if (proven)
+        learn(v, now, peer, link, rtt);
     else
-        probe_unknown(v, now, peer, link);
+        probe_unknown(v, now, peer, link, verb != ZT_VERB_HELLO);
+}
+
+void zt_peer_sign(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                  const struct zt_link *link, unsigned hops)
+{
+    if (peer->npaths == 0 ||
+        (hops == 0 && (zt_peer_path(peer, link) != NULL || !zt_path_allowed(v, peer, &link->ep))))
+        return;
+    for (unsigned i = 0; i < peer->npaths; i++)
+        if (zt_path_doubt(&peer->paths[i], now->mono_ms, false))
+            zt_peer_wake(v, peer, now->mono_ms);
 }
 
 static bool is_activity(uint8_t verb)
@@ -263,7 +324,8 @@ static bool is_activity(uint8_t verb)
 }
 
 void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
-                      const struct zt_link *link, unsigned hops, uint8_t verb, bool trusted)
+                      const struct zt_link *link, unsigned hops, uint8_t verb, bool trusted,
+                      const struct zt_expected *asked)
 {
     int64_t t = now->mono_ms;
     if (peer->last_receive_ms != t) {
@@ -280,7 +342,7 @@ void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
     if (trusted)
         peer->last_trust_ms = t;
     if (hops == 0) {
-        received_direct(v, now, peer, link, verb);
+        received_direct(v, now, peer, link, verb, asked);
         report_direct(v, peer, t);
     }
     if (peer->is_upstream)
@@ -326,27 +388,56 @@ static int64_t heartbeat_at(const struct zt_path *path)
     return (at + ROUND_MS - 1) / ROUND_MS * ROUND_MS;
 }
 
+/* No answer to several probes. When the peer has another port on that address by now, this one is
+ * history; else it stays for the case that it is only the network that is broken. */
+static void give_up(struct zt_peer *peer, struct zt_path *path, int64_t now_ms)
+{
+    path->probes = 0;
+    path->silent = true;
+    for (unsigned i = 0; i < peer->npaths; i++)
+        if (is_sibling(&peer->paths[i], &path->link) && zt_path_usable(&peer->paths[i], now_ms))
+            path->last_in_ms = ZT_LONG_AGO;
+}
+
+static int64_t probe_pause(const struct zt_path *path)
+{
+    if (!path->doubted)
+        return ZT_PATH_PROBE_MS;
+    int64_t rtts = path->latency_ms == ZT_LATENCY_UNKNOWN ? 0 : 2 * (int64_t)path->latency_ms;
+    if (rtts < ZT_PATH_PROBE_FAST_MS)
+        return ZT_PATH_PROBE_FAST_MS;
+    return rtts < ZT_PATH_PROBE_MS ? rtts : ZT_PATH_PROBE_MS;
+}
+
 static void service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                          struct zt_path *path, bool full)
 {
     int64_t t = now->mono_ms;
     if (path->probes > 0 && t >= path->probe_at_ms) {
         if (path->probes > ZT_PATH_PROBES) {
-            path->probes = 0;
-            path->silent = true;
+            give_up(peer, path, t);
             return;
         }
         /* From the second probe on a HELLO: the other side may have lost our identity. */
-        zt_tx_contact(v, now, peer, &path->link, path->probes > 1 || full);
+        zt_tx_contact(v, now, peer, &path->link, path->probes > 1 || path->doubted || full);
+        path->doubted |= path->probes > ZT_PATH_DOUBT;
         path->last_out_ms = t;
         path->probes++;
-        path->probe_at_ms = t + ZT_PATH_PROBE_MS;
+        path->probe_at_ms = t + probe_pause(path);
     } else if (path->probes == 0 && is_kept(peer, path, t) && (full || t >= heartbeat_at(path))) {
         zt_tx_contact(v, now, peer, &path->link, full);
         path->last_out_ms = t;
         path->probes = 1;
         path->probe_at_ms = t + ZT_PATH_PROBE_MS;
     }
+}
+
+static void measure(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    peer->measure_at_ms = ZT_NEVER;
+    for (unsigned i = 0; i < peer->npaths; i++)
+        if (peer->paths[i].rough && !peer->paths[i].silent)
+            zt_tx_contact(v, now, peer, &peer->paths[i].link, false);
 }
 
 /* When a peer that stays unheard is forgotten. */
@@ -363,7 +454,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static void set_timer(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms)
 {
-    int64_t at = peer->is_upstream ? ZT_NEVER : forget_at(peer);
+    int64_t at = earlier(peer->is_upstream ? ZT_NEVER : forget_at(peer), peer->measure_at_ms);
     for (unsigned i = 0; i < peer->npaths; i++) {
         const struct zt_path *path = &peer->paths[i];
         at = earlier(at, path->last_in_ms + ZT_PATH_EXPIRE_MS);
@@ -405,6 +496,8 @@ void zt_peer_service(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer 
         peer->last_full_hello_ms = t;
     for (unsigned i = 0; i < peer->npaths; i++)
         service_path(v, now, peer, &peer->paths[i], full);
+    if (t >= peer->measure_at_ms)
+        measure(v, now, peer);
 
     report_direct(v, peer, t);
     if (peer->is_upstream)

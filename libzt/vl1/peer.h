@@ -16,6 +16,8 @@
 #define ZT_PEER_TRUST_MS 600000
 #define ZT_PEER_PROBED 4
 
+struct zt_expected;
+
 struct zt_peer {
     struct zt_identity id; /* public */
     struct zt_keys keys;
@@ -35,6 +37,8 @@ struct zt_peer {
     unsigned pushes_in; /* in a row, closer than 30 s */
     int64_t last_whois_ms;
     struct zt_bucket echo, hello; /* answers to these */
+    uint64_t hello_timestamp;     /* newest in any authentic HELLO, by the sender's clock */
+    int64_t measure_at_ms; /* when to measure paths with a rough latency; ZT_NEVER: not due */
 
     unsigned hello_step; /* upstreams without a path: place in the retry schedule (roots.c) */
     int64_t hello_at_ms;
@@ -43,6 +47,7 @@ struct zt_peer {
     struct {
         struct zt_link link;
         int64_t at_ms;
+        bool in_use;          /* it sent something there that was no HELLO */
     } probed[ZT_PEER_PROBED]; /* unknown links that got a HELLO lately */
     unsigned probed_at;
 
@@ -68,11 +73,17 @@ int zt_peer_add(struct zt_vl1 *v, const struct zt_now *now, const struct zt_iden
 
 /* The path of this peer with this very link, or NULL. */
 struct zt_path *zt_peer_path(struct zt_peer *peer, const struct zt_link *link);
-/* Least quality among usable paths; with `any` also expired and silent ones. */
+/* Least quality among usable paths, those in doubt last; with `any` also expired and silent ones.
+ */
 struct zt_path *zt_peer_best(struct zt_peer *peer, int64_t now_ms, bool any);
-/* An authentic packet of this peer was handled (vl1.md 6.3). */
+/* An authentic packet of this peer was handled (vl1.md 6.3). asked: what it answers, or NULL. */
 void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
-                      const struct zt_link *link, unsigned hops, uint8_t verb, bool trusted);
+                      const struct zt_link *link, unsigned hops, uint8_t verb, bool trusted,
+                      const struct zt_expected *asked);
+/* Before that: the peer chose this way for the packet. Another way than the paths we know is a sign
+ * that it moved or restarted, so those that are quiet are doubted. */
+void zt_peer_sign(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+                  const struct zt_link *link, unsigned hops);
 /* There is traffic for this peer and no path: if it spoke from somewhere lately and our HELLO to
  * that link went unanswered, send another, at most one a second. */
 void zt_peer_probe_again(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer);

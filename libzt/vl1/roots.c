@@ -187,7 +187,8 @@ static int64_t relay_quality(struct zt_peer *peer, int64_t now_ms)
     /* The reference waits 500 s; our heartbeats tell within ZT_ONLINE_MS. */
     if (since >= ZT_ONLINE_MS || path == NULL)
         return WORST_QUALITY;
-    int64_t latency = path->latency_ms == 0 ? ZT_LATENCY_UNKNOWN : path->latency_ms;
+    /* One more than measured: a round trip below a millisecond is good, not unknown. */
+    int64_t latency = path->latency_ms + 1;
     return latency * (since / QUALITY_STEP_MS + 1);
 }
 

@@ -176,13 +176,14 @@ static enum zt_verdict on_ok(struct zt_vl1 *v, const struct zt_now *now, const s
     uint8_t in_re = rx->payload[0];
     uint64_t id = zt_be64(rx->payload + 1);
     size_t n = rx->n - OK_PREFIX;
-    if (!zt_tx_expects(v, id)) {
+    const struct zt_expected *asked = zt_tx_expected(v, id);
+    if (asked == NULL) {
         zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_OK);
         return ZT_VERDICT_IGNORED;
     }
     switch (in_re) {
     case ZT_VERB_HELLO:
-        return zt_hello_ok(v, now, rx, rx->payload + OK_PREFIX, n);
+        return zt_hello_ok(v, now, rx, asked, rx->payload + OK_PREFIX, n);
     case ZT_VERB_WHOIS:
         return on_whois_ok(v, now, rx, rx->payload + OK_PREFIX, n);
     case ZT_VERB_ECHO:
@@ -249,13 +250,28 @@ static enum zt_verdict dispatch(struct zt_vl1 *v, const struct zt_now *now, cons
 static void conclude(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *rx,
                      enum zt_verdict verdict)
 {
-    if (verdict != ZT_VERDICT_IGNORED)
-        zt_peer_received(v, now, rx->peer, &rx->link, rx->hops, rx->verb,
-                         verdict == ZT_VERDICT_TRUSTED);
+    if (verdict == ZT_VERDICT_IGNORED)
+        return;
+    const struct zt_expected *asked = NULL;
+    if (rx->verb == ZT_VERB_OK && rx->n >= OK_PREFIX)
+        asked = zt_tx_expected(v, zt_be64(rx->payload + 1));
+    zt_peer_received(v, now, rx->peer, &rx->link, rx->hops, rx->verb, verdict == ZT_VERDICT_TRUSTED,
+                     asked);
+}
+
+/* Does the sender choose the way of such a packet? Answers, and endpoints told with them, take the
+ * way of what they answer. A HELLO has had its look already, with its age (hello.c). */
+static bool is_unasked(uint8_t verb)
+{
+    return verb != ZT_VERB_HELLO && verb != ZT_VERB_OK && verb != ZT_VERB_ERROR &&
+           verb != ZT_VERB_PUSH_DIRECT_PATHS;
 }
 
 void zt_rx_upper(struct zt_vl1 *v, const struct zt_now *now, struct zt_rx *rx, int64_t since_ms)
 {
+    /* First, because what comes next may answer on a path that this packet makes doubtful. */
+    if (is_unasked(rx->verb))
+        zt_peer_sign(v, now, rx->peer, &rx->link, rx->hops);
     enum zt_verdict verdict =
         dispatch(v, now, rx, rx->payload - ZT_PKT_PAYLOAD, rx->n + ZT_PKT_PAYLOAD);
     if (verdict == ZT_VERDICT_HOLD)

@@ -17,6 +17,12 @@
 #define ZT_EXPECT_SLOTS 32
 #define ZT_SEEN_SLOTS 8192
 
+struct zt_expected {  /* something we sent and an OK may answer, tx.c */
+    uint32_t id;      /* upper half of the wire id */
+    uint32_t to;      /* keyed hash of the endpoint of a HELLO or ECHO; 0: of no interest */
+    uint32_t sent_ms; /* lower half of mono_ms */
+};
+
 struct zt_vl1 {
     struct zt_identity id; /* with private key; wiped at the end */
     const struct zt_host *host;
@@ -33,7 +39,7 @@ struct zt_vl1 {
     struct zt_waits waits;
     struct zt_defrag defrag;
 
-    uint32_t expected[ZT_EXPECT_BUCKETS][ZT_EXPECT_SLOTS];
+    struct zt_expected expected[ZT_EXPECT_BUCKETS][ZT_EXPECT_SLOTS];
     uint8_t expected_at[ZT_EXPECT_BUCKETS];
     uint64_t seen[ZT_SEEN_SLOTS]; /* ids of authentic packets of late, rx.c */
     uint64_t seed;

@@ -6,11 +6,14 @@
  * datagrams of a bulk flow are of one size and the host can send dozens with one call; receivers
  * only need all pieces but the last to agree.
  *
- * Relaying is nothing but another link: the packet is sealed for its final destination always.
+ * Relaying is nothing but another link: the packet is sealed for its final destination always. It
+ * is the way when there is no direct path, and while the only ones are in doubt (path.h).
  *
  * Expected replies: the upper 32 bits of the wire id of each packet that may be answered by an OK,
  * in 256 buckets of 32, the oldest overwritten (vl1.md 4.2). Entries are not used up by an answer:
- * some verbs are answered more than once. */
+ * some verbs are answered more than once. With a HELLO or ECHO goes where it was sent, so that its
+ * answer proves that endpoint and no other, and when, so that the answer gives the round trip by
+ * our own monotonic clock. */
 #include "vl1/tx.h"
 
 #include "base/err.h"
@@ -41,24 +44,43 @@ void zt_tx_expect_init(struct zt_vl1 *v)
 {
     for (unsigned b = 0; b < ZT_EXPECT_BUCKETS; b++)
         for (unsigned i = 0; i < ZT_EXPECT_SLOTS; i++)
-            v->expected[b][i] = b ^ 0xff; /* belongs to another bucket: matches nothing */
+            v->expected[b][i].id = b ^ 0xff; /* belongs to another bucket: matches nothing */
 }
 
-static void expect(struct zt_vl1 *v, uint64_t id)
+/* Keyed: nobody outside can find an endpoint that passes for another. Never 0. */
+static uint32_t endpoint_tag(const struct zt_vl1 *v, const struct zt_ep *ep)
+{
+    uint64_t h = (zt_ep_hash(ep) ^ v->seed) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(h >> 32) | 1;
+}
+
+/* to: the endpoint of a HELLO or ECHO, NULL for anything else. */
+static void expect(struct zt_vl1 *v, const struct zt_now *now, uint64_t id, const struct zt_ep *to)
 {
     uint32_t hi = (uint32_t)(id >> 32);
     unsigned b = hi % ZT_EXPECT_BUCKETS;
-    v->expected[b][v->expected_at[b]++ % ZT_EXPECT_SLOTS] = hi;
+    v->expected[b][v->expected_at[b]++ % ZT_EXPECT_SLOTS] = (struct zt_expected){
+        .id = hi, .to = to != NULL ? endpoint_tag(v, to) : 0, .sent_ms = (uint32_t)now->mono_ms};
 }
 
-bool zt_tx_expects(const struct zt_vl1 *v, uint64_t id)
+const struct zt_expected *zt_tx_expected(const struct zt_vl1 *v, uint64_t id)
 {
     uint32_t hi = (uint32_t)(id >> 32);
-    const uint32_t *slots = v->expected[hi % ZT_EXPECT_BUCKETS];
+    const struct zt_expected *slots = v->expected[hi % ZT_EXPECT_BUCKETS];
     for (unsigned i = 0; i < ZT_EXPECT_SLOTS; i++)
-        if (slots[i] == hi)
-            return true;
-    return false;
+        if (slots[i].id == hi)
+            return &slots[i];
+    return NULL;
+}
+
+bool zt_tx_asked(const struct zt_vl1 *v, const struct zt_expected *e, const struct zt_ep *ep)
+{
+    return e->to != 0 && e->to == endpoint_tag(v, ep);
+}
+
+int64_t zt_tx_age_ms(const struct zt_expected *e, int64_t now_ms)
+{
+    return (uint32_t)((uint32_t)now_ms - e->sent_ms);
 }
 
 static uint64_t new_id(struct zt_vl1 *v)
@@ -105,7 +127,8 @@ int zt_tx_packet(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pee
     if (rc != 0)
         return rc;
     if (flags & ZT_TX_EXPECT)
-        expect(v, zt_pkt_id(p)); /* the final id: sealing with AES changes it */
+        expect(v, now, zt_pkt_id(p), verb == ZT_VERB_ECHO ? &link->ep : NULL); /* the final id:
+                                                                 sealing with AES changes it */
     if (id != NULL)
         *id = zt_pkt_id(p);
     send_pieces(v, link, p, n, total, piece);
@@ -117,14 +140,16 @@ int zt_tx_route(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer
 {
     struct zt_peer *via = peer;
     struct zt_path *path = zt_peer_best(peer, now->mono_ms, false);
-    if (path == NULL) {
-        via = zt_roots_best(v, now->mono_ms);
-        path = via != NULL ? zt_peer_best(via, now->mono_ms, false) : NULL;
+    if (path == NULL || path->doubted) {
+        struct zt_peer *up = zt_roots_best(v, now->mono_ms);
+        struct zt_path *relay = up != NULL ? zt_peer_best(up, now->mono_ms, false) : NULL;
+        if (relay != NULL) {
+            via = up;
+            path = relay;
+        }
     }
-    if (path == NULL) {
-        via = peer;
+    if (path == NULL)
         path = zt_peer_best(peer, now->mono_ms, true);
-    }
     if (path == NULL)
         return ZT_E_NOPATH;
     int rc = zt_tx_packet(v, now, peer, &path->link, verb, p, n, flags, id);
@@ -174,7 +199,7 @@ void zt_tx_hello(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pee
     zt_hello_mask(&peer->keys, p, w.n, masked_from);
     if (zt_seal(&peer->keys, ZT_SUITE_POLY, p, w.n) != 0)
         return;
-    expect(v, zt_pkt_id(p));
+    expect(v, now, zt_pkt_id(p), relayed ? NULL : &link->ep);
     zt_tx_datagram(v, link, p, w.n, NULL, 0, 0);
 }
 

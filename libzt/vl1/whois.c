@@ -1,10 +1,10 @@
 /* One waiting room per node address, with a timer of its own.
  *
  * A room opens when a packet for, or from, that address can't be handled now, or when somebody
- * asked us for an identity that we lack. Every 500 ms (the WHOIS period of vl1.md 6.5), and at once
- * when something changed (identity learned, path learned, credentials came), everything in it is
- * tried again. What is not done after 5 s is dropped (QUEUE_EXPIRED). A room closes when it is
- * empty.
+ * asked us for an identity that we lack. Every 500 ms (the WHOIS period of vl1.md 6.5; 300 ms,
+ * first 150, when packets of our own wait for the answer), and at once when something changed
+ * (identity learned, path learned, credentials came), everything in it is tried again. What is not
+ * done after 5 s is dropped (QUEUE_EXPIRED). A room closes when it is empty.
  *
  * Bounds: 256 rooms, 64 packets each, 2 MiB of copies in total; beyond that the newcomer is refused
  * (QUEUE_FULL). Rooms for unknown senders, whose addresses may be invented, are opened at most 20 a
@@ -23,6 +23,9 @@
 #include "vl1/rx.h"
 #include "vl1/state.h"
 #include "vl1/tx.h"
+
+#define ASK_SECOND_MS 150
+#define ASK_AGAIN_MS 300
 
 enum kind { WAIT_TX, WAIT_RX, WAIT_HOLD };
 
@@ -44,6 +47,8 @@ struct room {
     struct zt_list items; /* oldest first */
     unsigned count;
     int64_t opened_ms, asked_ms;
+    bool is_wanted; /* by packets of our own */
+    unsigned asks;
 };
 
 static void fire(void *user, struct zt_timer *t);
@@ -127,16 +132,31 @@ static struct item *add(struct zt_vl1 *v, struct room *room, enum kind kind, int
     return it;
 }
 
-/* Ask the best upstream, unless we did within the last 500 ms or there is none to ask. */
+/* When to ask again: a lost question or answer should not hold our own packets for half a second.
+ * Unknown senders, who may be invented, are not worth more than the usual period. */
+static int64_t ask_pause(const struct room *room)
+{
+    if (!room->is_wanted)
+        return ZT_WAIT_RETRY_MS;
+    return room->asks == 0 ? ASK_SECOND_MS : ASK_AGAIN_MS;
+}
+
+/* Ask the best upstream, unless we did a moment ago or there is none to ask. */
 static void ask(struct zt_vl1 *v, const struct zt_now *now, struct room *room)
 {
     struct zt_peer *up = zt_roots_best(v, now->mono_ms);
-    if (up == NULL || up->id.addr == room->addr || now->mono_ms - room->asked_ms < ZT_WAIT_RETRY_MS)
+    if (up == NULL || up->id.addr == room->addr || now->mono_ms - room->asked_ms < ask_pause(room))
         return;
     uint8_t p[ZT_PKT_PAYLOAD + 5];
     zt_put40(p + ZT_PKT_PAYLOAD, room->addr);
-    if (zt_tx_route(v, now, up, ZT_VERB_WHOIS, p, sizeof p, ZT_TX_EXPECT, NULL) == 0)
-        room->asked_ms = now->mono_ms;
+    if (zt_tx_route(v, now, up, ZT_VERB_WHOIS, p, sizeof p, ZT_TX_EXPECT, NULL) != 0)
+        return;
+    if (room->asked_ms != ZT_LONG_AGO)
+        room->asks++;
+    room->asked_ms = now->mono_ms;
+    int64_t again_ms = now->mono_ms + ask_pause(room);
+    if (room->timer.at_ms > again_ms)
+        (void)zt_heap_set(&v->heap, &room->timer, again_ms); /* queued already: cannot fail */
 }
 
 int zt_wait_tx(struct zt_vl1 *v, const struct zt_now *now, uint64_t dest, uint8_t verb,
@@ -148,6 +168,7 @@ int zt_wait_tx(struct zt_vl1 *v, const struct zt_now *now, uint64_t dest, uint8_
     struct item *it = add(v, room, WAIT_TX, now->mono_ms, n + ZT_PKT_PAYLOAD);
     if (it == NULL)
         return ZT_E_LIMIT;
+    room->is_wanted = true;
     it->verb = verb;
     it->flags = flags;
     memset(it->p, 0, ZT_PKT_PAYLOAD);

@@ -245,6 +245,18 @@ static void test_damaged_identity_is_refused(void **state)
         assert_file("identity.secret", bad, 0644);
     }
     assert_false(exists("identity.public"));
+
+    /* The same beside an intact public file, which saves the proof of work only for its own pair. */
+    char why[ZT_STORE_WHY] = "";
+    put_file("identity.secret", secret);
+    assert_int_equal(zt_store_identity(s, rng_random, &rng, &id, why), 0);
+    assert_true(exists("identity.public"));
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        strcpy(bad, secret);
+        bad[at[i]] = bad[at[i]] == '1' ? '2' : '1';
+        put_file("identity.secret", bad);
+        assert_int_equal(zt_store_identity(s, rng_random, &rng, &id, why), ZT_E_FORMAT);
+    }
     zt_store_close(s);
 }
 

@@ -229,8 +229,10 @@ static void test_burst_without_offload(void **state)
 
 static void test_burst_ipv6(void **state)
 {
-    if (!has_family(6))
+    if (!has_family(6)) {
+        print_message("SKIP: no IPv6 loopback here\n");
         skip();
+    }
     burst(6);
 }
 

@@ -16,7 +16,7 @@ static void quality_follows_latency_age_and_scope(void **state)
     struct zt_path path;
     struct zt_link global = at("9.0.0.1/1"), private = at("10.0.0.1/1");
     zt_path_init(&path, &global, 1000);
-    zt_path_latency(&path, 20);
+    zt_path_latency(&path, 20, false);
     assert_int_equal(zt_path_quality(&path, 1000), 20 * 4);
     assert_int_equal(zt_path_quality(&path, 1000 + 18999), 20 * 4);
     assert_int_equal(zt_path_quality(&path, 1000 + 19000), (20 + 65535 + 19000) * 4);
@@ -30,12 +30,12 @@ static void latency_is_a_running_mean(void **state)
     struct zt_path path;
     struct zt_link link = at("9.0.0.1/1");
     zt_path_init(&path, &link, 0);
-    zt_path_latency(&path, 100);
+    zt_path_latency(&path, 100, false);
     assert_int_equal(path.latency_ms, 100);
-    zt_path_latency(&path, 51);
+    zt_path_latency(&path, 51, false);
     assert_int_equal(path.latency_ms, 75);
-    zt_path_latency(&path, -5); /* the wall clock was set */
-    zt_path_latency(&path, 1000000);
+    zt_path_latency(&path, -5, false); /* the wall clock was set */
+    zt_path_latency(&path, 1000000, false);
     assert_int_equal(path.latency_ms, 75);
 }
 
@@ -63,7 +63,7 @@ static void best_path_is_the_least_quality_and_the_later_of_equals(void **state)
     for (unsigned i = 0; i < 4; i++) {
         struct zt_link link = at(eps[i]);
         zt_path_init(&peer.paths[peer.npaths++], &link, 0);
-        zt_path_latency(&peer.paths[i], 10);
+        zt_path_latency(&peer.paths[i], 10, false);
     }
     assert_ptr_equal(zt_peer_best(&peer, 0, false), &peer.paths[2]);
     peer.paths[2].silent = true;

@@ -353,6 +353,8 @@ static void epoll_before(uint32_t mask, bool with_dup)
         one_wait(ep, 0);
     } else {
         wait_for(c, POLLOUT);
+        if (mask & EPOLLET) /* becoming writable may take several steps, each of them an edge */
+            settle();
         one_wait(ep, 1000);
     }
     int s = accept(l, NULL, NULL);

@@ -123,8 +123,8 @@ if [ -e "${ztctl%/*}/../preload/libztpreload.so" ]; then
     "$cc" -o dynamic t.c
     expect 'exec: exit status of the program' 7 '' "$ztctl" exec ./dynamic
     expect 'exec: its arguments are its own' 0 '^-H x -j --help$' "$ztctl" exec -H h printf '%s %s %s %s\n' -H x -j --help
-    expect 'exec: absolute home, library first' 0 "^$work/h /.*libztpreload.so:libc.so.6$" \
-        env ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=libc.so.6 "$ztctl" exec -H h sh -c 'echo "$ZT_HOME $LD_PRELOAD"'
+    expect 'exec: absolute home, library first' 0 "^$work/h /.*libztpreload.so:libm.so.6$" \
+        env ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=libm.so.6 "$ztctl" exec -H h sh -c 'echo "$ZT_HOME $LD_PRELOAD"'
 else
     echo 'SKIP exec of a dynamic program: libztpreload.so is not built'
 fi

@@ -289,8 +289,8 @@ static int route_out(struct zt_dgram *d, const struct zt_ctl_addr *to, const ip_
         else
             ip_addr_set_any(0, &local);
     }
-    if (!zt_addr_is_multicast(to) && !everybody)
-        return zt_route(&local, dst, nif, src);
+    if (!zt_addr_is_multicast(to) && !everybody) /* lwIP would take any interface for anything */
+        return zt_addr_is_reachable(d->s.p, to) ? zt_route(&local, dst, nif, src) : ENETUNREACH;
     *nif = group_netif(d, v6, v6 ? (unsigned)d->s.opt.mcast_if6 : 0,
                        everybody ? NULL : d->s.opt.mcast_if4);
     if (!*nif)

@@ -65,6 +65,9 @@ host() {
     for a in "$@"; do ip -n "$name" addr add "$a" dev eth0; done
 }
 
+# The kernel refuses to bind an address while it looks for duplicates of it.
+settled() { ! ip -n "$1" -6 addr | grep -q tentative; }
+
 in_host() {
     local name=$1
     shift

@@ -59,6 +59,7 @@ run() { # run ROOTKIND
     wait_for 20 address_of a $NWID : || fail "no address (ours)"
     A6=$(address_of a $NWID :)
     wait_for 20 sh -c "ip -n b -6 addr | grep -q ' fc'" || fail "no address (reference)"
+    wait_for 10 settled b || fail "the reference's address stays tentative"
     B6=$(ip -n b -6 addr | sed -n 's/.* \(fc[0-9a-f:]*\)\/.*/\1/p' | head -1)
     mkdir -p "$DIR/www" && head -c 8388608 /dev/urandom >"$DIR/www/file"
     (cd "$DIR/www" && in_host a "$ZTCTL" exec -H "$DIR/a" python3 -m http.server --bind "$A6" 8000 >"$DIR/wwwa.log" 2>&1) &

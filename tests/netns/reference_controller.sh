@@ -62,6 +62,7 @@ A4=$(address_of a "$NWID" 10.144.)
 A6=$(address_of a "$NWID" 9993 || address_of a "$NWID" :)
 echo "   joined: $A4, $A6"
 wait_for 40 sh -c "ip -n b addr | grep -q 'inet 10.144'" || fail "no address (reference)"
+wait_for 10 settled b || fail "an address of the reference stays tentative"
 B4=$(ip -n b addr | sed -n 's/.*inet \(10\.144\.[0-9.]*\)\/.*/\1/p' | head -1)
 B6=$(ip -n b -6 addr | sed -n 's/.*inet6 \(fd[0-9a-f:]*\)\/.*/\1/p' | head -1)
 

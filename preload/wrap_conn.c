@@ -377,18 +377,6 @@ ZT_EXPORT int __connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 /* ---- bind, listen ---- */
 
-/* The node learns of a close when it next looks at its descriptors. A program that has just closed
- * the holder of an address and takes it again at once must not see that: ask again for a moment. */
-static int ask_in_use(struct zt_ctl_req *req, struct zt_ctl_rep *rep, int *newfd, bool start)
-{
-    int r = zt_ctl(req, rep, NULL, 0, newfd, start);
-    for (int i = 0; r == -EADDRINUSE && i < 5; i++) {
-        zt_sleep_ms(2);
-        r = zt_ctl(req, rep, NULL, 0, newfd, false);
-    }
-    return r;
-}
-
 static int bind_attach(int fd, const struct zt_ctl_addr *local, sa_family_t family)
 {
     struct zt_facts f;
@@ -408,7 +396,7 @@ static int bind_attach(int fd, const struct zt_ctl_addr *local, sa_family_t fami
     req.local = *local;
     req.family = f.domain;
     req.nopts = (uint8_t)zt_facts_opts(fd, &f, req.opts);
-    int r = ask_in_use(&req, &rep, &newfd, true);
+    int r = zt_ctl(&req, &rep, NULL, 0, &newfd, true);
     if (r == -ENETUNREACH)
         r = -EADDRNOTAVAIL;
     if (r < 0 || newfd < 0)
@@ -451,7 +439,7 @@ ZT_EXPORT int listen(int fd, int backlog)
     zt_enter(&g, fd);
     zt_req_init(&req, ZT_CTL_LISTEN, zt_id_of(fd, w));
     req.value = backlog;
-    int r = ask_in_use(&req, &rep, NULL, false);
+    int r = zt_ctl(&req, &rep, NULL, 0, NULL, false);
     zt_leave(&g);
     return r < 0 ? zt_fail(-r) : 0;
 }

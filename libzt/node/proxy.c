@@ -225,6 +225,13 @@ void zt_sock_watch(struct zt_sock *s, int want)
         uv_poll_stop(&s->poll);
 }
 
+bool zt_sock_is_closed(const struct zt_sock *s)
+{
+    struct pollfd pf = {.fd = s->fd};
+
+    return poll(&pf, 1, 0) == 1 && (pf.revents & (POLLHUP | POLLERR));
+}
+
 static void maybe_free_proxy(struct zt_proxy *p)
 {
     if (p->handles || !p->ending)

@@ -8,7 +8,6 @@
 #include "node/proxy_int.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -132,14 +131,6 @@ static bool conflict(const struct zt_binding *a, const struct zt_binding *b)
     return !(x->reuseaddr > 0 && y->reuseaddr > 0 && !b->listening);
 }
 
-/* No descriptor of the program's end is left: the socket is over, only its pump has not run yet. */
-static bool is_closed(const struct zt_sock *s)
-{
-    struct pollfd pf = {.fd = s->fd};
-
-    return poll(&pf, 1, 0) == 1 && (pf.revents & (POLLHUP | POLLERR));
-}
-
 static struct zt_binding *find_conflict(struct zt_proxy *p, const struct zt_binding *b,
                                         uint32_t key)
 {
@@ -157,7 +148,7 @@ static bool is_free(struct zt_proxy *p, const struct zt_binding *b, uint32_t key
     struct zt_binding *o;
 
     while ((o = find_conflict(p, b, key)) != NULL) {
-        if (!is_closed(o->sock))
+        if (!zt_sock_is_closed(o->sock))
             return false;
         zt_bind_drop(p, o);
     }

@@ -162,6 +162,8 @@ int zt_sock_pair(struct zt_sock *s, int *prog);
 /* Send filler from the program's end until it polls as not writable; bytes sent or -errno. */
 int zt_sock_fill(int prog, const uint8_t *filler, size_t n);
 void zt_sock_watch(struct zt_sock *s, int want);
+/* No descriptor of the program's end is left, though the pump may not have seen it yet. */
+bool zt_sock_is_closed(const struct zt_sock *s);
 void zt_sock_touch(struct zt_sock *s); /* pump it at the end of this turn */
 /* The end: take it out of all tables, close our descriptor, free later. gone: the program's end is
  * closed too. */

@@ -247,20 +247,13 @@ static int deliver(struct zt_listener *l)
     return 0;
 }
 
-static bool is_over(struct zt_listener *l)
-{
-    struct pollfd pf = {.fd = l->s.fd};
-
-    return poll(&pf, 1, 0) == 1 && (pf.revents & (POLLHUP | POLLERR));
-}
-
 void zt_listen_pump(struct zt_listener *l)
 {
     uint8_t ev = l->s.ev;
     int err = 0;
 
     l->s.ev = 0;
-    if ((ev & ZT_EV_HUP) && is_over(l)) {
+    if ((ev & ZT_EV_HUP) && zt_sock_is_closed(&l->s)) {
         retire(l, false);
         return;
     }

@@ -380,13 +380,6 @@ static void retire(struct zt_dgram *d)
     zt_sock_retire(&d->s, false);
 }
 
-static bool is_over(struct zt_dgram *d)
-{
-    struct pollfd pf = {.fd = d->s.fd};
-
-    return poll(&pf, 1, 0) == 1 && (pf.revents & (POLLHUP | POLLERR));
-}
-
 void zt_dgram_pump(struct zt_dgram *d)
 {
     uint8_t *b = d->s.p->scratch;
@@ -400,7 +393,7 @@ void zt_dgram_pump(struct zt_dgram *d)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             break;
         if (n <= 0) {
-            if (n < 0 || is_over(d)) {
+            if (n < 0 || zt_sock_is_closed(&d->s)) {
                 retire(d);
                 return;
             }

@@ -160,9 +160,4 @@ void zt_netset_apply(const struct zt_net_settings *s, struct zt_net_info *info)
             info->routes[k++] = info->routes[i];
     }
     info->nroutes = k;
-    if (!s->dns) {
-        memset(info->dns_domain, 0, sizeof info->dns_domain);
-        memset(info->dns, 0, sizeof info->dns);
-        info->ndns = 0;
-    }
 }

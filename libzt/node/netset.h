@@ -24,7 +24,8 @@ int zt_netset_set(struct zt_net_settings *s, const char *key, const char *value)
 /* May this address of ours, or target of a route (port: prefix length), be used? */
 bool zt_netset_allows(const struct zt_net_settings *s, const struct zt_ep *target);
 
-/* Take out of *info what is not allowed. */
+/* Take out of *info the addresses and routes that are not allowed. Its DNS is shown in any case;
+ * whether names are resolved by it is the resolver's to ask (s->dns). */
 void zt_netset_apply(const struct zt_net_settings *s, struct zt_net_info *info);
 
 #endif

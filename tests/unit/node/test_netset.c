@@ -168,8 +168,7 @@ static void test_apply(void **state)
     assert_int_equal(i.addrs[1].family, 0);
     assert_int_equal(i.nroutes, 1);
     assert_int_equal(i.routes[0].target.ip[0], 10);
-    assert_int_equal(i.ndns, 0);
-    assert_string_equal(i.dns_domain, "");
+    assert_int_equal(i.ndns, 1); /* shown in any case */
 }
 
 int main(void)

@@ -16,7 +16,7 @@
 #include "core/core.h"
 #include "vl1/vl1.h"
 
-#define SIM_NODES 12
+#define SIM_NODES 212
 #define SIM_NATS 8
 #define SIM_MAPPINGS 256
 #define SIM_FRAME_MAX 4096
@@ -67,17 +67,20 @@ struct sim_node {
     size_t nlast_frame;
     uint8_t planet[ZT_WORLD_WIRE_MAX]; /* as saved */
     size_t nplanet;
-    struct {
+    struct sim_peer_file {
         uint64_t addr;
         uint8_t file[512];
         size_t n;
-    } peers[SIM_NODES]; /* as saved */
+    } *peers; /* as saved */
     unsigned npeers;
 };
 
 struct sim;
 
-extern const char *const sim_identities[SIM_NODES];
+/* splitmix64; state is a uint64_t. */
+void sim_random(void *state, void *out, size_t n);
+/* Identity of the node of this number, below SIM_NODES; the same in every run. */
+void sim_identity(unsigned no, struct zt_identity *out);
 extern const char *const sim_planet_key_pub, *const sim_planet_key_priv;
 
 /* seed; $ZT_SIM_SEED overrides it. */

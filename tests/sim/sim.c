@@ -43,6 +43,8 @@ struct sim {
     size_t nplanet;
     bool (*tap)(void *user, struct sim_node *from, struct sim_node *to, uint8_t *p, size_t n);
     void *tap_user;
+    void (*frame)(void *user, struct sim_node *to, uint64_t nwid, const uint8_t *eth, size_t n);
+    void *frame_user;
 };
 
 /* -- chance and the record of the run -- */
@@ -251,6 +253,8 @@ static void on_deliver(void *user, uint64_t nwid, const uint8_t *eth, size_t n)
     node->nlast_frame = n;
     record_number(node->sim, nwid);
     record(node->sim, eth, n);
+    if (node->sim->frame != NULL)
+        node->sim->frame(node->sim->frame_user, node, nwid, eth, n);
 }
 
 static bool on_check(void *user, const struct zt_identity *id)
@@ -513,6 +517,21 @@ void sim_tap(struct sim *s,
 {
     s->tap = tap;
     s->tap_user = user;
+}
+
+void sim_on_frame(struct sim *s,
+                  void (*frame)(void *user, struct sim_node *to, uint64_t nwid, const uint8_t *eth,
+                                size_t n),
+                  void *user)
+{
+    s->frame = frame;
+    s->frame_user = user;
+}
+
+struct sim_node *sim_node_no(struct sim *s, unsigned no)
+{
+    assert(no < s->nnodes);
+    return &s->nodes[no];
 }
 
 /* -- running -- */

@@ -115,6 +115,13 @@ void sim_tap(struct sim *s,
 /* Hand a datagram to a node as if it came from this endpoint, now. */
 void sim_inject(struct sim_node *to, const struct zt_ep *from, const uint8_t *p, size_t n);
 
+/* Cores: sees every Ethernet frame when it is delivered. */
+void sim_on_frame(struct sim *s,
+                  void (*frame)(void *user, struct sim_node *to, uint64_t nwid, const uint8_t *eth,
+                                size_t n),
+                  void *user);
+struct sim_node *sim_node_no(struct sim *s, unsigned no);
+
 void sim_run(struct sim *s, int64_t ms);
 /* Until cond(user) or the time is up; returns whether it came true. */
 bool sim_run_until(struct sim *s, int64_t ms, bool (*cond)(void *user), void *user);

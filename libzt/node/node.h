@@ -60,6 +60,8 @@ void zt_node_free(struct zt_node *n); /* stops and waits when need be */
 
 int zt_node_join(struct zt_node *n, uint64_t nwid);
 int zt_node_leave(struct zt_node *n, uint64_t nwid);
+/* Begin to read local.conf again; what is wrong with it comes as WARNING notes. */
+int zt_node_reload(struct zt_node *n);
 int zt_node_status(struct zt_node *n, struct zt_status_info *out);
 int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total);
 /* What is in use: without addresses and routes that the settings don't allow. */

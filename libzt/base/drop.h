@@ -30,6 +30,9 @@
     X(IDENTITY_RATE, "identity checks rate-limited")                                               \
     X(COLLISION, "address claimed by another identity")                                            \
     X(UNEXPECTED_OK, "OK for nothing we asked")                                                    \
+    X(UNEXPECTED_ERROR, "ERROR for nothing we asked")                                              \
+    X(UNHEARD, "message for the application, which does not listen")                               \
+    X(NO_BOND, "measures a bond of paths, and there is none")                                      \
     X(NOT_UPSTREAM, "sender is not a root")                                                        \
     X(WORLD, "world update refused")                                                               \
     X(RATE, "rate limit")                                                                          \

@@ -48,6 +48,18 @@ void zt_core_set_local(struct zt_core *c, const struct zt_now *now, const struct
 int zt_core_restore_peer(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n);
 void zt_core_save_peers(struct zt_core *c);
 
+/* See zt_vl1_send_message; what others send arrives through host.message. */
+int zt_core_send_message(struct zt_core *c, const struct zt_now *now, uint64_t dest, uint64_t type,
+                         const uint8_t *data, size_t n);
+
+/* Moons: see zt_vl1_load_moon and those after it. */
+int zt_core_load_moon(struct zt_core *c, const struct zt_now *now, uint64_t id, const uint8_t *p,
+                      size_t n);
+int zt_core_orbit(struct zt_core *c, const struct zt_now *now, uint64_t id, uint64_t seed);
+int zt_core_deorbit(struct zt_core *c, const struct zt_now *now, uint64_t id);
+size_t zt_core_moons(const struct zt_core *c, uint64_t *out, size_t cap); /* returns the total */
+int zt_core_moon(const struct zt_core *c, uint64_t id, struct zt_moon_info *out);
+
 enum zt_underlay zt_core_underlay(const struct zt_core *c);
 bool zt_core_online(const struct zt_core *c);
 void zt_core_status(const struct zt_core *c, struct zt_status_info *out);

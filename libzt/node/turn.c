@@ -464,6 +464,7 @@ static void handle_event(struct zt_node *n, const struct zt_event *ev)
         network_changed(n, ev->id);
         break;
     case ZT_EVENT_PLANET:
+    case ZT_EVENT_MOON:
         break; /* saved already; the core follows it by itself */
     }
 }

@@ -43,6 +43,8 @@ struct sim {
     size_t nplanet;
     bool (*tap)(void *user, struct sim_node *from, struct sim_node *to, uint8_t *p, size_t n);
     void *tap_user;
+    void (*frame)(void *user, struct sim_node *to, uint64_t nwid, const uint8_t *eth, size_t n);
+    void *frame_user;
 };
 
 /* -- chance and the record of the run -- */
@@ -194,17 +196,21 @@ static void on_send(void *user, const struct zt_link *to, const uint8_t *head, s
             s->mono_ms + link->delay_ms + (int64_t)chance(s, (unsigned)link->jitter_ms + 1));
 }
 
-static void on_random(void *user, void *out, size_t n)
+void sim_random(void *state, void *out, size_t n)
 {
-    struct sim_node *node = user;
     uint8_t *p = out;
     while (n > 0) {
-        uint64_t r = next_random(&node->random_state);
+        uint64_t r = next_random(state);
         size_t k = n < 8 ? n : 8;
         memcpy(p, &r, k);
         p += k;
         n -= k;
     }
+}
+
+static void on_random(void *user, void *out, size_t n)
+{
+    sim_random(&((struct sim_node *)user)->random_state, out, n);
 }
 
 static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t *p, size_t n)
@@ -218,9 +224,12 @@ static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t 
         unsigned i = 0;
         while (i < node->npeers && node->peers[i].addr != id)
             i++;
-        assert(i < SIM_NODES && n <= sizeof node->peers[i].file);
-        if (i == node->npeers)
+        if (i == node->npeers) {
+            node->peers = realloc(node->peers, (i + 1) * sizeof *node->peers);
+            assert(node->peers != NULL);
             node->npeers++;
+        }
+        assert(n <= sizeof node->peers[i].file);
         node->peers[i].addr = id;
         memcpy(node->peers[i].file, p, n);
         node->peers[i].n = n;
@@ -244,6 +253,8 @@ static void on_deliver(void *user, uint64_t nwid, const uint8_t *eth, size_t n)
     node->nlast_frame = n;
     record_number(node->sim, nwid);
     record(node->sim, eth, n);
+    if (node->sim->frame != NULL)
+        node->sim->frame(node->sim->frame_user, node, nwid, eth, n);
 }
 
 static bool on_check(void *user, const struct zt_identity *id)
@@ -267,13 +278,13 @@ static bool is_valid(const struct zt_identity *id)
     static struct {
         struct zt_identity id;
         bool valid;
-    } known[64];
+    } known[2 * SIM_NODES];
     static unsigned n;
     for (unsigned i = 0; i < n; i++)
         if (zt_identity_equal(&known[i].id, id))
             return known[i].valid;
     bool valid = zt_identity_validate(id);
-    if (n < 64) {
+    if (n < 2 * SIM_NODES) {
         known[n].id = *id;
         known[n++].valid = valid;
     }
@@ -334,8 +345,10 @@ struct sim *sim_new(uint64_t seed)
 
 void sim_free(struct sim *s)
 {
-    for (unsigned i = 0; i < s->nnodes; i++)
+    for (unsigned i = 0; i < s->nnodes; i++) {
         sim_stop(&s->nodes[i]);
+        free(s->nodes[i].peers);
+    }
     struct zt_timer *t;
     while ((t = zt_heap_pop(&s->flying, INT64_MAX)) != NULL)
         free(ZT_CONTAINER(t, struct datagram, timer));
@@ -396,9 +409,8 @@ struct sim_node *sim_node_behind(struct sim *s, struct sim_nat *nat, const char 
                                .check_identity = on_check};
     int rc = zt_ep_parse(ep, &n->ep);
     assert(rc == 0);
-    rc = zt_identity_parse(sim_identities[no], strlen(sim_identities[no]), &n->id);
-    assert(rc == 0);
     (void)rc;
+    sim_identity(no, &n->id);
     return n;
 }
 
@@ -505,6 +517,21 @@ void sim_tap(struct sim *s,
 {
     s->tap = tap;
     s->tap_user = user;
+}
+
+void sim_on_frame(struct sim *s,
+                  void (*frame)(void *user, struct sim_node *to, uint64_t nwid, const uint8_t *eth,
+                                size_t n),
+                  void *user)
+{
+    s->frame = frame;
+    s->frame_user = user;
+}
+
+struct sim_node *sim_node_no(struct sim *s, unsigned no)
+{
+    assert(no < s->nnodes);
+    return &s->nodes[no];
 }
 
 /* -- running -- */

@@ -697,6 +697,15 @@ static void restore(struct zt_node *n)
         if (zt_core_restore_peer(n->core, zt_loop_now(n->loop), f->p, f->n) == ZT_E_FORMAT)
             zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged peer file", NULL, 0);
     }
+    ZT_LIST_EACH(it, &n->files_moons)
+    {
+        struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
+        int rc = zt_core_load_moon(n->core, zt_loop_now(n->loop), f->id, f->p, f->n);
+        if (rc == ZT_E_FORMAT)
+            zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged moon", NULL, 0);
+        else if (rc != 0)
+            zt_node_warn(n, "a moon of moons.d is not used: there are too many");
+    }
     ZT_LIST_EACH(it, &n->files_networks)
     {
         struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);

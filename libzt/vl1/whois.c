@@ -138,7 +138,7 @@ static int64_t ask_pause(const struct room *room)
 {
     if (!room->is_wanted)
         return ZT_WAIT_RETRY_MS;
-    return room->asks == 0 ? ASK_SECOND_MS : ASK_AGAIN_MS;
+    return room->asks <= 1 ? ASK_SECOND_MS : ASK_AGAIN_MS;
 }
 
 /* Ask the best upstream, or, having asked before, the next one, unless we did a moment ago or there
@@ -152,8 +152,7 @@ static void ask(struct zt_vl1 *v, const struct zt_now *now, struct room *room)
     zt_put40(p + ZT_PKT_PAYLOAD, room->addr);
     if (zt_tx_route(v, now, up, ZT_VERB_WHOIS, p, sizeof p, ZT_TX_EXPECT, NULL) != 0)
         return;
-    if (room->asked_ms != ZT_LONG_AGO)
-        room->asks++;
+    room->asks++;
     room->asked_ms = now->mono_ms;
     int64_t again_ms = now->mono_ms + ask_pause(room);
     if (room->timer.at_ms > again_ms)

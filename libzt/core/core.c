@@ -189,3 +189,13 @@ int zt_core_network(const struct zt_core *c, uint64_t nwid, struct zt_net_info *
 {
     return zt_vl2_network(c->vl2, nwid, out);
 }
+
+size_t zt_core_groups(const struct zt_core *c, uint64_t nwid, struct zt_group_info *out, size_t cap)
+{
+    return zt_vl2_groups(c->vl2, nwid, out, cap);
+}
+
+int zt_core_auth(const struct zt_core *c, uint64_t nwid, struct zt_net_auth *out)
+{
+    return zt_vl2_auth(c->vl2, nwid, out);
+}

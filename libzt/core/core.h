@@ -69,5 +69,8 @@ int zt_core_peer(const struct zt_core *c, const struct zt_now *now, uint64_t add
                  struct zt_peer_info *out);
 size_t zt_core_networks(const struct zt_core *c, uint64_t *out, size_t cap);
 int zt_core_network(const struct zt_core *c, uint64_t nwid, struct zt_net_info *out);
+size_t zt_core_groups(const struct zt_core *c, uint64_t nwid, struct zt_group_info *out,
+                      size_t cap); /* returns the total */
+int zt_core_auth(const struct zt_core *c, uint64_t nwid, struct zt_net_auth *out);
 
 #endif

@@ -184,6 +184,12 @@ static void load_moon(void *user, const char *name, uint64_t id, int64_t age_s)
     load_file(n, &n->files_moons, name, id);
 }
 
+static void load_netset(void *user, const char *name, uint64_t id, int64_t age_s)
+{
+    struct zt_node *n = user;
+    load_file(n, &n->files_netset, name, id);
+}
+
 /* Everything that waits for a disk or takes long, before there is a loop. */
 static int prepare(struct zt_node *n)
 {
@@ -217,8 +223,10 @@ static int prepare(struct zt_node *n)
     zt_store_each(n->store, "moons.d", 16, ".moon", load_moon, n);
     if (n->cfg.cache_peers)
         zt_store_each(n->store, "peers.d", 10, ".peer", load_peer, n);
-    if (n->cfg.cache_networks)
+    if (n->cfg.cache_networks) {
         zt_store_each(n->store, "networks.d", 16, ".conf", load_network, n);
+        zt_store_each(n->store, "networks.d", 16, ".local.conf", load_netset, n);
+    }
     if (n->cfg.door) {
         rc = zt_store_authtoken(n->store, keeper_random, NULL);
         if (rc != 0)
@@ -235,6 +243,7 @@ static void forget_files(struct zt_node *n)
     free_files(&n->files_peers);
     free_files(&n->files_networks);
     free_files(&n->files_moons);
+    free_files(&n->files_netset);
 }
 
 static int bring_up(struct zt_node *n)
@@ -353,6 +362,7 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     n->generation = atomic_load(&fork_generation);
     zt_list_init(&n->jobs);
     zt_list_init(&n->files_networks);
+    zt_list_init(&n->files_netset);
     zt_list_init(&n->files_peers);
     zt_list_init(&n->files_moons);
     zt_list_init(&n->pings);
@@ -453,6 +463,7 @@ struct call {
     uint64_t id, seed;
     void *out;
     size_t cap, *total;
+    const struct zt_net_settings *settings;
     const struct zt_ctl_req *req;
     struct zt_ctl_rep *rep;
     uint8_t *data;
@@ -556,13 +567,35 @@ int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total
 
 static void do_network(struct call *c)
 {
-    c->rc = zt_core_network(c->n->core, c->id, c->out);
+    c->rc = zt_turn_network_used(c->n, c->id, c->out);
 }
 
 int zt_node_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
 {
     struct call c = {.id = nwid, .out = out};
     return on_loop(n, &c, do_network);
+}
+
+static void do_settings(struct call *c)
+{
+    c->rc = zt_turn_settings(c->n, c->id, c->out);
+}
+
+int zt_node_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out)
+{
+    struct call c = {.id = nwid, .out = out};
+    return on_loop(n, &c, do_settings);
+}
+
+static void do_set(struct call *c)
+{
+    c->rc = zt_turn_set(c->n, c->id, c->settings);
+}
+
+int zt_node_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings)
+{
+    struct call c = {.id = nwid, .settings = settings};
+    return on_loop(n, &c, do_set);
 }
 
 static void do_peers(struct call *c)

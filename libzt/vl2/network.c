@@ -102,6 +102,7 @@ void zt_network_free(struct zt_network *net)
     zt_map_fini(&net->members);
     zt_assembly_fini(&net->assembly);
     drop_config(net);
+    free(net->auth);
     free(net->subs);
     free(net->routes);
     free(net);
@@ -205,6 +206,7 @@ static int install(struct zt_network *net, const struct zt_now *now, struct zt_n
         return ZT_E_NOMEM;
     }
     count_roles(net);
+    zt_network_auth_config(net);
     net->epoch += net->epoch == UINT32_MAX ? 2 : 1; /* 0 means never */
     net->config_ms = now->mono_ms;
     net->failure = ZT_NET_OK;

@@ -3,6 +3,7 @@
 
 #include "vl2/vl2.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/err.h"
@@ -469,6 +470,9 @@ static enum zt_verdict error(void *user, const struct zt_now *now, const struct 
     case ZT_ERROR_NETWORK_ACCESS_DENIED:
         return controller_error(v, net, rx->from, ZT_NET_ACCESS_DENIED);
     case ZT_ERROR_AUTHENTICATION_REQUIRED:
+        if (rx->from == zt_nwid_controller(net->nwid) &&
+            !zt_network_auth_error(net, body + 8, n - 8))
+            return malformed(v);
         return controller_error(v, net, rx->from, ZT_NET_AUTHENTICATION_REQUIRED);
     case ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE:
         /* Whoever we sent a frame has a record; none is made for somebody who only asks. */
@@ -651,9 +655,14 @@ int zt_vl2_network(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_info *ou
     out->mac = net->mac;
     out->status = zt_network_status(net);
     out->mtu = ZT_NET_MTU_DEFAULT;
+    if (net->auth != NULL) {
+        out->sso_enabled = net->auth->enabled;
+        out->sso_expiry_ms = net->auth->expiry_ms;
+    }
     const struct zt_netconf *cfg = net->cfg;
     if (cfg == NULL)
         return 0;
+    out->has_config = true;
     out->is_public = cfg->is_public;
     out->bridge = net->is_bridge;
     out->broadcast = (cfg->flags & ZT_NET_BROADCAST) != 0;
@@ -661,9 +670,55 @@ int zt_vl2_network(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_info *ou
     out->multicast_limit = cfg->multicast_limit;
     out->revision = cfg->revision;
     memcpy(out->name, cfg->name, sizeof out->name);
-    out->naddrs = cfg->naddrs < ZT_INFO_ADDRS ? cfg->naddrs : ZT_INFO_ADDRS;
+    memcpy(out->dns_domain, cfg->dns_domain, sizeof out->dns_domain);
+    for (unsigned i = 0; i < ZT_NETCONF_DNS; i++) {
+        if (cfg->dns[i].family != 0)
+            out->dns[out->ndns++] = zt_ep_make(cfg->dns[i].family, cfg->dns[i].ip, 0);
+    }
+    out->naddrs = cfg->naddrs;
     memcpy(out->addrs, cfg->addrs, out->naddrs * sizeof out->addrs[0]);
-    out->nroutes = cfg->nroutes < ZT_INFO_ROUTES ? cfg->nroutes : ZT_INFO_ROUTES;
+    out->nroutes = cfg->nroutes;
     memcpy(out->routes, cfg->routes, out->nroutes * sizeof out->routes[0]);
+    return 0;
+}
+
+static_assert(ZT_INFO_ADDRS == ZT_NETCONF_ADDRS && ZT_INFO_ROUTES == ZT_NETCONF_ROUTES &&
+                  ZT_INFO_DNS == ZT_NETCONF_DNS && ZT_INFO_NAME == ZT_NETCONF_NAME,
+              "everything that is configured can be shown");
+
+static int by_group(const void *a, const void *b)
+{
+    const struct zt_group_info *x = (const struct zt_group_info *)a;
+    const struct zt_group_info *y = (const struct zt_group_info *)b;
+
+    if (x->mac != y->mac)
+        return x->mac < y->mac ? -1 : 1;
+    return x->adi == y->adi ? 0 : x->adi < y->adi ? -1 : 1;
+}
+
+size_t zt_vl2_groups(const struct zt_vl2 *v, uint64_t nwid, struct zt_group_info *out, size_t cap)
+{
+    const struct zt_network *net = zt_network_find(v, nwid);
+    size_t n = 0;
+
+    for (unsigned i = 0; net != NULL && i < net->nsubs; i++) {
+        if (!net->subs[i].is_own)
+            continue;
+        if (n < cap)
+            out[n] = (struct zt_group_info){.mac = net->subs[i].mac, .adi = net->subs[i].adi};
+        n++;
+    }
+    if (n <= cap && n > 0)
+        qsort(out, n, sizeof out[0], by_group);
+    return n;
+}
+
+int zt_vl2_auth(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_auth *out)
+{
+    const struct zt_network *net = zt_network_find(v, nwid);
+
+    if (net == NULL || net->auth == NULL)
+        return ZT_E_NOENT;
+    *out = *net->auth;
     return 0;
 }

@@ -35,5 +35,9 @@ int zt_vl2_unsubscribe(struct zt_vl2 *v, uint64_t nwid, uint64_t mac, uint32_t a
 
 size_t zt_vl2_networks(const struct zt_vl2 *v, uint64_t *out, size_t cap); /* returns the total */
 int zt_vl2_network(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_info *out);
+/* The groups of the interface, sorted; returns the total. */
+size_t zt_vl2_groups(const struct zt_vl2 *v, uint64_t nwid, struct zt_group_info *out, size_t cap);
+/* ZT_E_NOENT: not joined, or it asks for no login. */
+int zt_vl2_auth(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_auth *out);
 
 #endif

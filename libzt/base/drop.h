@@ -15,6 +15,7 @@
     X(FRAGMENT_EVICTED, "incomplete packet pushed out of the table")                               \
     X(FRAGMENT_EXPIRED, "incomplete packet timed out")                                             \
     X(CIPHER, "cipher suite unknown or not allowed here")                                          \
+    X(TRUSTED_PATH, "plaintext from no trusted path of ours, or with another id")                  \
     X(MAC, "authentication failed")                                                                \
     X(DECOMPRESS, "bad compressed payload")                                                        \
     X(DUPLICATE, "packet or fragment seen before")                                                 \

@@ -47,6 +47,11 @@ void zt_core_free(struct zt_core *c)
     free(c);
 }
 
+void zt_core_configure(struct zt_core *c, const struct zt_now *now, const struct zt_settings *s)
+{
+    zt_vl1_configure(c->vl1, now, s);
+}
+
 void zt_core_datagram(struct zt_core *c, const struct zt_now *now, const struct zt_link *in,
                       uint8_t *p, size_t n)
 {

@@ -9,6 +9,7 @@
 #include "base/drop.h"
 #include "base/host.h"
 #include "base/info.h"
+#include "base/settings.h"
 #include "vl1/vl1.h"
 
 struct zt_core;
@@ -24,6 +25,9 @@ struct zt_core_config {
  * zt_core_tick starts talking to the roots. */
 int zt_core_new(const struct zt_core_config *cfg, const struct zt_now *now, struct zt_core **out);
 void zt_core_free(struct zt_core *c);
+
+/* Settings of the protocol, copied. Before the first tick, and whenever they change. */
+void zt_core_configure(struct zt_core *c, const struct zt_now *now, const struct zt_settings *s);
 
 /* One received UDP payload; decrypted in place. */
 void zt_core_datagram(struct zt_core *c, const struct zt_now *now, const struct zt_link *in,

@@ -212,9 +212,9 @@ static int prepare(struct zt_node *n)
     rc = zt_store_identity(n->store, keeper_random, NULL, &n->identity, n->why);
     if (rc != 0)
         return rc;
-    n->settings = (struct zt_store_settings){.primary_port = -1};
+    zt_conf_default(&n->conf);
     if (n->cfg.read_local_conf)
-        zt_store_settings(n->store, &n->settings);
+        (void)zt_conf_read(n->store, &n->conf, report, n); /* reported; the defaults then */
     rc = zt_store_read(n->store, "planet", &n->planet, &n->nplanet);
     if (rc != 0 && rc != ZT_E_NOENT) {
         snprintf(n->why, sizeof n->why, "%s/planet: cannot be read: %s", n->home, zt_err_text(rc));

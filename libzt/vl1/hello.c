@@ -120,7 +120,7 @@ static void send_ok(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *
     zt_wr_u8(&w, ZT_VERB_HELLO);
     zt_wr_u64(&w, id);
     zt_wr_u64(&w, h->timestamp);
-    zt_wr_u8(&w, ZT_PROTO_VERSION);
+    zt_wr_u8(&w, zt_own_proto(v));
     zt_wr_u8(&w, ZT_VERSION_MAJOR);
     zt_wr_u8(&w, ZT_VERSION_MINOR);
     zt_wr_u16(&w, ZT_VERSION_REV);

@@ -2,8 +2,9 @@
  * peer.
  *
  * Suites: AES and SALSA for everything; POLY (no secrecy) only for HELLO and for the two measuring
- * verbs that are sent so, which is stricter than the reference. Cipher 2 (trusted paths) is
- * refused.
+ * verbs that are sent so, which is stricter than the reference. Cipher 2 (trusted paths) counts as
+ * authentic where the settings name the sender's network with this very id, and nowhere else. A
+ * node held to one suite by its settings refuses the other.
  *
  * VL1 has no sequence numbers, so it cannot tell every replay. What it can do is remember the ids
  * of the last few thousand authentic packets: a copy made by the network, or by somebody in the
@@ -289,12 +290,15 @@ void zt_rx_upper(struct zt_vl1 *v, const struct zt_now *now, struct zt_rx *rx, i
         conclude(v, now, rx, verdict);
 }
 
-static bool suite_fits(uint8_t *p)
+static bool suite_fits(const struct zt_vl1 *v, const uint8_t *p)
 {
     switch (zt_pkt_suite(p)) {
     case ZT_SUITE_SALSA:
+        return v->settings.suites != ZT_SUITES_AES;
     case ZT_SUITE_AES:
-        return true;
+        return v->settings.suites != ZT_SUITES_SALSA;
+    case ZT_SUITE_TRUSTED:
+        return true; /* is_trusted has the say */
     case ZT_SUITE_POLY: {
         uint8_t verb = p[ZT_PKT_VERB] & ZT_VERB_MASK;
         return verb == ZT_VERB_QOS_MEASUREMENT || verb == ZT_VERB_PATH_NEGOTIATION_REQUEST;
@@ -304,6 +308,12 @@ static bool suite_fits(uint8_t *p)
     }
 }
 
+static bool is_trusted(const struct zt_vl1 *v, const struct zt_ep *from, const uint8_t *p)
+{
+    const struct zt_set_physical *net = zt_settings_physical(&v->settings, from);
+    return net != NULL && net->trusted_path != 0 && net->trusted_path == zt_be64(p + ZT_PKT_MAC);
+}
+
 void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *link,
                   uint8_t *p, size_t n)
 {
@@ -311,8 +321,13 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
         zt_hello_received(v, now, link, p, n);
         return;
     }
-    if (!suite_fits(p)) {
+    if (!suite_fits(v, p)) {
         zt_drop_count(v->drops, ZT_DROP_CIPHER);
+        return;
+    }
+    bool is_plain = zt_pkt_suite(p) == ZT_SUITE_TRUSTED;
+    if (is_plain && !is_trusted(v, &link->ep, p)) {
+        zt_drop_count(v->drops, ZT_DROP_TRUSTED_PATH);
         return;
     }
     struct zt_peer *peer = zt_peer_get(v, zt_pkt_src(p));
@@ -321,7 +336,7 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
         zt_wait_rx(v, now, link, p, n);
         return;
     }
-    if (zt_open(&peer->keys, p, n) != 0) {
+    if (!is_plain && zt_open(&peer->keys, p, n) != 0) {
         zt_drop_count(v->drops, ZT_DROP_MAC);
         return;
     }

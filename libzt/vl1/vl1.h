@@ -7,6 +7,7 @@
 #include "base/drop.h"
 #include "base/host.h"
 #include "base/info.h"
+#include "base/settings.h"
 #include "wire/identity.h"
 #include "wire/packet.h"
 #include "wire/world.h"
@@ -71,6 +72,9 @@ struct zt_vl1_config {
 int zt_vl1_new(const struct zt_vl1_config *cfg, const struct zt_now *now, struct zt_vl1 **out);
 void zt_vl1_free(struct zt_vl1 *v);
 void zt_vl1_set_upper(struct zt_vl1 *v, const struct zt_vl1_upper *upper); /* copied */
+
+/* New settings, copied; takes effect with the next packet. Paths that they forbid end. */
+void zt_vl1_configure(struct zt_vl1 *v, const struct zt_now *now, const struct zt_settings *s);
 
 /* p is decrypted in place and needs no slack. */
 void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in,

@@ -47,6 +47,12 @@ void zt_core_free(struct zt_core *c)
     free(c);
 }
 
+int zt_core_control(struct zt_core *c, const struct zt_controller_store *store,
+                    struct zt_controller **out)
+{
+    return zt_vl2_control(c->vl2, store, out);
+}
+
 void zt_core_datagram(struct zt_core *c, const struct zt_now *now, const struct zt_link *in,
                       uint8_t *p, size_t n)
 {

@@ -110,6 +110,9 @@ enum zt_verdict zt_network_chunk(struct zt_network *net, const struct zt_now *no
                                  const struct zt_rx *rx, const uint8_t *p, size_t n,
                                  uint64_t *update_id);
 void zt_network_fail(struct zt_network *net, enum zt_net_status status);
+/* A configuration that this very node issued to itself; dict is copied. */
+void zt_network_local_config(struct zt_network *net, const struct zt_now *now, const uint8_t *dict,
+                             size_t n);
 
 /* adhoc.c: the configuration of a controller-less network. rules (64 bytes) must outlive *out.
  * Returns 0; ZT_E_NOENT for a bad port range; ZT_E_INVAL when it is not of a known form. */

@@ -56,7 +56,9 @@
     X(DESTINATION, "no such destination")                                                          \
     X(CREDENTIAL, "credential refused")                                                            \
     X(CONFIG, "network configuration refused")                                                     \
-    X(NOT_CONTROLLER, "not from the network's controller")
+    X(NOT_CONTROLLER, "not from the network's controller")                                         \
+    X(NOT_OURS, "asked for a network of another controller")                                       \
+    X(CONFIG_SIZE, "network configuration too large to send")
 
 enum zt_drop {
 #define X(name, text) ZT_DROP_##name,

@@ -52,6 +52,12 @@ void zt_core_configure(struct zt_core *c, const struct zt_now *now, const struct
     zt_vl1_configure(c->vl1, now, s);
 }
 
+int zt_core_control(struct zt_core *c, const struct zt_controller_store *store,
+                    struct zt_controller **out)
+{
+    return zt_vl2_control(c->vl2, store, out);
+}
+
 void zt_core_datagram(struct zt_core *c, const struct zt_now *now, const struct zt_link *in,
                       uint8_t *p, size_t n)
 {

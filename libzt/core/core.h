@@ -13,6 +13,8 @@
 #include "vl1/vl1.h"
 
 struct zt_core;
+struct zt_controller;
+struct zt_controller_store;
 
 struct zt_core_config {
     const struct zt_identity *identity; /* with private key; copied */
@@ -25,6 +27,9 @@ struct zt_core_config {
  * zt_core_tick starts talking to the roots. */
 int zt_core_new(const struct zt_core_config *cfg, const struct zt_now *now, struct zt_core **out);
 void zt_core_free(struct zt_core *c);
+/* Take on the role of a controller: see zt_vl2_control and vl2/controller.h. */
+int zt_core_control(struct zt_core *c, const struct zt_controller_store *store,
+                    struct zt_controller **out);
 
 /* Settings of the protocol, copied. Before the first tick, and whenever they change. */
 void zt_core_configure(struct zt_core *c, const struct zt_now *now, const struct zt_settings *s);

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "core/core.h"
+#include "node/conf.h"
 #include "node/door.h"
 #include "node/events.h"
 #include "node/loop.h"
@@ -77,11 +78,11 @@ struct zt_node {
 
     /* keeper; and the loop thread during init and fini, while the keeper waits */
     struct zt_store *store;
-    struct zt_store_settings settings;
+    struct zt_conf conf; /* as read at start; then the loop's */
     struct zt_identity identity;
     uint8_t *planet;
     size_t nplanet;
-    struct zt_list files_networks, files_netset, files_peers;
+    struct zt_list files_networks, files_netset, files_peers, files_moons;
     char why[ZT_STORE_WHY];
 
     /* loop thread */

@@ -543,6 +543,7 @@ static void handle_event(struct zt_node *n, const struct zt_event *ev)
         network_changed(n, ev->id);
         break;
     case ZT_EVENT_PLANET:
+    case ZT_EVENT_MOON:
         break; /* saved already; the core follows it by itself */
     }
 }
@@ -695,7 +696,9 @@ static int make_core(struct zt_node *n)
         cc.nplanet = 0;
         rc = zt_core_new(&cc, now, &n->core);
     }
-    if (rc != 0)
+    if (rc == 0)
+        zt_core_configure(n->core, now, &n->conf.core);
+    else
         snprintf(n->why, sizeof n->why, "protocol core: %s", zt_err_text(rc));
     return rc;
 }
@@ -709,7 +712,7 @@ static int bind_udp(struct zt_node *n)
 {
     int want = n->cfg.port;
     if (want < 0)
-        want = n->settings.primary_port >= 0 ? n->settings.primary_port : DEFAULT_PORT;
+        want = n->conf.primary_port >= 0 ? n->conf.primary_port : DEFAULT_PORT;
     int rc = try_port(n, want);
     if (rc == ZT_E_PORT && n->cfg.port < 0 && want != 0) {
         rc = try_port(n, 0);
@@ -746,8 +749,12 @@ static int make_proxy(struct zt_node *n)
     char *state = NULL;
     if (n->cfg.door && asprintf(&state, "%s/%s", n->home, ZT_STATE_FILE) < 0)
         return ZT_E_NOMEM;
-    struct zt_proxy_config pc = {
-        .loop = n->loop, .stack = n->stack, .state_path = state, .random = host_random, .user = n};
+    struct zt_proxy_config pc = {.loop = n->loop,
+                                 .stack = n->stack,
+                                 .state_path = state,
+                                 .random = host_random,
+                                 .user = n,
+                                 .memory_budget = n->conf.memory_budget};
     int rc = zt_proxy_new(&pc, &n->proxy);
     if (rc != 0)
         snprintf(n->why, sizeof n->why, "virtual sockets: %s", zt_err_text(rc));
@@ -759,8 +766,13 @@ static int make_door(struct zt_node *n)
 {
     if (!n->cfg.door)
         return 0;
-    struct zt_door_config dc = {
-        .loop = n->loop, .proxy = n->proxy, .home = n->home, .command = on_command, .user = n};
+    struct zt_door_config dc = {.loop = n->loop,
+                                .proxy = n->proxy,
+                                .home = n->home,
+                                .command = on_command,
+                                .user = n,
+                                .allow_uids = n->conf.users,
+                                .nallow = n->conf.nusers};
     int rc = zt_door_new(&dc, &n->door);
     if (rc != 0)
         snprintf(n->why, sizeof n->why, "%s/%s: %s", n->home, ZT_CTL_SOCKET, zt_err_text(rc));
@@ -774,6 +786,15 @@ static void restore(struct zt_node *n)
         struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
         if (zt_core_restore_peer(n->core, zt_loop_now(n->loop), f->p, f->n) == ZT_E_FORMAT)
             zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged peer file", NULL, 0);
+    }
+    ZT_LIST_EACH(it, &n->files_moons)
+    {
+        struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
+        int rc = zt_core_load_moon(n->core, zt_loop_now(n->loop), f->id, f->p, f->n);
+        if (rc == ZT_E_FORMAT)
+            zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged moon", NULL, 0);
+        else if (rc != 0)
+            zt_node_warn(n, "a moon of moons.d is not used: there are too many");
     }
     ZT_LIST_EACH(it, &n->files_networks)
     {

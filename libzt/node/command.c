@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "crypto/identity.h"
+#include "node/moon.h"
 #include "node/netset.h"
 #include "node/node_priv.h"
 
@@ -479,6 +480,45 @@ static void cmd_leave(struct zt_node *n, const char *id, zt_command_done *done, 
         answer(done, arg, result_true());
 }
 
+static bool moon_id(const char *text, size_t n, uint64_t *id)
+{
+    char digits[17];
+    if (n == 0 || n >= sizeof digits)
+        return false;
+    memcpy(digits, text, n);
+    digits[n] = 0;
+    return zt_hex_parse_u64(digits, (unsigned)n, id) == 0 && *id != 0;
+}
+
+static void cmd_orbit(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    const char *space = strchr(args, ' ');
+    uint64_t id, seed;
+    if (space == NULL || !moon_id(args, (size_t)(space - args), &id) ||
+        zt_hex_parse_u64(space + 1, 10, &seed) != 0) {
+        refuse(done, arg, EINVAL, "a moon's id is 1 to 16 hex digits, a seed's address 10");
+        return;
+    }
+    int rc = zt_moon_orbit(n, id, seed);
+    if (rc == ZT_E_LIMIT)
+        refuse(done, arg, ENOSPC, "too many moons");
+    else if (rc != 0)
+        refuse(done, arg, EINVAL, "the seed must be another node's address");
+    else
+        answer(done, arg, zt_moon_json(n, id));
+}
+
+static void cmd_deorbit(struct zt_node *n, const char *id_text, zt_command_done *done, void *arg)
+{
+    uint64_t id;
+    if (!moon_id(id_text, strlen(id_text), &id))
+        refuse(done, arg, EINVAL, "a moon's id is 1 to 16 hex digits");
+    else if (zt_moon_deorbit(n, id) == ZT_E_NOENT)
+        refuse(done, arg, ENOENT, "this moon is not orbited");
+    else
+        answer(done, arg, result_true());
+}
+
 /* "NWID REST": the id; *rest is what follows the space, empty without. */
 static bool split_nwid(const char *text, uint64_t *nwid, const char **rest)
 {
@@ -570,6 +610,12 @@ void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, 
         cmd_join(n, text + 5, done, arg);
     } else if (strncmp(text, "leave ", 6) == 0) {
         cmd_leave(n, text + 6, done, arg);
+    } else if (strcmp(text, "moons") == 0) {
+        answer(done, arg, zt_moons_json(n, true));
+    } else if (strncmp(text, "orbit ", 6) == 0) {
+        cmd_orbit(n, text + 6, done, arg);
+    } else if (strncmp(text, "deorbit ", 8) == 0) {
+        cmd_deorbit(n, text + 8, done, arg);
     } else if (strncmp(text, "set ", 4) == 0) {
         cmd_set(n, text + 4, done, arg);
     } else if (strncmp(text, "get ", 4) == 0) {

@@ -29,6 +29,7 @@
 
 #include "base/err.h"
 #include "node/fork.h"
+#include "node/moon.h"
 #include "node/node_priv.h"
 
 #define PEER_FILE_MAX_AGE_S (30 * 24 * 3600) /* vl1.md 5.7 */
@@ -177,6 +178,12 @@ static void load_network(void *user, const char *name, uint64_t id, int64_t age_
     load_file(n, &n->files_networks, name, id);
 }
 
+static void load_moon(void *user, const char *name, uint64_t id, int64_t age_s)
+{
+    struct zt_node *n = user;
+    load_file(n, &n->files_moons, name, id);
+}
+
 static void load_netset(void *user, const char *name, uint64_t id, int64_t age_s)
 {
     struct zt_node *n = user;
@@ -215,6 +222,7 @@ static int prepare(struct zt_node *n)
         snprintf(n->why, sizeof n->why, "%s/planet: cannot be read: %s", n->home, zt_err_text(rc));
         return rc;
     }
+    zt_store_each(n->store, "moons.d", 16, ".moon", load_moon, n);
     if (n->cfg.cache_peers)
         zt_store_each(n->store, "peers.d", 10, ".peer", load_peer, n);
     if (n->cfg.cache_networks) {
@@ -236,6 +244,7 @@ static void forget_files(struct zt_node *n)
     n->nplanet = 0;
     free_files(&n->files_peers);
     free_files(&n->files_networks);
+    free_files(&n->files_moons);
     free_files(&n->files_netset);
 }
 
@@ -357,6 +366,7 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     zt_list_init(&n->files_networks);
     zt_list_init(&n->files_netset);
     zt_list_init(&n->files_peers);
+    zt_list_init(&n->files_moons);
     zt_list_init(&n->pings);
     zt_list_init(&n->reloads);
     pthread_mutex_init(&n->lock, NULL);
@@ -454,7 +464,7 @@ struct call {
     struct zt_node *n;
     void (*fn)(struct call *c);
     int rc;
-    uint64_t id;
+    uint64_t id, seed;
     void *out;
     size_t cap, *total;
     const struct zt_net_settings *settings;
@@ -524,6 +534,28 @@ int zt_node_reload(struct zt_node *n)
 {
     struct call c = {0};
     return on_loop(n, &c, do_reload);
+}
+
+static void do_orbit(struct call *c)
+{
+    c->rc = zt_moon_orbit(c->n, c->id, c->seed);
+}
+
+int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed)
+{
+    struct call c = {.id = moon, .seed = seed};
+    return on_loop(n, &c, do_orbit);
+}
+
+static void do_deorbit(struct call *c)
+{
+    c->rc = zt_moon_deorbit(c->n, c->id);
+}
+
+int zt_node_deorbit(struct zt_node *n, uint64_t moon)
+{
+    struct call c = {.id = moon};
+    return on_loop(n, &c, do_deorbit);
 }
 
 static void do_status(struct call *c)

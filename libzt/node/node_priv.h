@@ -85,7 +85,7 @@ struct zt_node {
     struct zt_identity identity;
     uint8_t *planet;
     size_t nplanet;
-    struct zt_list files_networks, files_netset, files_peers;
+    struct zt_list files_networks, files_netset, files_peers, files_moons;
     char why[ZT_STORE_WHY];
 
     /* loop thread */

@@ -541,6 +541,7 @@ static void handle_event(struct zt_node *n, const struct zt_event *ev)
         network_changed(n, ev->id);
         break;
     case ZT_EVENT_PLANET:
+    case ZT_EVENT_MOON:
         break; /* saved already; the core follows it by itself */
     }
 }
@@ -743,6 +744,15 @@ static void restore(struct zt_node *n)
         struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
         if (zt_core_restore_peer(n->core, zt_loop_now(n->loop), f->p, f->n) == ZT_E_FORMAT)
             zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged peer file", NULL, 0);
+    }
+    ZT_LIST_EACH(it, &n->files_moons)
+    {
+        struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
+        int rc = zt_core_load_moon(n->core, zt_loop_now(n->loop), f->id, f->p, f->n);
+        if (rc == ZT_E_FORMAT)
+            zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged moon", NULL, 0);
+        else if (rc != 0)
+            zt_node_warn(n, "a moon of moons.d is not used: there are too many");
     }
     ZT_LIST_EACH(it, &n->files_networks)
     {

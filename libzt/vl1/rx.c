@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "vl1/defrag.h"
 #include "vl1/hello.h"
+#include "vl1/message.h"
 #include "vl1/nat.h"
 #include "vl1/peer.h"
 #include "vl1/roots.h"
@@ -203,10 +204,15 @@ static enum zt_verdict on_error(struct zt_vl1 *v, const struct zt_now *now, cons
     }
     uint8_t code = rx->payload[OK_PREFIX];
     if (code == ZT_ERROR_IDENTITY_COLLISION) {
-        if (rx->peer->is_upstream)
-            zt_event(v, ZT_EVENT_COLLISION, v->id.addr);
-        else
+        /* It costs us our identity, so unlike other errors it must answer a HELLO of ours: one that
+         * was recorded years ago and is sent again does not. */
+        if (!rx->peer->is_upstream)
             zt_drop_count(v->drops, ZT_DROP_NOT_UPSTREAM);
+        else if (rx->payload[0] != ZT_VERB_HELLO ||
+                 zt_tx_expected(v, zt_be64(rx->payload + 1)) == NULL)
+            zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_ERROR);
+        else
+            zt_event(v, ZT_EVENT_COLLISION, v->id.addr);
         return ZT_VERDICT_IGNORED; /* a root that refuses us does not make us online */
     }
     if (v->upper.error == NULL)
@@ -235,14 +241,17 @@ static enum zt_verdict dispatch(struct zt_vl1 *v, const struct zt_now *now, cons
         return on_echo(v, now, rx);
     case ZT_VERB_PUSH_DIRECT_PATHS:
         return zt_nat_pushed(v, now, rx);
+    case ZT_VERB_USER_MESSAGE:
+        return zt_message_user(v, rx);
+    case ZT_VERB_REMOTE_TRACE:
+        return zt_message_trace(v, rx);
     case ZT_VERB_ACK:
     case ZT_VERB_QOS_MEASUREMENT:
     case ZT_VERB_PATH_NEGOTIATION_REQUEST:
-        return ZT_VERDICT_IGNORED; /* without bonding these mean nothing */
+        return zt_message_bond(v, rx);
     default:
         if (is_vl2(rx->verb) && v->upper.packet != NULL)
             return v->upper.packet(v->upper.user, now, rx);
-        /* USER_MESSAGE and REMOTE_TRACE too: nobody here listens for them. */
         zt_drop_count(v->drops, ZT_DROP_UNKNOWN_VERB);
         return ZT_VERDICT_OK;
     }

@@ -8,6 +8,7 @@
 #include "base/settings.h"
 #include "vl1/defrag.h"
 #include "vl1/hello.h"
+#include "vl1/moons.h"
 #include "vl1/nat.h"
 #include "vl1/peer.h"
 #include "vl1/roots.h"
@@ -36,6 +37,7 @@ struct zt_vl1 {
     struct zt_timer defrag_timer;
     struct zt_peers peers;
     struct zt_roots roots;
+    struct zt_moons moons;
     struct zt_nat nat;
     struct zt_hellos hellos;
     struct zt_waits waits;

@@ -22,7 +22,7 @@
 #include "vl1/state.h"
 #include "vl1/whois.h"
 
-#define HELLO_MAX (ZT_PKT_PAYLOAD + 13 + ZT_IDENTITY_WIRE + 19 + 16 + 2)
+#define HELLO_MAX (ZT_PKT_PAYLOAD + 13 + ZT_IDENTITY_WIRE + 19 + 16 + ZT_MOONS_LIST_MAX)
 #define PROTO_ECHO 5
 #define PROTO_AES 12
 
@@ -225,7 +225,7 @@ void zt_tx_hello(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pee
     zt_wr_u64(&w, v->roots.planet.id);
     zt_wr_u64(&w, v->roots.planet.timestamp_ms);
     size_t masked_from = w.n;
-    zt_wr_u16(&w, 0); /* moons held or wanted: none yet */
+    zt_moons_write_list(v, &w);
     assert(!w.bad);
     zt_hello_mask(&peer->keys, p, w.n, masked_from);
     if (zt_seal(&peer->keys, ZT_SUITE_POLY, p, w.n) != 0)

@@ -111,6 +111,9 @@ enum zt_verdict zt_network_chunk(struct zt_network *net, const struct zt_now *no
                                  const struct zt_rx *rx, const uint8_t *p, size_t n,
                                  uint64_t *update_id);
 void zt_network_fail(struct zt_network *net, enum zt_net_status status);
+/* A configuration that this very node issued to itself; dict is copied. */
+void zt_network_local_config(struct zt_network *net, const struct zt_now *now, const uint8_t *dict,
+                             size_t n);
 
 /* auth.c: take what ERROR(AUTHENTICATION_REQUIRED) has after the network id; false: malformed. */
 bool zt_network_auth_error(struct zt_network *net, const uint8_t *body, size_t n);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "vl2/controller_priv.h"
 #include "vl2/frame.h"
 #include "vl2/network.h"
 
@@ -116,6 +117,13 @@ static enum zt_verdict malformed(struct zt_vl2 *v)
     return ZT_VERDICT_IGNORED;
 }
 
+/* A controller serves the groups of members it let in lately, joined or not. */
+static bool has_rights(const struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid,
+                       uint64_t addr)
+{
+    return v->controller != NULL && zt_controller_has_rights(v->controller, now, nwid, addr);
+}
+
 /* vl2.md 2.3: roots take anybody's word, members that of members. */
 static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const struct zt_rx *rx)
 {
@@ -134,7 +142,8 @@ static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const
         if (id.nwid != checked) {
             struct zt_network *net = zt_network_find(v, id.nwid);
             checked = id.nwid;
-            may = is_root || (net != NULL && zt_network_gate(net, now, rx->from) != NULL);
+            may = is_root || (net != NULL && zt_network_gate(net, now, rx->from) != NULL) ||
+                  has_rights(v, now, id.nwid, rx->from);
         }
         if (may)
             zt_mcast_add(&v->mcast, now, id, rx->from);
@@ -163,7 +172,7 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
             zt_member_com(net, now, &com);
     }
     bool is_member = net != NULL && zt_network_gate(net, now, rx->from) != NULL;
-    if (!is_member && !zt_vl1_is_root(v->vl1)) {
+    if (!is_member && !zt_vl1_is_root(v->vl1) && !has_rights(v, now, id.nwid, rx->from)) {
         zt_drop_count(v->drops, net != NULL ? ZT_DROP_GATE : ZT_DROP_NOT_JOINED);
         return ZT_VERDICT_IGNORED;
     }
@@ -346,13 +355,21 @@ static enum zt_verdict credentials_in(struct zt_vl2 *v, const struct zt_now *now
     return r.bad ? ZT_VERDICT_IGNORED : ZT_VERDICT_OK;
 }
 
-/* We are no controller. */
 static enum zt_verdict config_request_in(struct zt_vl2 *v, const struct zt_now *now,
                                          const struct zt_rx *rx)
 {
-    if (rx->n < 8)
+    struct zt_rd r = zt_rd(rx->payload, rx->n);
+    uint64_t nwid = zt_rd_u64(&r);
+    size_t n = zt_rd_u16(&r);
+    const uint8_t *meta = zt_rd_view(&r, n);
+
+    if (v->controller == NULL && rx->n >= 8) {
+        zt_vl1_reply_error(v->vl1, now, rx, ZT_ERROR_UNSUPPORTED_OPERATION, rx->payload, 8);
+        return ZT_VERDICT_OK;
+    }
+    if (r.bad)
         return malformed(v);
-    zt_vl1_reply_error(v->vl1, now, rx, ZT_ERROR_UNSUPPORTED_OPERATION, rx->payload, 8);
+    zt_controller_request(v->controller, now, rx, nwid, meta, n);
     return ZT_VERDICT_OK;
 }
 
@@ -547,6 +564,7 @@ void zt_vl2_free(struct zt_vl2 *v)
 
     if (v == NULL)
         return;
+    zt_controller_free(v->controller);
     for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);)
         zt_network_free((struct zt_network *)value);
     ZT_LIST_EACH(it, &v->later)
@@ -555,6 +573,15 @@ void zt_vl2_free(struct zt_vl2 *v)
     zt_map_fini(&v->networks);
     zt_heap_fini(&v->timers);
     free(v);
+}
+
+int zt_vl2_control(struct zt_vl2 *v, const struct zt_controller_store *store,
+                   struct zt_controller **out)
+{
+    int rc = zt_controller_new(v, store, out);
+    if (rc == 0)
+        v->controller = *out;
+    return rc;
 }
 
 void zt_vl2_tick(struct zt_vl2 *v, const struct zt_now *now)

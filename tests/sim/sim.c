@@ -213,6 +213,42 @@ static void on_random(void *user, void *out, size_t n)
     sim_random(&((struct sim_node *)user)->random_state, out, n);
 }
 
+static void save_moon(struct sim_node *node, uint64_t id, const uint8_t *p, size_t n)
+{
+    unsigned i = 0;
+    while (i < node->nmoons && node->moons[i].id != id)
+        i++;
+    if (n == 0) { /* may be one that a test loaded as if from a file */
+        if (i < node->nmoons)
+            node->moons[i] = node->moons[--node->nmoons];
+        return;
+    }
+    if (i == node->nmoons) {
+        node->moons = realloc(node->moons, (i + 1) * sizeof *node->moons);
+        assert(node->moons != NULL);
+        node->nmoons++;
+    }
+    assert(n <= sizeof node->moons[i].file);
+    node->moons[i].id = id;
+    memcpy(node->moons[i].file, p, n);
+    node->moons[i].n = n;
+}
+
+static void on_message(void *user, enum zt_message_kind kind, uint64_t from, uint64_t type,
+                       const uint8_t *p, size_t n)
+{
+    struct sim_node *node = user;
+    assert(n <= sizeof node->message.p);
+    node->messages[kind]++;
+    node->message.from = from;
+    node->message.type = type;
+    if (n > 0)
+        memcpy(node->message.p, p, n);
+    node->message.n = n;
+    record_number(node->sim, type);
+    record(node->sim, p, n);
+}
+
 static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t *p, size_t n)
 {
     struct sim_node *node = user;
@@ -233,6 +269,8 @@ static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t 
         node->peers[i].addr = id;
         memcpy(node->peers[i].file, p, n);
         node->peers[i].n = n;
+    } else if (what == ZT_OBJECT_MOON) {
+        save_moon(node, id, p, n);
     }
 }
 
@@ -348,6 +386,7 @@ void sim_free(struct sim *s)
     for (unsigned i = 0; i < s->nnodes; i++) {
         sim_stop(&s->nodes[i]);
         free(s->nodes[i].peers);
+        free(s->nodes[i].moons);
     }
     struct zt_timer *t;
     while ((t = zt_heap_pop(&s->flying, INT64_MAX)) != NULL)
@@ -406,6 +445,7 @@ struct sim_node *sim_node_behind(struct sim *s, struct sim_nat *nat, const char 
                                .random = on_random,
                                .save = on_save,
                                .event = on_event,
+                               .message = on_message,
                                .check_identity = on_check};
     int rc = zt_ep_parse(ep, &n->ep);
     assert(rc == 0);

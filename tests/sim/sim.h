@@ -73,6 +73,18 @@ struct sim_node {
         size_t n;
     } *peers; /* as saved */
     unsigned npeers;
+    struct sim_moon_file {
+        uint64_t id;
+        uint8_t file[ZT_WORLD_WIRE_MAX];
+        size_t n;
+    } *moons; /* as saved */
+    unsigned nmoons;
+    unsigned messages[2]; /* by enum zt_message_kind */
+    struct {              /* the last one */
+        uint64_t from, type;
+        uint8_t p[ZT_PKT_MAX];
+        size_t n;
+    } message;
 };
 
 struct sim;

@@ -35,7 +35,8 @@ struct zt_peer_info {
     enum zt_role role;
     bool is_alive; /* heard from within the activity timeout */
     unsigned npaths;
-    struct zt_path_info paths[ZT_INFO_PATHS]; /* unexpired direct paths first; none = relayed */
+    struct zt_path_info paths[ZT_INFO_PATHS]; /* the preferred one, unexpired ones, others;
+                                                 no unexpired one: relayed */
 };
 
 /* vl2.md 8.5 */

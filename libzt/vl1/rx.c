@@ -29,6 +29,7 @@
 #define ECHO_BURST 8
 #define ECHO_REFILL_MS 166
 #define WHOIS_PAUSE_MS 100
+#define BEACON_PAUSE_MS 2500
 #define REPLY_MAX 1400
 #define OK_PREFIX 9
 
@@ -367,6 +368,23 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
 
 /* -- datagrams -- */
 
+/* The LAN beacon of old versions: eight bytes of anything and a node address (vl1.md 6.10). Whom we
+ * know gets a NOP there, which proves to it that we are near; one per 2.5 s for all of them, since
+ * anybody can send such a thing with any source. */
+static void beacon(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in,
+                   const uint8_t *p)
+{
+    uint8_t nop[ZT_PKT_PAYLOAD];
+    struct zt_peer *peer = zt_peer_get(v, zt_be40(p + ZT_BEACON_SIZE - 5));
+    if (peer == NULL || !zt_path_allowed(v, peer, &in->ep) ||
+        now->mono_ms - v->last_beacon_ms < BEACON_PAUSE_MS) {
+        zt_drop_count(v->drops, ZT_DROP_BEACON);
+    } else {
+        v->last_beacon_ms = now->mono_ms;
+        (void)zt_tx_packet(v, now, peer, in, ZT_VERB_NOP, nop, sizeof nop, 0, NULL);
+    }
+}
+
 static void for_us(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in, uint8_t *p,
                    size_t n)
 {
@@ -402,7 +420,10 @@ void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt
 {
     v->packets_in++;
     v->bytes_in += n;
-    /* 13 bytes are the LAN beacon of old versions; nobody sends it any more. */
+    if (n == ZT_BEACON_SIZE) {
+        beacon(v, now, in, p);
+        return;
+    }
     if (n <= ZT_FRAG_DATA) {
         zt_drop_count(v->drops, ZT_DROP_SHORT);
         return;

@@ -33,6 +33,7 @@ struct zt_vl1 {
     struct zt_settings settings;
 
     int64_t created_ms;
+    int64_t last_beacon_ms; /* answered */
     struct zt_heap heap; /* every deadline of this object */
     struct zt_timer defrag_timer;
     struct zt_peers peers;

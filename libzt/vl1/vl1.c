@@ -35,6 +35,7 @@ int zt_vl1_new(const struct zt_vl1_config *cfg, const struct zt_now *now, struct
     v->host = cfg->host;
     v->drops = cfg->drops;
     v->created_ms = now->mono_ms;
+    v->last_beacon_ms = ZT_LONG_AGO;
     uint64_t seeds[4];
     v->host->random(v->host->user, seeds, sizeof seeds);
     v->host->random(v->host->user, &v->seed, sizeof v->seed);
@@ -181,12 +182,13 @@ int zt_vl1_peer(const struct zt_vl1 *v, const struct zt_now *now, uint64_t addr,
         .role = zt_roots_role(v, peer),
         .is_alive = zt_peer_alive(peer, now->mono_ms),
     };
-    static_assert(ZT_PEER_PATHS <= ZT_INFO_PATHS, "all paths fit");
     const struct zt_path *best = zt_peer_best(peer, now->mono_ms, false);
+    if (best != NULL)
+        out->paths[out->npaths++] = path_info(best, now->mono_ms, true);
     for (int usable = 1; usable >= 0; usable--)
-        for (unsigned i = 0; i < peer->npaths; i++)
-            if (zt_path_usable(&peer->paths[i], now->mono_ms) == (usable == 1))
-                out->paths[out->npaths++] =
-                    path_info(&peer->paths[i], now->mono_ms, &peer->paths[i] == best);
+        for (unsigned i = 0; i < peer->npaths && out->npaths < ZT_INFO_PATHS; i++)
+            if (&peer->paths[i] != best &&
+                zt_path_usable(&peer->paths[i], now->mono_ms) == (usable == 1))
+                out->paths[out->npaths++] = path_info(&peer->paths[i], now->mono_ms, false);
     return 0;
 }

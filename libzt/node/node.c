@@ -77,12 +77,12 @@ static void report(void *user, const char *text)
 /* ---- jobs --------------------------------------------------------------------------------------
  */
 
-void zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
+bool zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
                       const char *name, unsigned flags, const char *what, const void *p, size_t len)
 {
     struct zt_job *j = malloc(sizeof *j + len);
     if (j == NULL)
-        return; /* a file that is not written is found again from the network */
+        return false; /* a file that is not written is found again from the network */
     *j = (struct zt_job){.run = run, .flags = flags, .what = what, .n = len};
     snprintf(j->name, sizeof j->name, "%s", name);
     if (len > 0)
@@ -92,6 +92,7 @@ void zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt
     zt_list_push_back(&n->jobs, &j->link);
     pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
+    return true;
 }
 
 void zt_node_job_write(struct zt_node *n, struct zt_job *j)

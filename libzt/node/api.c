@@ -23,9 +23,9 @@ void zt_api_empty(struct zt_api_to to, int status)
     to.done(to.arg, status, NULL, "", 0);
 }
 
-void zt_api_json(struct zt_api_to to, int status, json_t *doc)
+static void send_doc(struct zt_api_to to, int status, json_t *doc, size_t flags)
 {
-    char *text = doc != NULL ? json_dumps(doc, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *text = doc != NULL ? json_dumps(doc, JSON_COMPACT | flags) : NULL;
     json_decref(doc);
     if (text != NULL)
         zt_api_text(to, status, "application/json", text);
@@ -35,9 +35,14 @@ void zt_api_json(struct zt_api_to to, int status, json_t *doc)
     free(text);
 }
 
+void zt_api_json(struct zt_api_to to, int status, json_t *doc)
+{
+    send_doc(to, status, doc, JSON_SORT_KEYS);
+}
+
 void zt_api_error(struct zt_api_to to, int status, const char *text)
 {
-    zt_api_json(to, status, json_pack("{s:i,s:s}", "error", status, "description", text));
+    send_doc(to, status, json_pack("{s:i,s:s}", "error", status, "description", text), 0);
 }
 
 /* ---- pieces ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ static const char *const status_names[] = {
 static_assert(sizeof status_names / sizeof *status_names == ZT_NET_AUTHENTICATION_REQUIRED + 1,
               "one name per status");
 
-const char *zt_net_status_name(int status)
+const char *zt_net_status_name(enum zt_net_status status)
 {
     return status_names[status];
 }

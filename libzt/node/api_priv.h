@@ -29,7 +29,6 @@ json_t *zt_api_mac(uint64_t mac);
 json_t *zt_api_ep(const struct zt_ep *ep); /* "ip/n"; null for none */
 json_t *zt_api_ip(const struct zt_ep *ep);
 json_t *zt_api_number(uint64_t v);
-const char *zt_net_status_name(int status); /* an enum zt_net_status */
 /* {"result": true} */
 json_t *zt_api_result(void);
 

@@ -67,7 +67,8 @@ struct zt_store_settings {
  * stays where it is). */
 void zt_store_settings(struct zt_store *s, struct zt_store_settings *out);
 
-/* Make authtoken.secret (24 letters and digits, 0600) when it is missing. 0 or ZT_E_IO. */
-int zt_store_authtoken(struct zt_store *s, zt_random_fn *random, void *user);
+/* Make a token of the local API (24 letters and digits, 0600) when the file is missing. 0 or
+ * ZT_E_IO. */
+int zt_store_token(struct zt_store *s, const char *name, zt_random_fn *random, void *user);
 
 #endif

@@ -81,6 +81,12 @@ json_t *zt_api_number(uint64_t v)
     return json_integer((json_int_t)v);
 }
 
+json_t *zt_api_string(const char *text)
+{
+    json_t *t = json_string(text);
+    return t != NULL ? t : json_string("");
+}
+
 json_t *zt_api_result(void)
 {
     return json_pack("{s:b}", "result", 1);

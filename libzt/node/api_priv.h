@@ -29,13 +29,15 @@ json_t *zt_api_mac(uint64_t mac);
 json_t *zt_api_ep(const struct zt_ep *ep); /* "ip/n"; null for none */
 json_t *zt_api_ip(const struct zt_ep *ep);
 json_t *zt_api_number(uint64_t v);
+json_t *zt_api_string(const char *text); /* of others: "" when it isn't UTF-8 */
 /* {"result": true} */
 json_t *zt_api_result(void);
 
 /* The documents themselves; `more`: with what the reference doesn't have, for ztctl. */
 json_t *zt_status_json(struct zt_node *n);
-json_t *zt_network_json(struct zt_node *n, uint64_t nwid); /* NULL: not joined, or no memory */
-json_t *zt_networks_json(struct zt_node *n);
+/* NULL: not joined, or no memory */
+json_t *zt_network_json(struct zt_node *n, uint64_t nwid, bool more);
+json_t *zt_networks_json(struct zt_node *n, bool more);
 json_t *zt_peers_json(struct zt_node *n, bool more);
 
 /* One handler per row of the table in api.c. id: the hex digits of the path. */

@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 #include "node/api_priv.h"
+#include "node/moon.h"
+#include "node/netset.h"
 
 #ifndef ZT_VERSION
 #error "ZT_VERSION comes from meson.build"
@@ -180,7 +182,7 @@ static void cmd_join(struct zt_node *n, const char *id, zt_command_done *done, v
     if (rc != 0)
         refuse(done, arg, rc == ZT_E_LIMIT ? ENOSPC : ENOMEM, zt_err_text(rc));
     else
-        answer(done, arg, zt_network_json(n, nwid));
+        answer(done, arg, zt_network_json(n, nwid, true));
 }
 
 static void cmd_leave(struct zt_node *n, const char *id, zt_command_done *done, void *arg)
@@ -192,6 +194,120 @@ static void cmd_leave(struct zt_node *n, const char *id, zt_command_done *done, 
         refuse(done, arg, ENOENT, "not joined to this network");
     else
         answer(done, arg, zt_api_result());
+}
+
+static bool moon_id(const char *text, size_t n, uint64_t *id)
+{
+    char digits[17];
+    if (n == 0 || n >= sizeof digits)
+        return false;
+    memcpy(digits, text, n);
+    digits[n] = 0;
+    return zt_hex_parse_u64(digits, (unsigned)n, id) == 0 && *id != 0;
+}
+
+static void cmd_orbit(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    const char *space = strchr(args, ' ');
+    uint64_t id, seed;
+    if (space == NULL || !moon_id(args, (size_t)(space - args), &id) ||
+        zt_hex_parse_u64(space + 1, 10, &seed) != 0) {
+        refuse(done, arg, EINVAL, "a moon's id is 1 to 16 hex digits, a seed's address 10");
+        return;
+    }
+    int rc = zt_moon_orbit(n, id, seed);
+    if (rc == ZT_E_LIMIT)
+        refuse(done, arg, ENOSPC, "too many moons");
+    else if (rc != 0)
+        refuse(done, arg, EINVAL, "the seed must be another node's address");
+    else
+        answer(done, arg, zt_moon_json(n, id));
+}
+
+static void cmd_deorbit(struct zt_node *n, const char *id_text, zt_command_done *done, void *arg)
+{
+    uint64_t id;
+    if (!moon_id(id_text, strlen(id_text), &id))
+        refuse(done, arg, EINVAL, "a moon's id is 1 to 16 hex digits");
+    else if (zt_moon_deorbit(n, id) == ZT_E_NOENT)
+        refuse(done, arg, ENOENT, "this moon is not orbited");
+    else
+        answer(done, arg, zt_api_result());
+}
+
+/* "NWID REST": the id; *rest is what follows the space, empty without. */
+static bool split_nwid(const char *text, uint64_t *nwid, const char **rest)
+{
+    char id[17];
+    size_t n = strcspn(text, " ");
+    if (n != 16)
+        return false;
+    memcpy(id, text, 16);
+    id[16] = 0;
+    *rest = text + n + (text[n] == ' ');
+    return zt_hex_parse_u64(id, 16, nwid) == 0 && *nwid != 0;
+}
+
+/* set NWID key=value...: all or nothing. */
+static void cmd_set(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    struct zt_net_settings s;
+    char word[ZT_NETSET_TEXT], msg[160];
+    const char *at;
+    uint64_t nwid;
+    if (!split_nwid(args, &nwid, &at)) {
+        refuse(done, arg, EINVAL, "a network id is 16 hex digits");
+        return;
+    }
+    if (zt_turn_settings(n, nwid, &s) != 0) {
+        refuse(done, arg, ENOENT, "not joined to this network");
+        return;
+    }
+    for (at += strspn(at, " "); *at != 0; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " ");
+        snprintf(word, sizeof word, "%.*s", (int)len, at);
+        char *eq = strchr(word, '=');
+        if (eq != NULL)
+            *eq++ = 0;
+        int rc = len >= sizeof word || eq == NULL ? ZT_E_FORMAT : zt_netset_set(&s, word, eq);
+        if (rc != 0) {
+            snprintf(msg, sizeof msg,
+                     rc == ZT_E_NOENT   ? "no setting is called '%.60s'"
+                     : rc == ZT_E_LIMIT ? "%.60s: too many prefixes"
+                                        : "%.60s: give 0 or 1 (allowManaged: or prefixes)",
+                     word);
+            refuse(done, arg, EINVAL, msg);
+            return;
+        }
+        at += len;
+    }
+    (void)zt_turn_set(n, nwid, &s);
+    answer(done, arg, zt_network_json(n, nwid, true));
+}
+
+/* get NWID [key]: the network, or {key: value}. */
+static void cmd_get(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    const char *key;
+    uint64_t nwid;
+    if (!split_nwid(args, &nwid, &key)) {
+        refuse(done, arg, EINVAL, "a network id is 16 hex digits");
+        return;
+    }
+    json_t *o = zt_network_json(n, nwid, true), *v, *one;
+    if (o == NULL) {
+        refuse(done, arg, ENOENT, "not joined to this network");
+    } else if (*key == 0) {
+        answer(done, arg, o);
+    } else if ((v = json_object_get(o, key)) == NULL) {
+        json_decref(o);
+        refuse(done, arg, EINVAL, "a network has no such property");
+    } else {
+        one = json_object();
+        json_object_set(one, key, v);
+        json_decref(o);
+        answer(done, arg, one);
+    }
 }
 
 /* ---- the local API through the control socket --------------------------------------------------
@@ -245,7 +361,7 @@ void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, 
     if (strcmp(text, "info") == 0) {
         answer(done, arg, info_json(n));
     } else if (strcmp(text, "networks") == 0) {
-        answer(done, arg, zt_networks_json(n));
+        answer(done, arg, zt_networks_json(n, true));
     } else if (strcmp(text, "peers") == 0) {
         answer(done, arg, zt_peers_json(n, true));
     } else if (strcmp(text, "sockets") == 0) {
@@ -254,6 +370,16 @@ void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, 
         cmd_join(n, text + 5, done, arg);
     } else if (strncmp(text, "leave ", 6) == 0) {
         cmd_leave(n, text + 6, done, arg);
+    } else if (strcmp(text, "moons") == 0) {
+        answer(done, arg, zt_moons_json(n, true));
+    } else if (strncmp(text, "orbit ", 6) == 0) {
+        cmd_orbit(n, text + 6, done, arg);
+    } else if (strncmp(text, "deorbit ", 8) == 0) {
+        cmd_deorbit(n, text + 8, done, arg);
+    } else if (strncmp(text, "set ", 4) == 0) {
+        cmd_set(n, text + 4, done, arg);
+    } else if (strncmp(text, "get ", 4) == 0) {
+        cmd_get(n, text + 4, done, arg);
     } else if (strncmp(text, "ping ", 5) == 0) {
         zt_ping_start(n, text + 5, done, arg);
     } else if (strncmp(text, "api ", 4) == 0) {

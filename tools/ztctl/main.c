@@ -64,6 +64,12 @@ static const struct command commands[] = {
      "Sends N (default 4) echo requests, one per SECONDS (default 1). The exit code is 0 when at\n"
      "least one was answered. (The system's ping is privileged and ignores a preload.)\n\n"
      "  ztctl ping -c 3 10.147.17.5\n"},
+    {"api", "[GET|POST|DELETE] PATH [BODY]", "one request to the local API", zc_cmd_api, false,
+     "Paths and documents are those of the local HTTP API (see ztd(8)); no token is needed here.\n"
+     "BODY is JSON, or - for what comes on standard input. The answer is printed as it is (-j:\n"
+     "indented); the exit code is 0 for status 200.\n\n"
+     "  ztctl api /status\n"
+     "  ztctl api POST /network/ff0000ffff000000 '{\"allowDNS\": true}'\n"},
     {"exec", "[-n NWID[,NWID]] [-d LEVEL] PROGRAM [ARGS...]", "run a program inside the network",
      zc_cmd_exec, true,
      "The program runs unmodified; its connections to virtual addresses go through the node of\n"

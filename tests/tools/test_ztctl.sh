@@ -30,12 +30,12 @@ py() { python3 -c "$@"; }
 expect 'no command' 2 '^usage' "$ztctl"
 expect 'unknown command' 2 "unknown command 'frob'" "$ztctl" frob
 expect 'help' 0 'exit codes' "$ztctl" --help
-for c in up down info join leave networks peers sockets ping exec identity planet moon moons orbit deorbit; do
+for c in up down reload info join leave networks peers sockets ping exec identity planet moon moons orbit deorbit; do
     expect "help of $c" 0 "^usage: ztctl .* $c" "$ztctl" $c --help
     expect "example in help of $c" 0 "^  ztctl .*$c" "$ztctl" $c --help
 done
 
-for c in info networks peers sockets moons down 'orbit 1234567890 1234567890' 'deorbit 1' 'join ff0000ffff000000' 'ping 10.1.2.3'; do
+for c in info networks peers sockets moons down reload 'orbit 1234567890 1234567890' 'deorbit 1' 'join ff0000ffff000000' 'ping 10.1.2.3'; do
     # shellcheck disable=SC2086
     expect "$c without a node" 3 'start it with: ztctl -H .*/nohome up' "$ztctl" -H nohome $c
 done

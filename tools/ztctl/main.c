@@ -28,6 +28,11 @@ static const struct command commands[] = {
     {"down", "", "end the node of this home", zc_cmd_down, false,
      "Asks the node to end and waits until it has. Open virtual connections are closed.\n\n"
      "  ztctl down\n"},
+    {"reload", "", "read local.conf again", zc_cmd_reload, false,
+     "The node goes by the file at once, as after SIGHUP; another primaryPort or memoryBudget waits\n"
+     "for the next start. A file that is no JSON changes nothing. What is wrong with it is said\n"
+     "here with line, column and key; the exit code is 1 then.\n\n"
+     "  ztctl reload\n"},
     {"info", "", "what this node is and how it does", zc_cmd_info, false,
      "Address, state, port, traffic, and what was refused and why.\n\n"
      "  ztctl info\n"

@@ -78,6 +78,13 @@ static const struct command commands[] = {
      "show    what is in FILE, and whether its own key signed it\n\n"
      "  ztctl planet new --root /srv/root/identity.public 10.0.0.1/9993 fd00::1/9993 -o planet\n"
      "  ztctl planet show planet\n"},
+    {"rules", "compile FILE | decompile FILE", "network rules as people write them, and as JSON",
+     zc_cmd_rules, false,
+     "compile    turns a source of the rule language into JSON for a controller; errors and\n"
+     "           warnings name line and column. FILE - is standard input\n"
+     "decompile  turns such JSON, or a controller's network, back into a source\n\n"
+     "  ztctl rules compile office.rules > office.json\n"
+     "  ztctl rules decompile office.json\n"},
 };
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
 

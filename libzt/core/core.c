@@ -47,6 +47,17 @@ void zt_core_free(struct zt_core *c)
     free(c);
 }
 
+void zt_core_configure(struct zt_core *c, const struct zt_now *now, const struct zt_settings *s)
+{
+    zt_vl1_configure(c->vl1, now, s);
+}
+
+int zt_core_control(struct zt_core *c, const struct zt_controller_store *store,
+                    struct zt_controller **out)
+{
+    return zt_vl2_control(c->vl2, store, out);
+}
+
 void zt_core_datagram(struct zt_core *c, const struct zt_now *now, const struct zt_link *in,
                       uint8_t *p, size_t n)
 {
@@ -115,6 +126,38 @@ void zt_core_save_peers(struct zt_core *c)
     zt_vl1_save_peers(c->vl1);
 }
 
+int zt_core_send_message(struct zt_core *c, const struct zt_now *now, uint64_t dest, uint64_t type,
+                         const uint8_t *data, size_t n)
+{
+    return zt_vl1_send_message(c->vl1, now, dest, type, data, n);
+}
+
+int zt_core_load_moon(struct zt_core *c, const struct zt_now *now, uint64_t id, const uint8_t *p,
+                      size_t n)
+{
+    return zt_vl1_load_moon(c->vl1, now, id, p, n);
+}
+
+int zt_core_orbit(struct zt_core *c, const struct zt_now *now, uint64_t id, uint64_t seed)
+{
+    return zt_vl1_orbit(c->vl1, now, id, seed);
+}
+
+int zt_core_deorbit(struct zt_core *c, const struct zt_now *now, uint64_t id)
+{
+    return zt_vl1_deorbit(c->vl1, now, id);
+}
+
+size_t zt_core_moons(const struct zt_core *c, uint64_t *out, size_t cap)
+{
+    return zt_vl1_moons(c->vl1, out, cap);
+}
+
+int zt_core_moon(const struct zt_core *c, uint64_t id, struct zt_moon_info *out)
+{
+    return zt_vl1_moon(c->vl1, id, out);
+}
+
 enum zt_underlay zt_core_underlay(const struct zt_core *c)
 {
     return zt_vl1_underlay(c->vl1);
@@ -156,4 +199,14 @@ size_t zt_core_networks(const struct zt_core *c, uint64_t *out, size_t cap)
 int zt_core_network(const struct zt_core *c, uint64_t nwid, struct zt_net_info *out)
 {
     return zt_vl2_network(c->vl2, nwid, out);
+}
+
+size_t zt_core_groups(const struct zt_core *c, uint64_t nwid, struct zt_group_info *out, size_t cap)
+{
+    return zt_vl2_groups(c->vl2, nwid, out, cap);
+}
+
+int zt_core_auth(const struct zt_core *c, uint64_t nwid, struct zt_net_auth *out)
+{
+    return zt_vl2_auth(c->vl2, nwid, out);
 }

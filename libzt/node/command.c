@@ -12,6 +12,8 @@
 
 #include "base/err.h"
 #include "crypto/identity.h"
+#include "node/moon.h"
+#include "node/netset.h"
 #include "node/node_priv.h"
 
 #ifndef ZT_VERSION
@@ -46,6 +48,13 @@ static json_t *ep_text(const struct zt_ep *ep)
 static json_t *number(uint64_t v)
 {
     return json_integer((json_int_t)v);
+}
+
+/* Text of others: what isn't UTF-8 is shown as empty. */
+static json_t *text_json(const char *text)
+{
+    json_t *t = json_string(text);
+    return t != NULL ? t : json_string("");
 }
 
 static json_t *drops_json(const struct zt_drops *d)
@@ -165,25 +174,104 @@ static const char *const status_names[] = {
 static_assert(sizeof status_names / sizeof *status_names == ZT_NET_AUTHENTICATION_REQUIRED + 1,
               "one name per status");
 
-static json_t *network_json(const struct zt_net_info *i)
+static json_t *ip_text(const struct zt_ep *ep)
 {
-    json_t *o = json_object(), *addrs = json_array(), *routes = json_array();
+    char t[ZT_EP_STR];
+    return ep->family == 0 ? json_null() : json_string(zt_ep_format_ip(ep, t));
+}
+
+static json_t *addrs_json(const struct zt_net_info *i)
+{
+    json_t *a = json_array();
     for (unsigned k = 0; k < i->naddrs; k++)
-        json_array_append_new(addrs, ep_text(&i->addrs[k]));
+        json_array_append_new(a, ep_text(&i->addrs[k]));
+    return a;
+}
+
+static json_t *routes_json(const struct zt_net_info *i)
+{
+    json_t *a = json_array();
     for (unsigned k = 0; k < i->nroutes; k++) {
         const struct zt_route *r = &i->routes[k];
         json_t *t = json_object();
-        char ip[ZT_EP_STR];
         json_object_set_new(t, "target", ep_text(&r->target));
-        json_object_set_new(
-            t, "via", r->via.family == 0 ? json_null() : json_string(zt_ep_format_ip(&r->via, ip)));
+        json_object_set_new(t, "via", ip_text(&r->via));
         json_object_set_new(t, "flags", json_integer(r->flags));
         json_object_set_new(t, "metric", json_integer(r->metric));
-        json_array_append_new(routes, t);
+        json_array_append_new(a, t);
     }
+    return a;
+}
+
+static json_t *dns_json(const struct zt_net_info *i)
+{
+    json_t *o = json_object(), *servers = json_array();
+    for (unsigned k = 0; k < i->ndns; k++)
+        json_array_append_new(servers, ip_text(&i->dns[k]));
+    json_object_set_new(o, "domain", text_json(i->dns_domain));
+    json_object_set_new(o, "servers", servers);
+    return o;
+}
+
+static json_t *groups_json(struct zt_node *n, uint64_t nwid)
+{
+    size_t total = zt_core_groups(n->core, nwid, NULL, 0);
+    struct zt_group_info *g = calloc(total + 1, sizeof *g);
+    json_t *a = json_array();
+    size_t k = g == NULL ? 0 : zt_core_groups(n->core, nwid, g, total);
+    for (size_t i = 0; i < k && i < total; i++) {
+        json_t *t = json_object();
+        json_object_set_new(t, "mac", mac_text(g[i].mac));
+        json_object_set_new(t, "adi", json_integer(g[i].adi));
+        json_array_append_new(a, t);
+    }
+    free(g);
+    return a;
+}
+
+/* The switches as the local API has them; the prefixes that allowManaged is restricted to, if any,
+ * besides. */
+static void add_settings(json_t *o, const struct zt_net_settings *s)
+{
+    json_object_set_new(o, "allowManaged", json_boolean(s->managed));
+    json_object_set_new(o, "allowGlobal", json_boolean(s->global));
+    json_object_set_new(o, "allowDefault", json_boolean(s->defaults));
+    json_object_set_new(o, "allowDNS", json_boolean(s->dns));
+    if (s->nallowed == 0)
+        return;
+    json_t *a = json_array();
+    for (unsigned k = 0; k < s->nallowed; k++)
+        json_array_append_new(a, ep_text(&s->allowed[k]));
+    json_object_set_new(o, "allowManagedOnly", a);
+}
+
+static void add_auth(struct zt_node *n, const struct zt_net_info *i, json_t *o)
+{
+    struct zt_net_auth *a = calloc(1, sizeof *a);
+    if (a != NULL && i->sso_enabled && zt_core_auth(n->core, i->nwid, a) == 0) {
+        json_object_set_new(o, "authenticationURL", text_json(a->url));
+        json_object_set_new(o, "authenticationExpiryTime", number(a->expiry_ms));
+        json_object_set_new(o, "ssoEnabled", json_true());
+        json_object_set_new(o, "ssoVersion", json_integer(a->version));
+    }
+    if (a != NULL && i->sso_enabled && a->version == 1) {
+        json_object_set_new(o, "ssoIssuerURL", text_json(a->issuer));
+        json_object_set_new(o, "ssoCentralURL", text_json(a->central));
+        json_object_set_new(o, "ssoNonce", text_json(a->nonce));
+        json_object_set_new(o, "ssoState", text_json(a->state));
+        json_object_set_new(o, "ssoClientID", text_json(a->client));
+        json_object_set_new(o, "ssoProvider", text_json(a->provider));
+    }
+    free(a);
+}
+
+/* i: as configured; in_use: what the settings leave of it. */
+static json_t *network_json(const struct zt_net_info *i, const struct zt_net_info *in_use)
+{
+    json_t *o = json_object();
     json_object_set_new(o, "id", hex(i->nwid, 16));
     json_object_set_new(o, "nwid", hex(i->nwid, 16));
-    json_object_set_new(o, "name", json_string(i->name) ?: json_string(""));
+    json_object_set_new(o, "name", text_json(i->name));
     json_object_set_new(o, "mac", mac_text(i->mac));
     json_object_set_new(o, "status", json_string(status_names[i->status]));
     json_object_set_new(o, "type", json_string(i->is_public ? "PUBLIC" : "PRIVATE"));
@@ -191,20 +279,30 @@ static json_t *network_json(const struct zt_net_info *i)
     json_object_set_new(o, "dhcp", json_false());
     json_object_set_new(o, "bridge", json_boolean(i->bridge));
     json_object_set_new(o, "broadcastEnabled", json_boolean(i->broadcast));
-    json_object_set_new(o, "portError", json_integer(i->status == ZT_NET_PORT_ERROR ? -1 : 0));
+    json_object_set_new(o, "portError", json_integer(i->port_error));
+    json_object_set_new(o, "portDeviceName", json_string(""));
     json_object_set_new(o, "netconfRevision", number(i->revision));
     json_object_set_new(o, "multicastLimit", json_integer(i->multicast_limit));
-    json_object_set_new(o, "assignedAddresses", addrs);
-    json_object_set_new(o, "routes", routes);
+    json_object_set_new(o, "assignedAddresses", addrs_json(i));
+    json_object_set_new(o, "routes", routes_json(i));
+    json_object_set_new(o, "dns", dns_json(i));
+    json_object_set_new(o, "usedAddresses", addrs_json(in_use));
+    json_object_set_new(o, "usedRoutes", routes_json(in_use));
     return o;
 }
 
 static json_t *one_network_json(struct zt_node *n, uint64_t nwid)
 {
-    struct zt_net_info *i = calloc(1, sizeof *i);
+    struct zt_net_info *i = calloc(2, sizeof *i);
+    struct zt_net_settings s;
     json_t *o = NULL;
-    if (i != NULL && zt_core_network(n->core, nwid, i) == 0)
-        o = network_json(i);
+    if (i != NULL && zt_turn_network(n, nwid, &i[0]) == 0 &&
+        zt_turn_network_used(n, nwid, &i[1]) == 0 && zt_turn_settings(n, nwid, &s) == 0) {
+        o = network_json(&i[0], &i[1]);
+        json_object_set_new(o, "multicastSubscriptions", groups_json(n, nwid));
+        add_settings(o, &s);
+        add_auth(n, &i[0], o);
+    }
     free(i);
     return o;
 }
@@ -380,6 +478,120 @@ static void cmd_leave(struct zt_node *n, const char *id, zt_command_done *done, 
         answer(done, arg, result_true());
 }
 
+static bool moon_id(const char *text, size_t n, uint64_t *id)
+{
+    char digits[17];
+    if (n == 0 || n >= sizeof digits)
+        return false;
+    memcpy(digits, text, n);
+    digits[n] = 0;
+    return zt_hex_parse_u64(digits, (unsigned)n, id) == 0 && *id != 0;
+}
+
+static void cmd_orbit(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    const char *space = strchr(args, ' ');
+    uint64_t id, seed;
+    if (space == NULL || !moon_id(args, (size_t)(space - args), &id) ||
+        zt_hex_parse_u64(space + 1, 10, &seed) != 0) {
+        refuse(done, arg, EINVAL, "a moon's id is 1 to 16 hex digits, a seed's address 10");
+        return;
+    }
+    int rc = zt_moon_orbit(n, id, seed);
+    if (rc == ZT_E_LIMIT)
+        refuse(done, arg, ENOSPC, "too many moons");
+    else if (rc != 0)
+        refuse(done, arg, EINVAL, "the seed must be another node's address");
+    else
+        answer(done, arg, zt_moon_json(n, id));
+}
+
+static void cmd_deorbit(struct zt_node *n, const char *id_text, zt_command_done *done, void *arg)
+{
+    uint64_t id;
+    if (!moon_id(id_text, strlen(id_text), &id))
+        refuse(done, arg, EINVAL, "a moon's id is 1 to 16 hex digits");
+    else if (zt_moon_deorbit(n, id) == ZT_E_NOENT)
+        refuse(done, arg, ENOENT, "this moon is not orbited");
+    else
+        answer(done, arg, result_true());
+}
+
+/* "NWID REST": the id; *rest is what follows the space, empty without. */
+static bool split_nwid(const char *text, uint64_t *nwid, const char **rest)
+{
+    char id[17];
+    size_t n = strcspn(text, " ");
+    if (n != 16)
+        return false;
+    memcpy(id, text, 16);
+    id[16] = 0;
+    *rest = text + n + (text[n] == ' ');
+    return zt_hex_parse_u64(id, 16, nwid) == 0 && *nwid != 0;
+}
+
+/* set NWID key=value...: all or nothing. */
+static void cmd_set(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    struct zt_net_settings s;
+    char word[ZT_NETSET_TEXT], msg[160];
+    const char *at;
+    uint64_t nwid;
+    if (!split_nwid(args, &nwid, &at)) {
+        refuse(done, arg, EINVAL, "a network id is 16 hex digits");
+        return;
+    }
+    if (zt_turn_settings(n, nwid, &s) != 0) {
+        refuse(done, arg, ENOENT, "not joined to this network");
+        return;
+    }
+    for (at += strspn(at, " "); *at != 0; at += strspn(at, " ")) {
+        size_t len = strcspn(at, " ");
+        snprintf(word, sizeof word, "%.*s", (int)len, at);
+        char *eq = strchr(word, '=');
+        if (eq != NULL)
+            *eq++ = 0;
+        int rc = len >= sizeof word || eq == NULL ? ZT_E_FORMAT : zt_netset_set(&s, word, eq);
+        if (rc != 0) {
+            snprintf(msg, sizeof msg,
+                     rc == ZT_E_NOENT   ? "no setting is called '%.60s'"
+                     : rc == ZT_E_LIMIT ? "%.60s: too many prefixes"
+                                        : "%.60s: give 0 or 1 (allowManaged: or prefixes)",
+                     word);
+            refuse(done, arg, EINVAL, msg);
+            return;
+        }
+        at += len;
+    }
+    (void)zt_turn_set(n, nwid, &s);
+    answer(done, arg, one_network_json(n, nwid));
+}
+
+/* get NWID [key]: the network, or {key: value}. */
+static void cmd_get(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    const char *key;
+    uint64_t nwid;
+    if (!split_nwid(args, &nwid, &key)) {
+        refuse(done, arg, EINVAL, "a network id is 16 hex digits");
+        return;
+    }
+    json_t *o = one_network_json(n, nwid), *v, *one;
+    if (o == NULL) {
+        refuse(done, arg, ENOENT, "not joined to this network");
+    } else if (*key == 0) {
+        answer(done, arg, o);
+    } else if ((v = json_object_get(o, key)) == NULL) {
+        json_decref(o);
+        refuse(done, arg, EINVAL, "a network has no such property");
+    } else {
+        one = json_object();
+        json_object_set(one, key, v);
+        json_decref(o);
+        answer(done, arg, one);
+    }
+}
+
 void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, void *arg)
 {
     zt_loop_update(n->loop);
@@ -396,6 +608,16 @@ void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, 
         cmd_join(n, text + 5, done, arg);
     } else if (strncmp(text, "leave ", 6) == 0) {
         cmd_leave(n, text + 6, done, arg);
+    } else if (strcmp(text, "moons") == 0) {
+        answer(done, arg, zt_moons_json(n, true));
+    } else if (strncmp(text, "orbit ", 6) == 0) {
+        cmd_orbit(n, text + 6, done, arg);
+    } else if (strncmp(text, "deorbit ", 8) == 0) {
+        cmd_deorbit(n, text + 8, done, arg);
+    } else if (strncmp(text, "set ", 4) == 0) {
+        cmd_set(n, text + 4, done, arg);
+    } else if (strncmp(text, "get ", 4) == 0) {
+        cmd_get(n, text + 4, done, arg);
     } else if (strncmp(text, "ping ", 5) == 0) {
         zt_ping_start(n, text + 5, done, arg);
     } else if (strcmp(text, "up") == 0) {

@@ -29,6 +29,7 @@
 
 #include "base/err.h"
 #include "node/fork.h"
+#include "node/moon.h"
 #include "node/node_priv.h"
 
 #define PEER_FILE_MAX_AGE_S (30 * 24 * 3600) /* vl1.md 5.7 */
@@ -177,6 +178,18 @@ static void load_network(void *user, const char *name, uint64_t id, int64_t age_
     load_file(n, &n->files_networks, name, id);
 }
 
+static void load_moon(void *user, const char *name, uint64_t id, int64_t age_s)
+{
+    struct zt_node *n = user;
+    load_file(n, &n->files_moons, name, id);
+}
+
+static void load_netset(void *user, const char *name, uint64_t id, int64_t age_s)
+{
+    struct zt_node *n = user;
+    load_file(n, &n->files_netset, name, id);
+}
+
 /* Everything that waits for a disk or takes long, before there is a loop. */
 static int prepare(struct zt_node *n)
 {
@@ -199,18 +212,21 @@ static int prepare(struct zt_node *n)
     rc = zt_store_identity(n->store, keeper_random, NULL, &n->identity, n->why);
     if (rc != 0)
         return rc;
-    n->settings = (struct zt_store_settings){.primary_port = -1};
+    zt_conf_default(&n->conf);
     if (n->cfg.read_local_conf)
-        zt_store_settings(n->store, &n->settings);
+        (void)zt_conf_read(n->store, &n->conf, report, n); /* reported; the defaults then */
     rc = zt_store_read(n->store, "planet", &n->planet, &n->nplanet);
     if (rc != 0 && rc != ZT_E_NOENT) {
         snprintf(n->why, sizeof n->why, "%s/planet: cannot be read: %s", n->home, zt_err_text(rc));
         return rc;
     }
+    zt_store_each(n->store, "moons.d", 16, ".moon", load_moon, n);
     if (n->cfg.cache_peers)
         zt_store_each(n->store, "peers.d", 10, ".peer", load_peer, n);
-    if (n->cfg.cache_networks)
+    if (n->cfg.cache_networks) {
         zt_store_each(n->store, "networks.d", 16, ".conf", load_network, n);
+        zt_store_each(n->store, "networks.d", 16, ".local.conf", load_netset, n);
+    }
     if (n->cfg.door) {
         rc = zt_store_authtoken(n->store, keeper_random, NULL);
         if (rc != 0)
@@ -226,6 +242,8 @@ static void forget_files(struct zt_node *n)
     n->nplanet = 0;
     free_files(&n->files_peers);
     free_files(&n->files_networks);
+    free_files(&n->files_moons);
+    free_files(&n->files_netset);
 }
 
 static int bring_up(struct zt_node *n)
@@ -344,7 +362,9 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     n->generation = atomic_load(&fork_generation);
     zt_list_init(&n->jobs);
     zt_list_init(&n->files_networks);
+    zt_list_init(&n->files_netset);
     zt_list_init(&n->files_peers);
+    zt_list_init(&n->files_moons);
     zt_list_init(&n->pings);
     pthread_mutex_init(&n->lock, NULL);
     pthread_condattr_t ca;
@@ -440,9 +460,10 @@ struct call {
     struct zt_node *n;
     void (*fn)(struct call *c);
     int rc;
-    uint64_t id;
+    uint64_t id, seed;
     void *out;
     size_t cap, *total;
+    const struct zt_net_settings *settings;
     const struct zt_ctl_req *req;
     struct zt_ctl_rep *rep;
     uint8_t *data;
@@ -500,6 +521,28 @@ int zt_node_leave(struct zt_node *n, uint64_t nwid)
     return on_loop(n, &c, do_leave);
 }
 
+static void do_orbit(struct call *c)
+{
+    c->rc = zt_moon_orbit(c->n, c->id, c->seed);
+}
+
+int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed)
+{
+    struct call c = {.id = moon, .seed = seed};
+    return on_loop(n, &c, do_orbit);
+}
+
+static void do_deorbit(struct call *c)
+{
+    c->rc = zt_moon_deorbit(c->n, c->id);
+}
+
+int zt_node_deorbit(struct zt_node *n, uint64_t moon)
+{
+    struct call c = {.id = moon};
+    return on_loop(n, &c, do_deorbit);
+}
+
 static void do_status(struct call *c)
 {
     zt_core_status(c->n->core, c->out);
@@ -524,13 +567,35 @@ int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total
 
 static void do_network(struct call *c)
 {
-    c->rc = zt_core_network(c->n->core, c->id, c->out);
+    c->rc = zt_turn_network_used(c->n, c->id, c->out);
 }
 
 int zt_node_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
 {
     struct call c = {.id = nwid, .out = out};
     return on_loop(n, &c, do_network);
+}
+
+static void do_settings(struct call *c)
+{
+    c->rc = zt_turn_settings(c->n, c->id, c->out);
+}
+
+int zt_node_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out)
+{
+    struct call c = {.id = nwid, .out = out};
+    return on_loop(n, &c, do_settings);
+}
+
+static void do_set(struct call *c)
+{
+    c->rc = zt_turn_set(c->n, c->id, c->settings);
+}
+
+int zt_node_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings)
+{
+    struct call c = {.id = nwid, .settings = settings};
+    return on_loop(n, &c, do_set);
 }
 
 static void do_peers(struct call *c)

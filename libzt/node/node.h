@@ -60,9 +60,15 @@ void zt_node_free(struct zt_node *n); /* stops and waits when need be */
 
 int zt_node_join(struct zt_node *n, uint64_t nwid);
 int zt_node_leave(struct zt_node *n, uint64_t nwid);
+/* See zt_vl1_orbit, zt_vl1_deorbit. */
+int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed);
+int zt_node_deorbit(struct zt_node *n, uint64_t moon);
 int zt_node_status(struct zt_node *n, struct zt_status_info *out);
 int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total);
+/* What is in use: without addresses and routes that the settings don't allow. */
 int zt_node_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out);
+int zt_node_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out);
+int zt_node_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings);
 int zt_node_peers(struct zt_node *n, uint64_t *out, size_t cap, size_t *total);
 int zt_node_peer(struct zt_node *n, uint64_t addr, struct zt_peer_info *out);
 

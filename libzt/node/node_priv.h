@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "core/core.h"
+#include "node/conf.h"
 #include "node/door.h"
 #include "node/events.h"
 #include "node/loop.h"
@@ -52,7 +53,9 @@ struct zt_frames {
 };
 
 struct zt_netent {
-    struct zt_net_info info; /* as last told */
+    struct zt_net_settings settings;
+    struct zt_net_info info; /* what is in use (zt_netset_apply), as last told */
+    int port_error;
     bool in_stack, told;
 };
 
@@ -75,11 +78,11 @@ struct zt_node {
 
     /* keeper; and the loop thread during init and fini, while the keeper waits */
     struct zt_store *store;
-    struct zt_store_settings settings;
+    struct zt_conf conf; /* as read at start; then the loop's */
     struct zt_identity identity;
     uint8_t *planet;
     size_t nplanet;
-    struct zt_list files_networks, files_peers;
+    struct zt_list files_networks, files_netset, files_peers, files_moons;
     char why[ZT_STORE_WHY];
 
     /* loop thread */
@@ -126,6 +129,13 @@ int64_t zt_turn_flush(void *user, const struct zt_now *now);
 void zt_turn_fini(void *user);
 int zt_turn_join(struct zt_node *n, uint64_t nwid);
 int zt_turn_leave(struct zt_node *n, uint64_t nwid);
+/* As configured, allowed here or not; ZT_E_NOENT: not joined. */
+int zt_turn_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out);
+/* The same for what is in use: zt_node_network. */
+int zt_turn_network_used(struct zt_node *n, uint64_t nwid, struct zt_net_info *out);
+int zt_turn_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out);
+/* Apply them now and keep them. */
+int zt_turn_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings);
 /* Deliver the frames and events that the core produced. After every call into the core. */
 void zt_turn_drain(struct zt_node *n);
 

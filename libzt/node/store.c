@@ -12,14 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/addr.h"
 #include "base/err.h"
 #include "node/fork.h"
-
-/* jansson rather than a little reader of our own: local.conf is written by people and by other
- * programs, with everything that JSON allows. */
 
 #define NAME_MAX_LEN 96 /* longest name below the home, with ".damaged" */
 
@@ -430,34 +425,6 @@ int zt_store_identity_aside(struct zt_store *s)
 
 /* ---- the rest ----------------------------------------------------------------------------------
  */
-
-void zt_store_settings(struct zt_store *s, struct zt_store_settings *out)
-{
-    *out = (struct zt_store_settings){.primary_port = -1};
-    uint8_t *p = NULL;
-    size_t n = 0;
-    int rc = zt_store_read(s, "local.conf", &p, &n);
-    if (rc == ZT_E_NOENT)
-        return;
-    if (rc != 0) {
-        say(s, "%s/local.conf: cannot be read, ignored: %s", s->home, zt_err_text(rc));
-        return;
-    }
-    json_error_t e;
-    json_t *root = json_loadb((const char *)p, n, 0, &e);
-    free(p);
-    if (root == NULL) {
-        say(s, "%s/local.conf:%d: %s; ignored", s->home, e.line, e.text);
-        return;
-    }
-    json_t *port = json_object_get(json_object_get(root, "settings"), "primaryPort");
-    json_int_t v = json_integer_value(port);
-    if (json_is_integer(port) && v >= 0 && v <= 65535)
-        out->primary_port = (int)v;
-    else if (port != NULL)
-        say(s, "%s/local.conf: settings.primaryPort is not a port; ignored", s->home);
-    json_decref(root);
-}
 
 int zt_store_authtoken(struct zt_store *s, zt_random_fn *random, void *user)
 {

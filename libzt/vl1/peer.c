@@ -41,6 +41,7 @@
 #define SIBLINGS_MAX 4
 #define ROUND_MS 1000
 #define PEER_FILE_FORMAT 2
+#define TRY_MS 30000
 
 void zt_peers_init(struct zt_vl1 *v, uint64_t seed)
 {
@@ -123,6 +124,7 @@ int zt_peer_add(struct zt_vl1 *v, const struct zt_now *now, const struct zt_iden
     peer->last_receive_ms = ZT_LONG_AGO;
     peer->last_active_ms = peer->last_trust_ms = peer->last_full_hello_ms = ZT_LONG_AGO;
     peer->last_push_sent_ms = peer->last_push_in_ms = peer->last_whois_ms = ZT_LONG_AGO;
+    peer->last_try_ms = ZT_LONG_AGO;
     peer->hello_at_ms = ZT_LONG_AGO;
     peer->measure_at_ms = ZT_NEVER;
     for (unsigned i = 0; i < ZT_PEER_PROBED; i++)
@@ -274,6 +276,46 @@ void zt_peer_probe_again(struct zt_vl1 *v, const struct zt_now *now, struct zt_p
         return;
     peer->probed[last].at_ms = now->mono_ms;
     zt_tx_hello(v, now, peer, &peer->probed[last].link, false);
+}
+
+void zt_peer_try(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    const struct zt_set_node *node = NULL;
+    if (v->settings.nnodes > 0 && now->mono_ms - peer->last_try_ms >= TRY_MS)
+        node = zt_settings_node(&v->settings, peer->id.addr);
+    if (node == NULL)
+        return;
+    peer->last_try_ms = now->mono_ms;
+    for (unsigned i = 0; i < node->ntry; i++)
+        if (zt_path_allowed(v, peer, &node->try_at[i]))
+            zt_nat_probe(v, now, peer, &(struct zt_link){.sock = -1, .ep = node->try_at[i]}, true);
+        else
+            zt_drop_count(v->drops, ZT_DROP_PATH);
+}
+
+/* Forget paths that are not allowed any more. */
+static void drop_forbidden_paths(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < peer->npaths; i++)
+        if (zt_path_allowed(v, peer, &peer->paths[i].link.ep))
+            peer->paths[kept++] = peer->paths[i];
+    if (kept == peer->npaths)
+        return;
+    peer->npaths = kept;
+    report_direct(v, peer, now->mono_ms);
+    zt_peer_wake(v, peer, now->mono_ms);
+}
+
+void zt_vl1_configure(struct zt_vl1 *v, const struct zt_now *now, const struct zt_settings *s)
+{
+    v->settings = *s;
+    ZT_LIST_EACH(it, &v->peers.lru)
+    {
+        struct zt_peer *peer = ZT_CONTAINER(it, struct zt_peer, lru);
+        drop_forbidden_paths(v, now, peer);
+        peer->last_try_ms = ZT_LONG_AGO;
+    }
 }
 
 static void received_direct(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,

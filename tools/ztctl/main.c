@@ -39,6 +39,18 @@ static const struct command commands[] = {
     {"leave", "NWID", "leave a network", zc_cmd_leave, false,
      "Its addresses go away and its connections end.\n\n"
      "  ztctl leave ff0000ffff000000\n"},
+    {"set", "NWID KEY=VALUE...", "what a network may do here", zc_cmd_set, false,
+     "allowManaged  1, 0: use the addresses and routes of the controller, or none; or a list of\n"
+     "              prefixes that they must lie in\n"
+     "allowGlobal   1, 0: also public addresses\n"
+     "allowDefault  1, 0: also default routes\n"
+     "allowDNS      1, 0: also names of the network's domain\n"
+     "They are kept in networks.d/NWID.local.conf and hold at once.\n\n"
+     "  ztctl set ff0000ffff000000 allowGlobal=1 allowManaged=10.0.0.0/8,fd00::/8\n"},
+    {"get", "NWID [KEY]", "one property of a network, or all", zc_cmd_get, false,
+     "KEY is a name that 'ztctl -j networks' shows.\n\n"
+     "  ztctl get ff0000ffff000000 allowDefault\n"
+     "  ztctl get ff0000ffff000000 assignedAddresses\n"},
     {"networks", "", "networks joined, with their addresses", zc_cmd_networks, false,
      "With -j: the array that GET /network of the local API has.\n\n"
      "  ztctl networks\n"

@@ -121,7 +121,7 @@ static void wait_for_end(struct zts_service *s, int signals)
             ending)
             continue;
         if (info.ssi_signo == SIGHUP) {
-            (void)zt_node_reload(node);
+            (void)zt_node_reload(s->node);
         } else {
             ending = true;
             (void)zt_node_stop(s->node);

@@ -26,6 +26,7 @@ struct zt_path_info {
     int64_t last_out_ms, last_in_ms; /* monotonic; -1 never */
     int latency_ms;                  /* -1 unknown */
     bool expired, preferred;
+    uint64_t trusted_path; /* id under which it carries plaintext; 0: it doesn't */
 };
 
 struct zt_peer_info {

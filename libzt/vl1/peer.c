@@ -36,6 +36,7 @@
 #include "base/err.h"
 #include "vl1/nat.h"
 #include "vl1/roots.h"
+#include "vl1/rx.h"
 #include "vl1/state.h"
 #include "vl1/tx.h"
 #include "vl1/whois.h"
@@ -480,6 +481,8 @@ void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
     }
     if (trusted)
         peer->last_trust_ms = t;
+    if (trusted && hops == 0)
+        zt_rx_trust(v, now, link);
     if (hops == 0) {
         received_direct(v, now, peer, link, verb, asked);
         report_direct(v, peer, t);
@@ -577,10 +580,11 @@ static bool is_kept(const struct zt_peer *peer, const struct zt_path *path, int6
 }
 
 /* When the heartbeat is due: nothing out (a NAT forgets us) or nothing in (it may be gone). */
-static int64_t heartbeat_at(const struct zt_path *path)
+static int64_t heartbeat_at(const struct zt_vl1 *v, const struct zt_path *path)
 {
     int64_t least = path->last_out_ms < path->last_in_ms ? path->last_out_ms : path->last_in_ms;
-    int64_t at = least + ZT_PATH_HEARTBEAT_MS;
+    int64_t at =
+        least + (v->settings.low_bandwidth ? ZT_PATH_HEARTBEAT_LOW_MS : ZT_PATH_HEARTBEAT_MS);
     return (at + ROUND_MS - 1) / ROUND_MS * ROUND_MS;
 }
 
@@ -620,7 +624,8 @@ static void service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_p
         path->last_out_ms = t;
         path->probes++;
         path->probe_at_ms = t + probe_pause(path);
-    } else if (path->probes == 0 && is_kept(peer, path, t) && (full || t >= heartbeat_at(path))) {
+    } else if (path->probes == 0 && is_kept(peer, path, t) &&
+               (full || t >= heartbeat_at(v, path))) {
         zt_tx_contact(v, now, peer, &path->link, full);
         path->last_out_ms = t;
         path->probes = 1;
@@ -657,8 +662,8 @@ static void set_timer(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms)
         if (path->probes > 0)
             at = earlier(at, path->probe_at_ms);
         else if (is_kept(peer, path, now_ms))
-            at = earlier(
-                at, earlier(heartbeat_at(path), peer->last_full_hello_ms + ZT_PEER_FULL_HELLO_MS));
+            at = earlier(at, earlier(heartbeat_at(v, path),
+                                     peer->last_full_hello_ms + ZT_PEER_FULL_HELLO_MS));
     }
     if (peer->is_upstream && zt_peer_best(peer, now_ms, false) == NULL)
         at = earlier(at, peer->hello_at_ms);

@@ -12,7 +12,8 @@
  * is one packet with several links, and each copy must be answered, so there the link is part of
  * the key.
  *
- * Relaying is a root's job; a leaf refuses (RELAY_REFUSED). */
+ * Relaying is a root's job; a leaf refuses (RELAY_REFUSED), unless relayPolicy lets it pass on what
+ * members of its networks, or all, send it. */
 #include "vl1/rx.h"
 
 #include "base/err.h"
@@ -47,10 +48,33 @@ bool zt_seen_before(struct zt_vl1 *v, uint64_t id)
 
 /* -- relaying -- */
 
-static void relay(struct zt_vl1 *v, const struct zt_now *now, uint8_t *p, size_t n)
+/* Links on which a member of our networks proved itself within the last ten minutes. One link that
+ * collides takes another's place until the next packet. */
+static struct zt_trusted_link *trusted_link(struct zt_vl1 *v, const struct zt_link *link)
+{
+    return &v->trusted_links[(zt_link_hash(link) ^ v->seed) % ZT_TRUSTED_LINKS];
+}
+
+void zt_rx_trust(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *link)
+{
+    *trusted_link(v, link) =
+        (struct zt_trusted_link){.hash = zt_link_hash(link), .at_ms = now->mono_ms};
+}
+
+static bool may_relay(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in)
+{
+    if (v->roots.is_root || v->settings.relay == ZT_RELAY_ALWAYS)
+        return true;
+    const struct zt_trusted_link *t = trusted_link(v, in);
+    return v->settings.relay == ZT_RELAY_TRUSTED && t->hash == zt_link_hash(in) &&
+           now->mono_ms - t->at_ms < ZT_PEER_TRUST_MS;
+}
+
+static void relay(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in, uint8_t *p,
+                  size_t n)
 {
     bool is_head = p[ZT_FRAG_INDICATOR_AT] != ZT_FRAG_INDICATOR;
-    if (!v->roots.is_root) {
+    if (!may_relay(v, now, in)) {
         zt_drop_count(v->drops, ZT_DROP_RELAY_REFUSED);
         return;
     }
@@ -84,7 +108,7 @@ static void relay(struct zt_vl1 *v, const struct zt_now *now, uint8_t *p, size_t
     v->packets_relayed++;
     path->last_out_ms = now->mono_ms;
     zt_tx_datagram(v, &path->link, p, n, NULL, 0, 0);
-    if (is_head)
+    if (is_head && v->roots.is_root) /* of anybody else the two would not believe it */
         zt_nat_unite(v, now, src, dest, to);
 }
 
@@ -436,7 +460,7 @@ void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt
     if (zt_pkt_dest(p) == v->id.addr)
         for_us(v, now, in, p, n);
     else
-        relay(v, now, p, n);
+        relay(v, now, in, p, n);
     zt_run_due(v, now);
 }
 

@@ -160,7 +160,7 @@ PY
     [ "$after" -gt "$before" ] || fail "plaintext that is not trusted was not counted"
     echo "   other ids: nothing passes, $((after - before)) refused"
 
-    for suite in salsa aes; do
+    for suite in ${ZT_TEST_ALL:+salsa aes}; do # each takes 15 s
         echo '{"settings": {"bind": ["10.9.0.22"], "cipherSuites": "'$suite'"}}' >"$DIR/a/local.conf"
         mv "$DIR/b/local.conf" "$DIR/b/local.conf.off" 2>/dev/null
         end a

@@ -236,10 +236,22 @@ int zt_slot_family(uint64_t id)
 
 /* ---- classification ---- */
 
+/* Addresses that the machine's own networks use: a default route is not meant for them. */
+static bool is_private(const struct zt_ctl_addr *a)
+{
+    const uint8_t *p = a->ip;
+    if (a->family == 6)
+        return (p[0] & 0xfe) == 0xfc || (p[0] == 0xfe && (p[1] & 0x80) == 0x80);
+    return p[0] == 10 || (p[0] == 172 && (p[1] & 0xf0) == 16) || (p[0] == 192 && p[1] == 168) ||
+           (p[0] == 169 && p[1] == 254) || (p[0] == 100 && (p[1] & 0xc0) == 64);
+}
+
 bool zt_in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a)
 {
     if (r->family != a->family || r->bits > (a->family == 4 ? 32 : 128))
         return false;
+    if (r->bits == 0)
+        return !is_private(a);
     unsigned whole = r->bits / 8, rest = r->bits % 8;
     if (memcmp(r->ip, a->ip, whole))
         return false;

@@ -79,7 +79,7 @@ static void fill_network(const struct zt_net_info *n, struct zts_network_details
     d->mtu = n->mtu;
     d->bridge = n->bridge;
     d->broadcastEnabled = n->broadcast;
-    d->portError = n->status == ZT_NET_PORT_ERROR ? ZTS_ERR_GENERAL : 0;
+    d->portError = n->port_error != 0 ? ZTS_ERR_GENERAL : 0;
     d->netconfRevision = n->revision;
     for (unsigned i = 0; i < n->naddrs && i < ZTS_MAX_ZT_ASSIGNED_ADDRESSES; i++) {
         uint64_t mac;
@@ -167,9 +167,10 @@ static void emit_missing(const struct zt_net_info *a, const struct zt_net_info *
 
 static const struct zt_net_info nothing;
 
+/* The interface stays while the controller refuses a configured network (node/turn.c). */
 static bool is_up(const struct zt_net_info *n)
 {
-    return n->status == ZT_NET_OK;
+    return n->has_config && n->status != ZT_NET_PORT_ERROR;
 }
 
 static void network_up(const struct zt_net_info *was, const struct zt_net_info *now)
@@ -191,8 +192,6 @@ static void network_up(const struct zt_net_info *was, const struct zt_net_info *
         emit_network(now, ZTS_EVENT_NETWORK_READY_IP6);
     if ((new4 || new6) && has_family(now, 4) && has_family(now, 6))
         emit_network(now, ZTS_EVENT_NETWORK_READY_IP4_IP6);
-    if (fresh)
-        emit_network(now, ZTS_EVENT_NETWORK_OK);
 }
 
 static void interface_down(const struct zt_net_info *was)
@@ -207,23 +206,24 @@ static void network_changed(const struct zt_net_info *was, const struct zt_net_i
     bool first = was == NULL;
     if (first) {
         /* Also when the answer was there at once, as on a network without a controller. */
-        struct zt_net_info asking = *now;
+        static struct zt_net_info asking; /* there is one event thread */
+        memcpy(&asking, now, zt_net_info_size(now));
         asking.status = ZT_NET_REQUESTING_CONFIGURATION;
         emit_network(&asking, ZTS_EVENT_NETWORK_REQ_CONFIG);
         was = &nothing;
     }
-    if (is_up(now)) {
+    if (is_up(now))
         network_up(was, now);
-        return;
-    }
-    if (is_up(was))
+    else if (is_up(was))
         interface_down(was);
-    if (!first && was->status == now->status)
+    if (was->status == now->status)
         return;
     switch (now->status) {
+    case ZT_NET_OK:
+        emit_network(now, ZTS_EVENT_NETWORK_OK);
+        break;
     case ZT_NET_REQUESTING_CONFIGURATION:
-        if (!first)
-            emit_network(now, ZTS_EVENT_NETWORK_REQ_CONFIG);
+        emit_network(now, ZTS_EVENT_NETWORK_REQ_CONFIG);
         break;
     case ZT_NET_NOT_FOUND:
         emit_network(now, ZTS_EVENT_NETWORK_NOT_FOUND);
@@ -235,7 +235,7 @@ static void network_changed(const struct zt_net_info *was, const struct zt_net_i
     case ZT_NET_AUTHENTICATION_REQUIRED:
         emit_network(now, ZTS_EVENT_NETWORK_ACCESS_DENIED);
         break;
-    default:
+    case ZT_NET_PORT_ERROR:
         emit_network(now, ZTS_EVENT_NETWORK_UPDATE);
         break;
     }

@@ -15,6 +15,7 @@
     X(FRAGMENT_EVICTED, "incomplete packet pushed out of the table")                               \
     X(FRAGMENT_EXPIRED, "incomplete packet timed out")                                             \
     X(CIPHER, "cipher suite unknown or not allowed here")                                          \
+    X(TRUSTED_PATH, "plaintext from no trusted path of ours, or with another id")                  \
     X(MAC, "authentication failed")                                                                \
     X(DECOMPRESS, "bad compressed payload")                                                        \
     X(DUPLICATE, "packet or fragment seen before")                                                 \
@@ -30,6 +31,9 @@
     X(IDENTITY_RATE, "identity checks rate-limited")                                               \
     X(COLLISION, "address claimed by another identity")                                            \
     X(UNEXPECTED_OK, "OK for nothing we asked")                                                    \
+    X(UNEXPECTED_ERROR, "ERROR for nothing we asked")                                              \
+    X(UNHEARD, "message for the application, which does not listen")                               \
+    X(NO_BOND, "measures a bond of paths, and there is none")                                      \
     X(NOT_UPSTREAM, "sender is not a root")                                                        \
     X(WORLD, "world update refused")                                                               \
     X(RATE, "rate limit")                                                                          \
@@ -52,7 +56,9 @@
     X(DESTINATION, "no such destination")                                                          \
     X(CREDENTIAL, "credential refused")                                                            \
     X(CONFIG, "network configuration refused")                                                     \
-    X(NOT_CONTROLLER, "not from the network's controller")
+    X(NOT_CONTROLLER, "not from the network's controller")                                         \
+    X(NOT_OURS, "asked for a network of another controller")                                       \
+    X(CONFIG_SIZE, "network configuration too large to send")
 
 enum zt_drop {
 #define X(name, text) ZT_DROP_##name,

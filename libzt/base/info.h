@@ -3,13 +3,15 @@
 #define ZT_BASE_INFO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/addr.h"
 
 #define ZT_INFO_PATHS 16
 #define ZT_INFO_ADDRS 32
-#define ZT_INFO_ROUTES 32
+#define ZT_INFO_ROUTES 128
+#define ZT_INFO_DNS 4
 #define ZT_INFO_NAME 128
 
 enum zt_role {
@@ -57,14 +59,55 @@ struct zt_net_info {
     uint64_t nwid;
     uint64_t mac;
     enum zt_net_status status;
+    int port_error;  /* ZT_E_* of the interface, 0: none */
+    bool has_config; /* since it was joined or from the cache; stays when the status is a refusal */
     bool is_public, bridge, broadcast;
-    unsigned mtu;
+    unsigned mtu; /* as configured; the interface may use less */
     unsigned multicast_limit;
-    uint64_t revision; /* 0: no configuration yet */
+    uint64_t revision;
     char name[ZT_INFO_NAME];
-    unsigned naddrs, nroutes;
+    char dns_domain[ZT_INFO_NAME];
+    unsigned ndns;
+    struct zt_ep dns[ZT_INFO_DNS]; /* port 0 */
+    bool sso_enabled;
+    uint64_t sso_expiry_ms; /* wall clock; 0 unknown */
+    unsigned naddrs;
     struct zt_ep addrs[ZT_INFO_ADDRS]; /* port: prefix length */
+    /* Last, so that a copy carries only the ones in use (zt_net_info_size). */
+    unsigned nroutes;
     struct zt_route routes[ZT_INFO_ROUTES];
+};
+
+/* The part of *i that says something. Two that were zeroed before they were filled are equal when
+ * these bytes are. */
+static inline size_t zt_net_info_size(const struct zt_net_info *i)
+{
+    return offsetof(struct zt_net_info, routes) + i->nroutes * sizeof i->routes[0];
+}
+
+/* What a network that wants its users to log in says about it (vl2.md 3.8, 8.5). */
+struct zt_net_auth {
+    bool enabled;
+    unsigned version;   /* 0: url; 1: the others */
+    uint64_t expiry_ms; /* wall clock; 0 unknown */
+    char url[2048];
+    char issuer[2048], central[2048], nonce[128], state[256], client[256], provider[64];
+};
+
+struct zt_group_info {
+    uint64_t mac;
+    uint32_t adi;
+};
+
+/* What the owner of this node lets a network do to its interface (vl2.md 3.6, 8.4). */
+#define ZT_INFO_ALLOWED 32
+struct zt_net_settings {
+    bool managed;  /* addresses and routes of the controller at all */
+    bool global;   /* also public ones */
+    bool defaults; /* also default routes */
+    bool dns;
+    unsigned nallowed;                     /* with managed: only inside these; 0: anywhere */
+    struct zt_ep allowed[ZT_INFO_ALLOWED]; /* port: prefix length */
 };
 
 struct zt_status_info {

@@ -10,12 +10,10 @@
 #include "base/list.h"
 #include "node/node.h"
 
-/* One allocation per note; the views in `note` point into the same object. */
+/* The views in `note` point to copies that it owns. */
 struct item {
     struct zt_list link;
     struct zt_node_note note;
-    struct zt_net_info net_was, net;
-    struct zt_peer_info peer_was, peer;
     char text[];
 };
 
@@ -30,6 +28,36 @@ struct zt_events {
     void *user;
 };
 
+static void free_item(struct item *it)
+{
+    free((void *)it->note.net_was);
+    free((void *)it->note.net);
+    free((void *)it->note.peer_was);
+    free((void *)it->note.peer);
+    free(it);
+}
+
+/* A copy of n bytes in *out; nothing for NULL. */
+static bool copy(const void *from, size_t n, const void **out)
+{
+    *out = NULL;
+    if (from == NULL)
+        return true;
+    void *to = malloc(n);
+    *out = to;
+    return to != NULL && memcpy(to, from, n) != NULL;
+}
+
+static bool copy_net(const struct zt_net_info *from, const struct zt_net_info **out)
+{
+    return copy(from, from != NULL ? zt_net_info_size(from) : 0, (const void **)out);
+}
+
+static bool copy_peer(const struct zt_peer_info *from, const struct zt_peer_info **out)
+{
+    return copy(from, sizeof *from, (const void **)out);
+}
+
 static struct item *copy_note(const struct zt_node_note *n)
 {
     size_t len = n->text != NULL ? strlen(n->text) + 1 : 0;
@@ -40,16 +68,14 @@ static struct item *copy_note(const struct zt_node_note *n)
     it->note = *n;
     if (len > 0)
         it->note.text = memcpy(it->text, n->text, len);
-#define COPY(field)                  \
-    if (n->field != NULL) {          \
-        it->field = *n->field;       \
-        it->note.field = &it->field; \
+    bool ok = copy_net(n->net_was, &it->note.net_was);
+    ok &= copy_net(n->net, &it->note.net);
+    ok &= copy_peer(n->peer_was, &it->note.peer_was);
+    ok &= copy_peer(n->peer, &it->note.peer);
+    if (!ok) {
+        free_item(it);
+        it = NULL;
     }
-    COPY(net_was)
-    COPY(net)
-    COPY(peer_was)
-    COPY(peer)
-#undef COPY
     return it;
 }
 
@@ -75,10 +101,15 @@ static bool merge(struct zt_events *e, const struct zt_node_note *n)
     for (struct zt_list *l = e->queue.prev; l != &e->queue; l = l->prev) {
         struct item *it = ZT_CONTAINER(l, struct item, link);
         if (may_merge(&it->note, n)) {
-            if (n->what == ZT_NODE_PEER)
-                it->peer = *n->peer;
-            else
-                it->net = *n->net;
+            struct zt_node_note fresh = {0};
+            if (!copy_net(n->net, &fresh.net) || !copy_peer(n->peer, &fresh.peer)) {
+                free((void *)fresh.net);
+                return false;
+            }
+            free((void *)it->note.net);
+            free((void *)it->note.peer);
+            it->note.net = fresh.net;
+            it->note.peer = fresh.peer;
             return true;
         }
         if (it->note.what == n->what && n->what == ZT_NODE_NETWORK &&
@@ -122,7 +153,7 @@ static void *deliver(void *arg)
         e->waiting--;
         pthread_mutex_unlock(&e->lock);
         e->fn(e->user, &it->note);
-        free(it);
+        free_item(it);
         pthread_mutex_lock(&e->lock);
     }
     pthread_mutex_unlock(&e->lock);

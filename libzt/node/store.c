@@ -12,14 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/addr.h"
 #include "base/err.h"
 #include "node/fork.h"
-
-/* jansson rather than a little reader of our own: local.conf is written by people and by other
- * programs, with everything that JSON allows. */
 
 #define NAME_MAX_LEN 96 /* longest name below the home, with ".damaged" */
 
@@ -431,45 +426,19 @@ int zt_store_identity_aside(struct zt_store *s)
 /* ---- the rest ----------------------------------------------------------------------------------
  */
 
-void zt_store_settings(struct zt_store *s, struct zt_store_settings *out)
-{
-    *out = (struct zt_store_settings){.primary_port = -1};
-    uint8_t *p = NULL;
-    size_t n = 0;
-    int rc = zt_store_read(s, "local.conf", &p, &n);
-    if (rc == ZT_E_NOENT)
-        return;
-    if (rc != 0) {
-        say(s, "%s/local.conf: cannot be read, ignored: %s", s->home, zt_err_text(rc));
-        return;
-    }
-    json_error_t e;
-    json_t *root = json_loadb((const char *)p, n, 0, &e);
-    free(p);
-    if (root == NULL) {
-        say(s, "%s/local.conf:%d: %s; ignored", s->home, e.line, e.text);
-        return;
-    }
-    json_t *port = json_object_get(json_object_get(root, "settings"), "primaryPort");
-    json_int_t v = json_integer_value(port);
-    if (json_is_integer(port) && v >= 0 && v <= 65535)
-        out->primary_port = (int)v;
-    else if (port != NULL)
-        say(s, "%s/local.conf: settings.primaryPort is not a port; ignored", s->home);
-    json_decref(root);
-}
-
-int zt_store_authtoken(struct zt_store *s, zt_random_fn *random, void *user)
+int zt_store_token(struct zt_store *s, const char *name, zt_random_fn *random, void *user)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     struct stat st;
-    if (fstatat(s->dir, "authtoken.secret", &st, 0) == 0)
+    if (fstatat(s->dir, name, &st, 0) == 0)
         return 0;
     uint8_t raw[24];
     char text[24];
     random(user, raw, sizeof raw);
     for (size_t i = 0; i < sizeof raw; i++)
         text[i] = letters[raw[i] % (sizeof letters - 1)];
-    return zt_store_write(s, "authtoken.secret", ZT_STORE_PRIVATE | ZT_STORE_DURABLE, text,
-                          sizeof text);
+    int rc = zt_store_write(s, name, ZT_STORE_PRIVATE | ZT_STORE_DURABLE, text, sizeof text);
+    zt_wipe(raw, sizeof raw);
+    zt_wipe(text, sizeof text);
+    return rc;
 }

@@ -21,13 +21,12 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 #include "node/default_planet.h"
+#include "node/netset.h"
 #include "node/node_priv.h"
 
 #define FRAMES_MAX (8u << 20)
 #define PENDING_MAX 4096
-#define RESCAN_MS 30000
 #define MAX_CHECKS 16
-#define DEFAULT_PORT 9993
 
 /* ---- the host, as the core sees it -------------------------------------------------------------
  */
@@ -236,9 +235,11 @@ static void stack_subscribe(void *user, uint64_t nwid, uint64_t mac, uint32_t ad
 /* ---- networks ----------------------------------------------------------------------------------
  */
 
+/* A controller that refuses us doesn't take away what it gave: the other members decide whether
+ * they still talk to us, and connections survive when the refusal is withdrawn (vl2.md 8.5). */
 static bool usable(const struct zt_net_info *i)
 {
-    return i->status == ZT_NET_OK && i->revision != 0;
+    return i->has_config && i->port_error == 0;
 }
 
 struct range_list {
@@ -271,9 +272,7 @@ static void add_net_ranges(struct range_list *l, const struct zt_net_info *i)
     }
     for (unsigned k = 0; k < i->nroutes; k++) {
         const struct zt_route *r = &i->routes[k];
-        /* A default route is the user's to allow; it is not taken by itself. */
-        if (r->target.port > 0)
-            add_range(l, &r->target, r->target.port, false, r->metric);
+        add_range(l, &r->target, r->target.port, false, r->metric);
     }
 }
 
@@ -328,34 +327,111 @@ static void network_gone(struct zt_node *n, uint64_t nwid)
     free(e);
 }
 
+/* What is in use of the configuration, as bytes that can be compared. */
+static int network_used(struct zt_node *n, const struct zt_netent *e, uint64_t nwid,
+                        struct zt_net_info *out)
+{
+    memset(out, 0, sizeof *out);
+    int rc = zt_core_network(n->core, nwid, out);
+    if (rc != 0)
+        return rc;
+    zt_netset_apply(&e->settings, out);
+    out->port_error = e->port_error;
+    if (e->port_error != 0)
+        out->status = ZT_NET_PORT_ERROR;
+    return 0;
+}
+
+static void set_in_stack(struct zt_node *n, struct zt_netent *e, struct zt_net_info *now)
+{
+    e->port_error = now->has_config ? zt_stack_net_set(n->stack, now) : 0;
+    if (now->has_config && e->port_error == 0) {
+        e->in_stack = true;
+    } else if (e->in_stack) {
+        zt_stack_net_remove(n->stack, e->info.nwid);
+        e->in_stack = false;
+    }
+    now->port_error = e->port_error;
+    if (e->port_error != 0)
+        now->status = ZT_NET_PORT_ERROR;
+}
+
 static void network_changed(struct zt_node *n, uint64_t nwid)
 {
-    struct zt_net_info now;
+    struct zt_net_info now, was;
     struct zt_netent *e = zt_map_get(&n->nets, nwid);
     if (e == NULL)
         return;
-    memset(&now, 0, sizeof now); /* compared as bytes below */
-    if (zt_core_network(n->core, nwid, &now) != 0)
+    e->port_error = 0;
+    if (network_used(n, e, nwid, &now) != 0)
         return;
-    bool want = usable(&now);
-    if (want) {
-        int rc = zt_stack_net_set(n->stack, &now);
-        if (rc != 0)
-            now.status = ZT_NET_PORT_ERROR;
-        e->in_stack = rc == 0;
-    } else if (e->in_stack) {
-        zt_stack_net_remove(n->stack, nwid);
-        e->in_stack = false;
-    }
-    if (e->told && memcmp(&e->info, &now, sizeof now) == 0)
+    set_in_stack(n, e, &now);
+    size_t size = zt_net_info_size(&now);
+    if (e->told && memcmp(&e->info, &now, size) == 0)
         return;
-    struct zt_net_info was = e->info;
+    memcpy(&was, &e->info, zt_net_info_size(&e->info));
     bool first = !e->told;
-    e->info = now;
+    memcpy(&e->info, &now, size);
     e->told = true;
     publish_ranges(n);
     zt_node_note(n, (struct zt_node_note){
                         .what = ZT_NODE_NETWORK, .net_was = first ? NULL : &was, .net = &e->info});
+}
+
+int zt_turn_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
+{
+    const struct zt_netent *e = zt_map_get(&n->nets, nwid);
+    int rc = e == NULL ? ZT_E_NOENT : zt_core_network(n->core, nwid, out);
+    if (rc == 0 && e->port_error != 0) {
+        out->port_error = e->port_error;
+        out->status = ZT_NET_PORT_ERROR;
+    }
+    return rc;
+}
+
+int zt_turn_network_used(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
+{
+    const struct zt_netent *e = zt_map_get(&n->nets, nwid);
+    return e == NULL ? ZT_E_NOENT : network_used(n, e, nwid, out);
+}
+
+int zt_turn_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out)
+{
+    const struct zt_netent *e = zt_map_get(&n->nets, nwid);
+    if (e == NULL)
+        return ZT_E_NOENT;
+    *out = e->settings;
+    return 0;
+}
+
+int zt_turn_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings)
+{
+    struct zt_netent *e = zt_map_get(&n->nets, nwid);
+    char name[64], text[ZT_NETSET_TEXT];
+    if (e == NULL)
+        return ZT_E_NOENT;
+    e->settings = *settings;
+    if (n->cfg.cache_networks) {
+        size_t len = zt_netset_write(settings, text);
+        snprintf(name, sizeof name, "networks.d/%016llx.local.conf", (unsigned long long)nwid);
+        zt_node_post_job(n, zt_node_job_write, name, ZT_STORE_DURABLE, NULL, text, len);
+    }
+    zt_stack_now(n->stack, zt_loop_now(n->loop)->mono_ms);
+    network_changed(n, nwid);
+    zt_loop_touch(n->loop);
+    return 0;
+}
+
+/* What was chosen in an earlier run, else the defaults. */
+static void load_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out)
+{
+    zt_netset_default(out);
+    ZT_LIST_EACH(it, &n->files_netset)
+    {
+        const struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
+        if (f->id == nwid)
+            zt_netset_read(f->p, f->n, out);
+    }
 }
 
 static int join(struct zt_node *n, uint64_t nwid, const uint8_t *cached, size_t ncached)
@@ -367,6 +443,7 @@ static int join(struct zt_node *n, uint64_t nwid, const uint8_t *cached, size_t 
     if (e == NULL)
         return ZT_E_NOMEM;
     e->info.nwid = nwid;
+    load_settings(n, nwid, &e->settings);
     int rc = zt_map_put(&n->nets, nwid, e);
     if (rc == 0)
         rc = zt_core_join(n->core, zt_loop_now(n->loop), nwid, cached, ncached);
@@ -464,6 +541,7 @@ static void handle_event(struct zt_node *n, const struct zt_event *ev)
         network_changed(n, ev->id);
         break;
     case ZT_EVENT_PLANET:
+    case ZT_EVENT_MOON:
         break; /* saved already; the core follows it by itself */
     }
 }
@@ -525,13 +603,6 @@ static void on_datagram(void *user, const struct zt_link *in, uint8_t *p, size_t
         zt_turn_drain(n);
 }
 
-static void announce_local(struct zt_node *n)
-{
-    struct zt_ep eps[32];
-    size_t k = zt_udp_local(n->udp, eps, 32);
-    zt_core_set_local(n->core, zt_loop_now(n->loop), eps, k);
-}
-
 void zt_turn_due(void *user, const struct zt_now *now)
 {
     struct zt_node *n = user;
@@ -539,11 +610,7 @@ void zt_turn_due(void *user, const struct zt_now *now)
     zt_turn_drain(n);
     zt_stack_tick(n->stack, now->mono_ms);
     zt_ping_due(n, now->mono_ms);
-    if (now->mono_ms >= n->rescan_at) {
-        n->rescan_at = now->mono_ms + RESCAN_MS;
-        if (zt_udp_rescan(n->udp))
-            announce_local(n);
-    }
+    zt_underlay_due(n, now);
     zt_turn_drain(n);
 }
 
@@ -583,7 +650,7 @@ int64_t zt_turn_flush(void *user, const struct zt_now *now)
     int64_t next = least(zt_core_deadline(n->core), zt_stack_deadline(n->stack));
     next = least(next, zt_ping_deadline(n));
     next = least(next, watch_idle(n, now->mono_ms));
-    return least(next, n->rescan_at);
+    return least(next, zt_underlay_deadline(n));
 }
 
 /* ---- building and taking apart -----------------------------------------------------------------
@@ -616,37 +683,10 @@ static int make_core(struct zt_node *n)
         cc.nplanet = 0;
         rc = zt_core_new(&cc, now, &n->core);
     }
-    if (rc != 0)
-        snprintf(n->why, sizeof n->why, "protocol core: %s", zt_err_text(rc));
-    return rc;
-}
-
-static int try_port(struct zt_node *n, int port)
-{
-    return zt_udp_open(n->loop, zt_core_underlay(n->core), (uint16_t)port, on_datagram, n, &n->udp);
-}
-
-static int bind_udp(struct zt_node *n)
-{
-    int want = n->cfg.port;
-    if (want < 0)
-        want = n->settings.primary_port >= 0 ? n->settings.primary_port : DEFAULT_PORT;
-    int rc = try_port(n, want);
-    if (rc == ZT_E_PORT && n->cfg.port < 0 && want != 0) {
-        rc = try_port(n, 0);
-        if (rc == 0) {
-            char text[96];
-            snprintf(text, sizeof text, "UDP port %d is taken, using %u", want,
-                     zt_udp_port(n->udp));
-            zt_node_warn(n, text);
-        }
-    }
-    if (rc == ZT_E_PORT)
-        snprintf(n->why, sizeof n->why, "UDP port %d is taken", want);
-    else if (rc != 0)
-        snprintf(n->why, sizeof n->why, "UDP sockets: %s", zt_err_text(rc));
     if (rc == 0)
-        n->port = zt_udp_port(n->udp);
+        zt_core_configure(n->core, now, &n->conf.core);
+    else
+        snprintf(n->why, sizeof n->why, "protocol core: %s", zt_err_text(rc));
     return rc;
 }
 
@@ -667,8 +707,12 @@ static int make_proxy(struct zt_node *n)
     char *state = NULL;
     if (n->cfg.door && asprintf(&state, "%s/%s", n->home, ZT_STATE_FILE) < 0)
         return ZT_E_NOMEM;
-    struct zt_proxy_config pc = {
-        .loop = n->loop, .stack = n->stack, .state_path = state, .random = host_random, .user = n};
+    struct zt_proxy_config pc = {.loop = n->loop,
+                                 .stack = n->stack,
+                                 .state_path = state,
+                                 .random = host_random,
+                                 .user = n,
+                                 .memory_budget = n->conf.memory_budget};
     int rc = zt_proxy_new(&pc, &n->proxy);
     if (rc != 0)
         snprintf(n->why, sizeof n->why, "virtual sockets: %s", zt_err_text(rc));
@@ -680,8 +724,13 @@ static int make_door(struct zt_node *n)
 {
     if (!n->cfg.door)
         return 0;
-    struct zt_door_config dc = {
-        .loop = n->loop, .proxy = n->proxy, .home = n->home, .command = on_command, .user = n};
+    struct zt_door_config dc = {.loop = n->loop,
+                                .proxy = n->proxy,
+                                .home = n->home,
+                                .command = on_command,
+                                .user = n,
+                                .allow_uids = n->conf.users,
+                                .nallow = n->conf.nusers};
     int rc = zt_door_new(&dc, &n->door);
     if (rc != 0)
         snprintf(n->why, sizeof n->why, "%s/%s: %s", n->home, ZT_CTL_SOCKET, zt_err_text(rc));
@@ -696,6 +745,15 @@ static void restore(struct zt_node *n)
         if (zt_core_restore_peer(n->core, zt_loop_now(n->loop), f->p, f->n) == ZT_E_FORMAT)
             zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged peer file", NULL, 0);
     }
+    ZT_LIST_EACH(it, &n->files_moons)
+    {
+        struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
+        int rc = zt_core_load_moon(n->core, zt_loop_now(n->loop), f->id, f->p, f->n);
+        if (rc == ZT_E_FORMAT)
+            zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged moon", NULL, 0);
+        else if (rc != 0)
+            zt_node_warn(n, "a moon of moons.d is not used: there are too many");
+    }
     ZT_LIST_EACH(it, &n->files_networks)
     {
         struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
@@ -704,15 +762,6 @@ static void restore(struct zt_node *n)
     }
     for (size_t i = 0; i < n->cfg.nnetworks; i++)
         (void)zt_turn_join(n, n->cfg.networks[i]);
-}
-
-static void write_port(struct zt_node *n)
-{
-    char text[16];
-    if (!n->cfg.door)
-        return;
-    int len = snprintf(text, sizeof text, "%u", n->port);
-    zt_node_post_job(n, zt_node_job_write, "zerotier-one.port", 0, NULL, text, (size_t)len);
 }
 
 int zt_turn_init(void *user, struct zt_loop *l)
@@ -725,11 +774,10 @@ int zt_turn_init(void *user, struct zt_loop *l)
     host_random(n, seed, sizeof seed);
     zt_map_init(&n->nets, seed[0]);
     zt_map_init(&n->peers, seed[1]);
-    n->rescan_at = zt_loop_now(l)->mono_ms + RESCAN_MS;
     n->idle_since = zt_loop_now(l)->mono_ms;
     int rc = make_core(n);
     if (rc == 0)
-        rc = bind_udp(n);
+        rc = zt_underlay_open(n, on_datagram);
     if (rc == 0)
         rc = make_stack(n);
     if (rc == 0)
@@ -740,12 +788,11 @@ int zt_turn_init(void *user, struct zt_loop *l)
         zt_turn_fini(n);
         return rc;
     }
-    write_port(n);
     pthread_mutex_lock(&n->lock);
     n->state = ZT_NODE_RUNNING;
     pthread_mutex_unlock(&n->lock);
     zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_UP});
-    announce_local(n);
+    zt_underlay_announce(n);
     restore(n);
     publish_ranges(n);
     zt_core_tick(n->core, zt_loop_now(l));
@@ -758,6 +805,7 @@ void zt_turn_fini(void *user)
 {
     struct zt_node *n = user;
     zt_ping_end_all(n);
+    zt_reload_end_all(n);
     /* Programs first: their sockets end with a reset while there is still a way out. */
     if (n->proxy != NULL)
         zt_proxy_free(n->proxy);
@@ -767,11 +815,7 @@ void zt_turn_fini(void *user)
         network_gone(n, nwid);
     if (n->core != NULL && n->cfg.cache_peers)
         zt_core_save_peers(n->core);
-    if (n->udp != NULL) {
-        zt_udp_flush(n->udp);
-        zt_udp_close(n->udp);
-    }
-    n->udp = NULL;
+    zt_underlay_close(n);
     if (n->door != NULL)
         zt_door_free(n->door);
     n->door = NULL;

@@ -5,8 +5,7 @@
  * rarely and packets are many: a small direct-mapped cache by (source, destination) keeps the walk
  * off the data path; every change makes all of it void by a new generation.
  *
- * A managed default route is not followed: a network may not draw traffic for the whole internet
- * without the user's consent, which is not ours to give. */
+ * Whether a default route is among them is the owner's choice (node/netset.c). */
 #include "stack/impl.h"
 
 #include "lwip/ip4_addr.h"
@@ -90,7 +89,7 @@ static int best_prefix(const struct zt_net *net, const struct zt_ep *dst, unsign
             best = a[i].port;
     for (unsigned i = 0; i < net->nroutes; i++) {
         const struct zt_route *r = &net->routes[i];
-        if (r->target.port == 0 || !zt_ep_in_prefix(&r->target, dst))
+        if (!zt_ep_in_prefix(&r->target, dst))
             continue;
         if (r->via.family != 0 && (r->via.family != dst->family || zt_net_owns(net, &r->via)))
             continue;

@@ -116,7 +116,7 @@ bool zt_path_allowed(const struct zt_vl1 *v, const struct zt_peer *peer, const s
         return false;
     if (ep->family == 6 && memcmp(ep->ip, tunnel_broker, sizeof tunnel_broker) == 0)
         return false;
-    if (!zt_roots_endpoint_fits(v, peer, ep))
+    if (!zt_roots_endpoint_fits(v, peer, ep) || zt_settings_forbid(&v->settings, peer->id.addr, ep))
         return false;
     return v->upper.is_virtual == NULL || !v->upper.is_virtual(v->upper.user, ep);
 }

@@ -36,6 +36,7 @@ struct zt_peer {
     int64_t last_push_in_ms;
     unsigned pushes_in; /* in a row, closer than 30 s */
     int64_t last_whois_ms;
+    int64_t last_try_ms; /* of the endpoints that the settings name */
     struct zt_bucket echo, hello; /* answers to these */
     uint64_t hello_timestamp;     /* newest in any authentic HELLO, by the sender's clock */
     int64_t measure_at_ms; /* when to measure paths with a rough latency; ZT_NEVER: not due */
@@ -87,9 +88,15 @@ void zt_peer_sign(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pe
 /* There is traffic for this peer and no path: if it spoke from somewhere lately and our HELLO to
  * that link went unanswered, send another, at most one a second. */
 void zt_peer_probe_again(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer);
+/* There is traffic for this peer and no path: try the endpoints that the settings name for it, once
+ * per 30 s (vl1.md 6.6). */
+void zt_peer_try(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer);
 /* A packet left on this path for the application: suspect it when it has been silent. */
 void zt_peer_sent(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                   struct zt_path *path);
+/* We have new sockets: show them to the roots and to the peers we talk to, so that there are paths
+ * over them before the old ones are missed. */
+void zt_peers_reach_out(struct zt_vl1 *v, const struct zt_now *now);
 /* See to what is due and set the timer anew. May free the peer. */
 void zt_peer_service(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer);
 void zt_peer_wake(struct zt_vl1 *v, struct zt_peer *peer, int64_t at_ms);

@@ -2,8 +2,9 @@
  * peer.
  *
  * Suites: AES and SALSA for everything; POLY (no secrecy) only for HELLO and for the two measuring
- * verbs that are sent so, which is stricter than the reference. Cipher 2 (trusted paths) is
- * refused.
+ * verbs that are sent so, which is stricter than the reference. Cipher 2 (trusted paths) counts as
+ * authentic where the settings name the sender's network with this very id, and nowhere else. A
+ * node held to one suite by its settings refuses the other.
  *
  * VL1 has no sequence numbers, so it cannot tell every replay. What it can do is remember the ids
  * of the last few thousand authentic packets: a copy made by the network, or by somebody in the
@@ -17,6 +18,7 @@
 #include "base/err.h"
 #include "vl1/defrag.h"
 #include "vl1/hello.h"
+#include "vl1/message.h"
 #include "vl1/nat.h"
 #include "vl1/peer.h"
 #include "vl1/roots.h"
@@ -202,10 +204,15 @@ static enum zt_verdict on_error(struct zt_vl1 *v, const struct zt_now *now, cons
     }
     uint8_t code = rx->payload[OK_PREFIX];
     if (code == ZT_ERROR_IDENTITY_COLLISION) {
-        if (rx->peer->is_upstream)
-            zt_event(v, ZT_EVENT_COLLISION, v->id.addr);
-        else
+        /* It costs us our identity, so unlike other errors it must answer a HELLO of ours: one that
+         * was recorded years ago and is sent again does not. */
+        if (!rx->peer->is_upstream)
             zt_drop_count(v->drops, ZT_DROP_NOT_UPSTREAM);
+        else if (rx->payload[0] != ZT_VERB_HELLO ||
+                 zt_tx_expected(v, zt_be64(rx->payload + 1)) == NULL)
+            zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_ERROR);
+        else
+            zt_event(v, ZT_EVENT_COLLISION, v->id.addr);
         return ZT_VERDICT_IGNORED; /* a root that refuses us does not make us online */
     }
     if (v->upper.error == NULL)
@@ -234,14 +241,17 @@ static enum zt_verdict dispatch(struct zt_vl1 *v, const struct zt_now *now, cons
         return on_echo(v, now, rx);
     case ZT_VERB_PUSH_DIRECT_PATHS:
         return zt_nat_pushed(v, now, rx);
+    case ZT_VERB_USER_MESSAGE:
+        return zt_message_user(v, rx);
+    case ZT_VERB_REMOTE_TRACE:
+        return zt_message_trace(v, rx);
     case ZT_VERB_ACK:
     case ZT_VERB_QOS_MEASUREMENT:
     case ZT_VERB_PATH_NEGOTIATION_REQUEST:
-        return ZT_VERDICT_IGNORED; /* without bonding these mean nothing */
+        return zt_message_bond(v, rx);
     default:
         if (is_vl2(rx->verb) && v->upper.packet != NULL)
             return v->upper.packet(v->upper.user, now, rx);
-        /* USER_MESSAGE and REMOTE_TRACE too: nobody here listens for them. */
         zt_drop_count(v->drops, ZT_DROP_UNKNOWN_VERB);
         return ZT_VERDICT_OK;
     }
@@ -280,12 +290,15 @@ void zt_rx_upper(struct zt_vl1 *v, const struct zt_now *now, struct zt_rx *rx, i
         conclude(v, now, rx, verdict);
 }
 
-static bool suite_fits(uint8_t *p)
+static bool suite_fits(const struct zt_vl1 *v, const uint8_t *p)
 {
     switch (zt_pkt_suite(p)) {
     case ZT_SUITE_SALSA:
+        return v->settings.suites != ZT_SUITES_AES;
     case ZT_SUITE_AES:
-        return true;
+        return v->settings.suites != ZT_SUITES_SALSA;
+    case ZT_SUITE_TRUSTED:
+        return true; /* is_trusted has the say */
     case ZT_SUITE_POLY: {
         uint8_t verb = p[ZT_PKT_VERB] & ZT_VERB_MASK;
         return verb == ZT_VERB_QOS_MEASUREMENT || verb == ZT_VERB_PATH_NEGOTIATION_REQUEST;
@@ -295,6 +308,12 @@ static bool suite_fits(uint8_t *p)
     }
 }
 
+static bool is_trusted(const struct zt_vl1 *v, const struct zt_ep *from, const uint8_t *p)
+{
+    const struct zt_set_physical *net = zt_settings_physical(&v->settings, from);
+    return net != NULL && net->trusted_path != 0 && net->trusted_path == zt_be64(p + ZT_PKT_MAC);
+}
+
 void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *link,
                   uint8_t *p, size_t n)
 {
@@ -302,8 +321,13 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
         zt_hello_received(v, now, link, p, n);
         return;
     }
-    if (!suite_fits(p)) {
+    if (!suite_fits(v, p)) {
         zt_drop_count(v->drops, ZT_DROP_CIPHER);
+        return;
+    }
+    bool is_plain = zt_pkt_suite(p) == ZT_SUITE_TRUSTED;
+    if (is_plain && !is_trusted(v, &link->ep, p)) {
+        zt_drop_count(v->drops, ZT_DROP_TRUSTED_PATH);
         return;
     }
     struct zt_peer *peer = zt_peer_get(v, zt_pkt_src(p));
@@ -312,7 +336,7 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
         zt_wait_rx(v, now, link, p, n);
         return;
     }
-    if (zt_open(&peer->keys, p, n) != 0) {
+    if (!is_plain && zt_open(&peer->keys, p, n) != 0) {
         zt_drop_count(v->drops, ZT_DROP_MAC);
         return;
     }

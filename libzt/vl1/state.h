@@ -5,8 +5,10 @@
 #include <assert.h>
 
 #include "base/heap.h"
+#include "base/settings.h"
 #include "vl1/defrag.h"
 #include "vl1/hello.h"
+#include "vl1/moons.h"
 #include "vl1/nat.h"
 #include "vl1/peer.h"
 #include "vl1/roots.h"
@@ -28,12 +30,14 @@ struct zt_vl1 {
     const struct zt_host *host;
     struct zt_drops *drops;
     struct zt_vl1_upper upper;
+    struct zt_settings settings;
 
     int64_t created_ms;
     struct zt_heap heap; /* every deadline of this object */
     struct zt_timer defrag_timer;
     struct zt_peers peers;
     struct zt_roots roots;
+    struct zt_moons moons;
     struct zt_nat nat;
     struct zt_hellos hellos;
     struct zt_waits waits;
@@ -59,6 +63,12 @@ struct zt_tick {
 
 /* Fire every timer that is due. */
 void zt_run_due(struct zt_vl1 *v, const struct zt_now *now);
+
+/* The protocol version that we announce: what a peer may send us follows from it. */
+static inline uint8_t zt_own_proto(const struct zt_vl1 *v)
+{
+    return v->settings.suites == ZT_SUITES_SALSA ? ZT_PROTO_BEFORE_AES : ZT_PROTO_VERSION;
+}
 
 /* Note the id of an authentic packet; true when it was there already. */
 bool zt_seen_before(struct zt_vl1 *v, uint64_t id);

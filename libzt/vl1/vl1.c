@@ -47,6 +47,7 @@ int zt_vl1_new(const struct zt_vl1_config *cfg, const struct zt_now *now, struct
     zt_hellos_init(v, seeds[2]);
     zt_tx_expect_init(v);
     zt_nat_init(v, seeds[3]);
+    zt_moons_init(v);
     int rc = zt_roots_init(v, now, cfg->planet, cfg->nplanet);
     if (rc != 0) {
         zt_vl1_free(v);
@@ -63,6 +64,7 @@ void zt_vl1_free(struct zt_vl1 *v)
     zt_waits_fini(v);
     zt_hellos_fini(v);
     zt_nat_fini(v);
+    zt_moons_fini(v);
     zt_peers_fini(v);
     zt_defrag_fini(&v->defrag);
     zt_heap_fini(&v->heap);
@@ -176,7 +178,7 @@ int zt_vl1_peer(const struct zt_vl1 *v, const struct zt_now *now, uint64_t addr,
         .version_minor = known ? peer->minor : -1,
         .version_rev = known ? peer->rev : -1,
         .latency_ms = zt_vl1_latency(v, now, addr),
-        .role = peer->is_upstream ? ZT_ROLE_PLANET : ZT_ROLE_LEAF,
+        .role = zt_roots_role(v, peer),
         .is_alive = zt_peer_alive(peer, now->mono_ms),
     };
     static_assert(ZT_PEER_PATHS <= ZT_INFO_PATHS, "all paths fit");

@@ -19,6 +19,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "crypto/identity.h"
+#include "vl2/controller_priv.h"
 
 #define LIKE_TUPLE 18
 
@@ -102,6 +103,7 @@ void zt_network_free(struct zt_network *net)
     zt_map_fini(&net->members);
     zt_assembly_fini(&net->assembly);
     drop_config(net);
+    free(net->auth);
     free(net->subs);
     free(net->routes);
     free(net);
@@ -205,6 +207,7 @@ static int install(struct zt_network *net, const struct zt_now *now, struct zt_n
         return ZT_E_NOMEM;
     }
     count_roles(net);
+    zt_network_auth_config(net);
     net->epoch += net->epoch == UINT32_MAX ? 2 : 1; /* 0 means never */
     net->config_ms = now->mono_ms;
     net->failure = ZT_NET_OK;
@@ -329,7 +332,10 @@ static void request_config(struct zt_network *net, const struct zt_now *now)
     if (zt_addr_reserved(controller))
         return; /* an ad-hoc form nobody knows: never gets a configuration */
     if (controller == zt_vl1_address(net->vl2->vl1)) {
-        zt_network_fail(net, ZT_NET_NOT_FOUND);
+        if (net->vl2->controller != NULL)
+            zt_controller_request_local(net->vl2->controller, now, net->nwid);
+        else
+            zt_network_fail(net, ZT_NET_NOT_FOUND);
         return;
     }
     zt_wr_u64(&w, net->nwid);
@@ -344,6 +350,18 @@ static void request_config(struct zt_network *net, const struct zt_now *now)
     zt_wr_u64(&w, net->cfg != NULL ? (uint64_t)net->cfg->timestamp : 0);
     zt_vl2_send(net->vl2, now, controller, ZT_VERB_NETWORK_CONFIG_REQUEST, &w,
                 ZT_TX_COMPRESS | ZT_TX_EXPECT);
+}
+
+void zt_network_local_config(struct zt_network *net, const struct zt_now *now, const uint8_t *dict,
+                             size_t n)
+{
+    uint8_t *copy = (uint8_t *)malloc(n);
+    if (copy == NULL) {
+        zt_drop_count(net->vl2->drops, ZT_DROP_NO_MEMORY);
+        return;
+    }
+    memcpy(copy, dict, n);
+    load(net, now, copy, n, true);
 }
 
 /* Does a chunk carry the controller's signature? */

@@ -55,6 +55,7 @@ struct zt_network {
     int64_t loaded_ms;    /* last fresh one; ZT_LONG_AGO: only the cached one */
     int64_t requested_ms; /* last request */
     struct zt_assembly assembly;
+    struct zt_net_auth *auth; /* the login it asks for; NULL: none */
 
     struct zt_subscription *subs;
     unsigned nsubs, capsubs;
@@ -110,6 +111,14 @@ enum zt_verdict zt_network_chunk(struct zt_network *net, const struct zt_now *no
                                  const struct zt_rx *rx, const uint8_t *p, size_t n,
                                  uint64_t *update_id);
 void zt_network_fail(struct zt_network *net, enum zt_net_status status);
+/* A configuration that this very node issued to itself; dict is copied. */
+void zt_network_local_config(struct zt_network *net, const struct zt_now *now, const uint8_t *dict,
+                             size_t n);
+
+/* auth.c: take what ERROR(AUTHENTICATION_REQUIRED) has after the network id; false: malformed. */
+bool zt_network_auth_error(struct zt_network *net, const uint8_t *body, size_t n);
+/* Take it from the configuration just installed. */
+void zt_network_auth_config(struct zt_network *net);
 
 /* adhoc.c: the configuration of a controller-less network. rules (64 bytes) must outlive *out.
  * Returns 0; ZT_E_NOENT for a bad port range; ZT_E_INVAL when it is not of a known form. */

@@ -40,6 +40,7 @@ struct zt_vl2 {
     struct zt_map networks; /* nwid -> struct zt_network */
     struct zt_heap timers;
     struct zt_mcast mcast;
+    struct zt_controller *controller; /* NULL: we are none */
 
     struct zt_list later; /* struct zt_later */
     unsigned nlater;
@@ -62,6 +63,7 @@ struct zt_tick {
 enum zt_rate_kind {
     ZT_RATE_NEED_CREDENTIALS, /* ERROR 0x06: 1 per 1000 ms */
     ZT_RATE_CREDENTIALS_IN,   /* NETWORK_CREDENTIALS: 8, and 1 more per 1000 ms (vl2.md P28) */
+    ZT_RATE_CONFIG_REQUEST,   /* of nodes the controller has no record of: 1 per 1000 ms */
 };
 
 /* May another event of this kind happen now? Takes a token if so. */

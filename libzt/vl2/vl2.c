@@ -3,9 +3,11 @@
 
 #include "vl2/vl2.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "vl2/controller_priv.h"
 #include "vl2/frame.h"
 #include "vl2/network.h"
 
@@ -115,6 +117,13 @@ static enum zt_verdict malformed(struct zt_vl2 *v)
     return ZT_VERDICT_IGNORED;
 }
 
+/* A controller serves the groups of members it let in lately, joined or not. */
+static bool has_rights(const struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid,
+                       uint64_t addr)
+{
+    return v->controller != NULL && zt_controller_has_rights(v->controller, now, nwid, addr);
+}
+
 /* vl2.md 2.3: roots take anybody's word, members that of members. */
 static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const struct zt_rx *rx)
 {
@@ -133,7 +142,8 @@ static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const
         if (id.nwid != checked) {
             struct zt_network *net = zt_network_find(v, id.nwid);
             checked = id.nwid;
-            may = is_root || (net != NULL && zt_network_gate(net, now, rx->from) != NULL);
+            may = is_root || (net != NULL && zt_network_gate(net, now, rx->from) != NULL) ||
+                  has_rights(v, now, id.nwid, rx->from);
         }
         if (may)
             zt_mcast_add(&v->mcast, now, id, rx->from);
@@ -162,7 +172,7 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
             zt_member_com(net, now, &com);
     }
     bool is_member = net != NULL && zt_network_gate(net, now, rx->from) != NULL;
-    if (!is_member && !zt_vl1_is_root(v->vl1)) {
+    if (!is_member && !zt_vl1_is_root(v->vl1) && !has_rights(v, now, id.nwid, rx->from)) {
         zt_drop_count(v->drops, net != NULL ? ZT_DROP_GATE : ZT_DROP_NOT_JOINED);
         return ZT_VERDICT_IGNORED;
     }
@@ -345,13 +355,21 @@ static enum zt_verdict credentials_in(struct zt_vl2 *v, const struct zt_now *now
     return r.bad ? ZT_VERDICT_IGNORED : ZT_VERDICT_OK;
 }
 
-/* We are no controller. */
 static enum zt_verdict config_request_in(struct zt_vl2 *v, const struct zt_now *now,
                                          const struct zt_rx *rx)
 {
-    if (rx->n < 8)
+    struct zt_rd r = zt_rd(rx->payload, rx->n);
+    uint64_t nwid = zt_rd_u64(&r);
+    size_t n = zt_rd_u16(&r);
+    const uint8_t *meta = zt_rd_view(&r, n);
+
+    if (v->controller == NULL && rx->n >= 8) {
+        zt_vl1_reply_error(v->vl1, now, rx, ZT_ERROR_UNSUPPORTED_OPERATION, rx->payload, 8);
+        return ZT_VERDICT_OK;
+    }
+    if (r.bad)
         return malformed(v);
-    zt_vl1_reply_error(v->vl1, now, rx, ZT_ERROR_UNSUPPORTED_OPERATION, rx->payload, 8);
+    zt_controller_request(v->controller, now, rx, nwid, meta, n);
     return ZT_VERDICT_OK;
 }
 
@@ -469,6 +487,9 @@ static enum zt_verdict error(void *user, const struct zt_now *now, const struct 
     case ZT_ERROR_NETWORK_ACCESS_DENIED:
         return controller_error(v, net, rx->from, ZT_NET_ACCESS_DENIED);
     case ZT_ERROR_AUTHENTICATION_REQUIRED:
+        if (rx->from == zt_nwid_controller(net->nwid) &&
+            !zt_network_auth_error(net, body + 8, n - 8))
+            return malformed(v);
         return controller_error(v, net, rx->from, ZT_NET_AUTHENTICATION_REQUIRED);
     case ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE:
         /* Whoever we sent a frame has a record; none is made for somebody who only asks. */
@@ -543,6 +564,7 @@ void zt_vl2_free(struct zt_vl2 *v)
 
     if (v == NULL)
         return;
+    zt_controller_free(v->controller);
     for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);)
         zt_network_free((struct zt_network *)value);
     ZT_LIST_EACH(it, &v->later)
@@ -551,6 +573,15 @@ void zt_vl2_free(struct zt_vl2 *v)
     zt_map_fini(&v->networks);
     zt_heap_fini(&v->timers);
     free(v);
+}
+
+int zt_vl2_control(struct zt_vl2 *v, const struct zt_controller_store *store,
+                   struct zt_controller **out)
+{
+    int rc = zt_controller_new(v, store, out);
+    if (rc == 0)
+        v->controller = *out;
+    return rc;
 }
 
 void zt_vl2_tick(struct zt_vl2 *v, const struct zt_now *now)
@@ -651,9 +682,14 @@ int zt_vl2_network(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_info *ou
     out->mac = net->mac;
     out->status = zt_network_status(net);
     out->mtu = ZT_NET_MTU_DEFAULT;
+    if (net->auth != NULL) {
+        out->sso_enabled = net->auth->enabled;
+        out->sso_expiry_ms = net->auth->expiry_ms;
+    }
     const struct zt_netconf *cfg = net->cfg;
     if (cfg == NULL)
         return 0;
+    out->has_config = true;
     out->is_public = cfg->is_public;
     out->bridge = net->is_bridge;
     out->broadcast = (cfg->flags & ZT_NET_BROADCAST) != 0;
@@ -661,9 +697,55 @@ int zt_vl2_network(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_info *ou
     out->multicast_limit = cfg->multicast_limit;
     out->revision = cfg->revision;
     memcpy(out->name, cfg->name, sizeof out->name);
-    out->naddrs = cfg->naddrs < ZT_INFO_ADDRS ? cfg->naddrs : ZT_INFO_ADDRS;
+    memcpy(out->dns_domain, cfg->dns_domain, sizeof out->dns_domain);
+    for (unsigned i = 0; i < ZT_NETCONF_DNS; i++) {
+        if (cfg->dns[i].family != 0)
+            out->dns[out->ndns++] = zt_ep_make(cfg->dns[i].family, cfg->dns[i].ip, 0);
+    }
+    out->naddrs = cfg->naddrs;
     memcpy(out->addrs, cfg->addrs, out->naddrs * sizeof out->addrs[0]);
-    out->nroutes = cfg->nroutes < ZT_INFO_ROUTES ? cfg->nroutes : ZT_INFO_ROUTES;
+    out->nroutes = cfg->nroutes;
     memcpy(out->routes, cfg->routes, out->nroutes * sizeof out->routes[0]);
+    return 0;
+}
+
+static_assert(ZT_INFO_ADDRS == ZT_NETCONF_ADDRS && ZT_INFO_ROUTES == ZT_NETCONF_ROUTES &&
+                  ZT_INFO_DNS == ZT_NETCONF_DNS && ZT_INFO_NAME == ZT_NETCONF_NAME,
+              "everything that is configured can be shown");
+
+static int by_group(const void *a, const void *b)
+{
+    const struct zt_group_info *x = (const struct zt_group_info *)a;
+    const struct zt_group_info *y = (const struct zt_group_info *)b;
+
+    if (x->mac != y->mac)
+        return x->mac < y->mac ? -1 : 1;
+    return x->adi == y->adi ? 0 : x->adi < y->adi ? -1 : 1;
+}
+
+size_t zt_vl2_groups(const struct zt_vl2 *v, uint64_t nwid, struct zt_group_info *out, size_t cap)
+{
+    const struct zt_network *net = zt_network_find(v, nwid);
+    size_t n = 0;
+
+    for (unsigned i = 0; net != NULL && i < net->nsubs; i++) {
+        if (!net->subs[i].is_own)
+            continue;
+        if (n < cap)
+            out[n] = (struct zt_group_info){.mac = net->subs[i].mac, .adi = net->subs[i].adi};
+        n++;
+    }
+    if (n <= cap && n > 0)
+        qsort(out, n, sizeof out[0], by_group);
+    return n;
+}
+
+int zt_vl2_auth(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_auth *out)
+{
+    const struct zt_network *net = zt_network_find(v, nwid);
+
+    if (net == NULL || net->auth == NULL)
+        return ZT_E_NOENT;
+    *out = *net->auth;
     return 0;
 }

@@ -8,11 +8,18 @@
 
 struct zt_vl1;
 struct zt_vl2;
+struct zt_controller;
+struct zt_controller_store;
 
 /* Hooks itself into vl1 (zt_vl1_set_upper). vl1, host and drops are borrowed. */
 int zt_vl2_new(struct zt_vl1 *vl1, const struct zt_host *host, struct zt_drops *drops,
                const struct zt_now *now, struct zt_vl2 **out);
 void zt_vl2_free(struct zt_vl2 *v);
+
+/* Become the controller of the networks whose ids begin with our address (vl2/controller.h). store
+ * is copied, *out belongs to v. Once. Returns 0, ZT_E_NOMEM. */
+int zt_vl2_control(struct zt_vl2 *v, const struct zt_controller_store *store,
+                   struct zt_controller **out);
 
 void zt_vl2_tick(struct zt_vl2 *v, const struct zt_now *now);
 int64_t zt_vl2_deadline(const struct zt_vl2 *v);
@@ -35,5 +42,9 @@ int zt_vl2_unsubscribe(struct zt_vl2 *v, uint64_t nwid, uint64_t mac, uint32_t a
 
 size_t zt_vl2_networks(const struct zt_vl2 *v, uint64_t *out, size_t cap); /* returns the total */
 int zt_vl2_network(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_info *out);
+/* The groups of the interface, sorted; returns the total. */
+size_t zt_vl2_groups(const struct zt_vl2 *v, uint64_t nwid, struct zt_group_info *out, size_t cap);
+/* ZT_E_NOENT: not joined, or it asks for no login. */
+int zt_vl2_auth(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_auth *out);
 
 #endif

@@ -2,7 +2,12 @@
  * for them. The secrets are public: never for live use. */
 #include "sim.h"
 
-const char *const sim_identities[SIM_NODES] = {
+#include <assert.h>
+#include <string.h>
+
+#include "crypto/identity.h"
+
+static const char *const first[] = {
     "aaea9946d3:0:1af53f9087dd7fe607d44e24ab1e90e814a4d53fe70a90058e079b0b5ff4ed07e04c39ed2e8"
     "f2728e21bbdcccd30bdd4b051afc251ad061c3421613cf21f9f6a:50a824488a439e89a165ce910bba17b06e"
     "04e71c2aff544142a5eec3e282a5594763150ddc7780748776915543d8970eea00c648c69994229d43d65a0c"
@@ -52,6 +57,81 @@ const char *const sim_identities[SIM_NODES] = {
     "6cc14fa3de11412826ae7d55a0a4adb094447c5ce7626eb7969a787f6bde6c51388d5722dca2578b11783825"
     "f02d05",
 };
+
+/* The others are written shorter: the key pair is the one that zt_keypair_generate makes of a
+ * generator seeded with (number, n), and n is the least that passes the proof of work. */
+static const struct {
+    unsigned n;
+    uint64_t addr;
+} others[] = {
+    {12, 0x12a200332a}, {1, 0xb578c24097},  {16, 0x865dd3e9f0}, {26, 0x8c6f300272},
+    {8, 0x5f4dc8b403},  {5, 0x403fe017b8},  {7, 0x5f333103ec},  {18, 0xdcbee579b5},
+    {7, 0xa42b299c9d},  {29, 0x299f57bef4}, {0, 0x67b949611c},  {50, 0xef427f0d0d},
+    {1, 0x27367eb45c},  {1, 0x83fbe28239},  {10, 0x28b0a6dec7}, {0, 0xe2277009a1},
+    {15, 0xf07eea06be}, {4, 0xcf1ea01b48},  {27, 0xb5e7e43240}, {1, 0x283c64a787},
+    {4, 0x7b80dbd72f},  {2, 0x300e14c429},  {16, 0xeee2e9b134}, {9, 0xc7f2ac7687},
+    {9, 0x149ecd6457},  {0, 0x236ed3197d},  {17, 0x546d728c37}, {20, 0xdd8083c2d9},
+    {1, 0x68ecaedb03},  {10, 0x1f53e4787d}, {6, 0x95a73228cb},  {0, 0xe2847e6b17},
+    {46, 0x3a9e402b0a}, {9, 0x6bf1f7e4a8},  {2, 0x364ce42633},  {12, 0x5efbf8947c},
+    {6, 0x7a1e12813a},  {29, 0xf6f92f4148}, {4, 0xe2efe0832e},  {1, 0xa46a28d531},
+    {10, 0xaea540f554}, {0, 0x666cfb3838},  {7, 0x624412d260},  {10, 0xdd7417fc7a},
+    {8, 0xf0b77639ee},  {13, 0x271a6d0228}, {0, 0xfda770ecd9},  {11, 0xbe000352ad},
+    {25, 0xeedcdb2e77}, {4, 0xa142df239b},  {21, 0x9e9080ff1d}, {54, 0x6d87ef9acb},
+    {5, 0xb68b5af3cc},  {1, 0xe5cbbf4d6c},  {6, 0x6ee5e4a2fc},  {25, 0xf1b29ac5cf},
+    {18, 0x296bfd0714}, {8, 0xfc04403943},  {1, 0xbc3858f299},  {31, 0x5f57ac182f},
+    {22, 0x15afbeb707}, {5, 0x470d591559},  {3, 0x0897fe4e9e},  {11, 0x27fc713b89},
+    {31, 0x64b3b8d280}, {6, 0xea68c7e614},  {0, 0xa6e8584737},  {13, 0x45b599787e},
+    {4, 0xf6d63ef4e8},  {15, 0x50e63870f4}, {17, 0x33a0d1b0a2}, {2, 0xf21a4765d6},
+    {15, 0xf119fcc658}, {2, 0xf033033860},  {16, 0x70129d936b}, {22, 0x728902d0ce},
+    {16, 0x039afa8cd6}, {16, 0x4d976638b6}, {31, 0x84e8bf6780}, {1, 0x4d236d0ab0},
+    {35, 0xfcfa46efad}, {8, 0x6945ed648b},  {28, 0x4a4df32cba}, {14, 0xaff9a8d6f6},
+    {15, 0xe58b219638}, {8, 0xb594155958},  {7, 0xae3466c040},  {5, 0x1231e051d7},
+    {11, 0x3595463db2}, {19, 0x0f86ea3d85}, {53, 0xbf59ae78e5}, {19, 0xb8269b9467},
+    {0, 0x99a922c51e},  {10, 0xc05a1898c9}, {22, 0xec687679e3}, {25, 0xc77e0f93c0},
+    {17, 0xb6c73dd630}, {1, 0x6bc623cec2},  {1, 0x6c04ba6441},  {3, 0x7e8d458b77},
+    {0, 0xe48c0ebfe8},  {12, 0xda36f30655}, {10, 0xb22b93fa45}, {17, 0x9cb683f654},
+    {8, 0xb66fd0b17d},  {13, 0xb0c7d8c883}, {8, 0xe2e58f1fc5},  {1, 0xb47297c333},
+    {19, 0x89f474674f}, {3, 0x3a412a01bc},  {5, 0xc7346e20b9},  {0, 0xc7a91e4670},
+    {12, 0x1b2403f9f8}, {11, 0xad8a063d1b}, {3, 0x6897ee2c98},  {0, 0x1a9d508f40},
+    {6, 0x79ddb334c9},  {21, 0x6d787e47cf}, {6, 0x9fe56c6b7c},  {5, 0x88ab4476e9},
+    {12, 0xce860c4f6c}, {25, 0xe104ad5835}, {4, 0x0c6f94e07f},  {7, 0x3793a90640},
+    {7, 0xc285150894},  {26, 0x9b17f52d87}, {9, 0x8459c254c3},  {12, 0x87e1b7b24a},
+    {0, 0x4559fcd401},  {17, 0x14b06647bb}, {4, 0xf7e9f0160b},  {6, 0x5582f9fc4f},
+    {1, 0x6f4e907242},  {10, 0xb53297c468}, {18, 0x5851e1094a}, {5, 0x71f480e6e5},
+    {10, 0x5c6da431f3}, {2, 0x5da7b19295},  {29, 0x0ccb17cc0d}, {4, 0xcab4a2a961},
+    {8, 0x340e618ff6},  {2, 0xcfdf7edee6},  {13, 0x2af2e8a112}, {8, 0xed6440d812},
+    {29, 0x582d7226b1}, {27, 0x03bf399986}, {18, 0xcfe5ad6d31}, {43, 0xa8d8757720},
+    {8, 0xfc9e5bfbc2},  {13, 0x84547495f5}, {16, 0x192b54ef4d}, {12, 0x976e337675},
+    {11, 0x6d6344384b}, {22, 0x5c5ec6de95}, {17, 0x051ec8b612}, {9, 0x5cde88faa0},
+    {1, 0x08a947e733},  {18, 0xb27416285a}, {10, 0x85cb785d0e}, {3, 0x7fd4491811},
+    {1, 0x6059442826},  {16, 0x7479b569e4}, {5, 0x7598687f1b},  {6, 0x9c034e29b3},
+    {6, 0xd4b64d3100},  {18, 0xc242ee0784}, {7, 0x4f6c59ebfc},  {3, 0x7f1bdc75c0},
+    {7, 0x0c43a11f76},  {10, 0x8f34f3c0d3}, {3, 0x58ddc429c5},  {30, 0x7b91541147},
+    {27, 0x93a0e3dcf2}, {4, 0x4e912a821f},  {7, 0x01261854e2},  {2, 0x3f99c835f3},
+    {16, 0xaf77e0db32}, {9, 0x41b8088e01},  {0, 0x2e86248016},  {0, 0xf03a86a9d9},
+    {18, 0xd40050c8d9}, {0, 0x1b5d3f09a2},  {2, 0xb71735a0b6},  {0, 0x09f792a3c5},
+    {1, 0x446b85ec98},  {10, 0x0cc4142ba8}, {2, 0xa23824f88b},  {6, 0xa5341745ba},
+    {3, 0xc6a9592820},  {6, 0xe16f969509},  {16, 0x286d652457}, {0, 0xdaf8aca89a},
+    {2, 0xb396a106e8},  {2, 0xb88ac5acec},  {20, 0xcf841ec489}, {58, 0x322cb546bb},
+    {1, 0x92f100cea5},  {5, 0x3fe2960f01},  {22, 0x67b0de1902}, {3, 0xb390b546f6},
+};
+
+#define FIRST (sizeof first / sizeof *first)
+
+static_assert(FIRST + sizeof others / sizeof *others == SIM_NODES, "an identity for each node");
+
+void sim_identity(unsigned no, struct zt_identity *out)
+{
+    if (no < FIRST) {
+        int rc = zt_identity_parse(first[no], strlen(first[no]), out);
+        assert(rc == 0);
+        (void)rc;
+        return;
+    }
+    uint64_t state = (uint64_t)no << 32 | others[no - FIRST].n;
+    zt_keypair_generate(sim_random, &state, out);
+    out->addr = others[no - FIRST].addr;
+}
 
 /* Signs the planets of the simulator. */
 const char *const sim_planet_key_pub =

@@ -43,6 +43,8 @@ struct sim {
     size_t nplanet;
     bool (*tap)(void *user, struct sim_node *from, struct sim_node *to, uint8_t *p, size_t n);
     void *tap_user;
+    void (*frame)(void *user, struct sim_node *to, uint64_t nwid, const uint8_t *eth, size_t n);
+    void *frame_user;
 };
 
 /* -- chance and the record of the run -- */
@@ -194,17 +196,57 @@ static void on_send(void *user, const struct zt_link *to, const uint8_t *head, s
             s->mono_ms + link->delay_ms + (int64_t)chance(s, (unsigned)link->jitter_ms + 1));
 }
 
-static void on_random(void *user, void *out, size_t n)
+void sim_random(void *state, void *out, size_t n)
 {
-    struct sim_node *node = user;
     uint8_t *p = out;
     while (n > 0) {
-        uint64_t r = next_random(&node->random_state);
+        uint64_t r = next_random(state);
         size_t k = n < 8 ? n : 8;
         memcpy(p, &r, k);
         p += k;
         n -= k;
     }
+}
+
+static void on_random(void *user, void *out, size_t n)
+{
+    sim_random(&((struct sim_node *)user)->random_state, out, n);
+}
+
+static void save_moon(struct sim_node *node, uint64_t id, const uint8_t *p, size_t n)
+{
+    unsigned i = 0;
+    while (i < node->nmoons && node->moons[i].id != id)
+        i++;
+    if (n == 0) { /* may be one that a test loaded as if from a file */
+        if (i < node->nmoons)
+            node->moons[i] = node->moons[--node->nmoons];
+        return;
+    }
+    if (i == node->nmoons) {
+        node->moons = realloc(node->moons, (i + 1) * sizeof *node->moons);
+        assert(node->moons != NULL);
+        node->nmoons++;
+    }
+    assert(n <= sizeof node->moons[i].file);
+    node->moons[i].id = id;
+    memcpy(node->moons[i].file, p, n);
+    node->moons[i].n = n;
+}
+
+static void on_message(void *user, enum zt_message_kind kind, uint64_t from, uint64_t type,
+                       const uint8_t *p, size_t n)
+{
+    struct sim_node *node = user;
+    assert(n <= sizeof node->message.p);
+    node->messages[kind]++;
+    node->message.from = from;
+    node->message.type = type;
+    if (n > 0)
+        memcpy(node->message.p, p, n);
+    node->message.n = n;
+    record_number(node->sim, type);
+    record(node->sim, p, n);
 }
 
 static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t *p, size_t n)
@@ -218,12 +260,17 @@ static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t 
         unsigned i = 0;
         while (i < node->npeers && node->peers[i].addr != id)
             i++;
-        assert(i < SIM_NODES && n <= sizeof node->peers[i].file);
-        if (i == node->npeers)
+        if (i == node->npeers) {
+            node->peers = realloc(node->peers, (i + 1) * sizeof *node->peers);
+            assert(node->peers != NULL);
             node->npeers++;
+        }
+        assert(n <= sizeof node->peers[i].file);
         node->peers[i].addr = id;
         memcpy(node->peers[i].file, p, n);
         node->peers[i].n = n;
+    } else if (what == ZT_OBJECT_MOON) {
+        save_moon(node, id, p, n);
     }
 }
 
@@ -244,6 +291,8 @@ static void on_deliver(void *user, uint64_t nwid, const uint8_t *eth, size_t n)
     node->nlast_frame = n;
     record_number(node->sim, nwid);
     record(node->sim, eth, n);
+    if (node->sim->frame != NULL)
+        node->sim->frame(node->sim->frame_user, node, nwid, eth, n);
 }
 
 static bool on_check(void *user, const struct zt_identity *id)
@@ -267,13 +316,13 @@ static bool is_valid(const struct zt_identity *id)
     static struct {
         struct zt_identity id;
         bool valid;
-    } known[64];
+    } known[2 * SIM_NODES];
     static unsigned n;
     for (unsigned i = 0; i < n; i++)
         if (zt_identity_equal(&known[i].id, id))
             return known[i].valid;
     bool valid = zt_identity_validate(id);
-    if (n < 64) {
+    if (n < 2 * SIM_NODES) {
         known[n].id = *id;
         known[n++].valid = valid;
     }
@@ -334,8 +383,11 @@ struct sim *sim_new(uint64_t seed)
 
 void sim_free(struct sim *s)
 {
-    for (unsigned i = 0; i < s->nnodes; i++)
+    for (unsigned i = 0; i < s->nnodes; i++) {
         sim_stop(&s->nodes[i]);
+        free(s->nodes[i].peers);
+        free(s->nodes[i].moons);
+    }
     struct zt_timer *t;
     while ((t = zt_heap_pop(&s->flying, INT64_MAX)) != NULL)
         free(ZT_CONTAINER(t, struct datagram, timer));
@@ -393,12 +445,12 @@ struct sim_node *sim_node_behind(struct sim *s, struct sim_nat *nat, const char 
                                .random = on_random,
                                .save = on_save,
                                .event = on_event,
+                               .message = on_message,
                                .check_identity = on_check};
     int rc = zt_ep_parse(ep, &n->ep);
     assert(rc == 0);
-    rc = zt_identity_parse(sim_identities[no], strlen(sim_identities[no]), &n->id);
-    assert(rc == 0);
     (void)rc;
+    sim_identity(no, &n->id);
     return n;
 }
 
@@ -505,6 +557,21 @@ void sim_tap(struct sim *s,
 {
     s->tap = tap;
     s->tap_user = user;
+}
+
+void sim_on_frame(struct sim *s,
+                  void (*frame)(void *user, struct sim_node *to, uint64_t nwid, const uint8_t *eth,
+                                size_t n),
+                  void *user)
+{
+    s->frame = frame;
+    s->frame_user = user;
+}
+
+struct sim_node *sim_node_no(struct sim *s, unsigned no)
+{
+    assert(no < s->nnodes);
+    return &s->nodes[no];
 }
 
 /* -- running -- */

@@ -16,7 +16,7 @@
 #include "core/core.h"
 #include "vl1/vl1.h"
 
-#define SIM_NODES 12
+#define SIM_NODES 212
 #define SIM_NATS 8
 #define SIM_MAPPINGS 256
 #define SIM_FRAME_MAX 4096
@@ -67,17 +67,32 @@ struct sim_node {
     size_t nlast_frame;
     uint8_t planet[ZT_WORLD_WIRE_MAX]; /* as saved */
     size_t nplanet;
-    struct {
+    struct sim_peer_file {
         uint64_t addr;
         uint8_t file[512];
         size_t n;
-    } peers[SIM_NODES]; /* as saved */
+    } *peers; /* as saved */
     unsigned npeers;
+    struct sim_moon_file {
+        uint64_t id;
+        uint8_t file[ZT_WORLD_WIRE_MAX];
+        size_t n;
+    } *moons; /* as saved */
+    unsigned nmoons;
+    unsigned messages[2]; /* by enum zt_message_kind */
+    struct {              /* the last one */
+        uint64_t from, type;
+        uint8_t p[ZT_PKT_MAX];
+        size_t n;
+    } message;
 };
 
 struct sim;
 
-extern const char *const sim_identities[SIM_NODES];
+/* splitmix64; state is a uint64_t. */
+void sim_random(void *state, void *out, size_t n);
+/* Identity of the node of this number, below SIM_NODES; the same in every run. */
+void sim_identity(unsigned no, struct zt_identity *out);
 extern const char *const sim_planet_key_pub, *const sim_planet_key_priv;
 
 /* seed; $ZT_SIM_SEED overrides it. */
@@ -111,6 +126,13 @@ void sim_tap(struct sim *s,
              void *user);
 /* Hand a datagram to a node as if it came from this endpoint, now. */
 void sim_inject(struct sim_node *to, const struct zt_ep *from, const uint8_t *p, size_t n);
+
+/* Cores: sees every Ethernet frame when it is delivered. */
+void sim_on_frame(struct sim *s,
+                  void (*frame)(void *user, struct sim_node *to, uint64_t nwid, const uint8_t *eth,
+                                size_t n),
+                  void *user);
+struct sim_node *sim_node_no(struct sim *s, unsigned no);
 
 void sim_run(struct sim *s, int64_t ms);
 /* Until cond(user) or the time is up; returns whether it came true. */

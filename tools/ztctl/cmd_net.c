@@ -1,4 +1,5 @@
-/* What a running node knows and does: info, join, leave, networks, peers, sockets, ping. */
+/* What a running node knows and does: info, join, leave, set, get, networks, peers, sockets, ping.
+ */
 #include "ztctl.h"
 
 #include <arpa/inet.h>
@@ -59,7 +60,7 @@ int zc_cmd_info(struct zc *zc, int argc, char **argv)
     printf("address   %s%s\n", zc_str(d, "address"), zc_true(d, "isRoot") ? " (a root)" : "");
     printf("state     %s%s\n", zc_true(d, "online") ? "online" : "offline",
            roots == 0 ? ": no planet file, so no root servers" : "");
-    printf("version   %s\n", zc_str(d, "version"));
+    printf("version   %s, speaks %s\n", zc_str(d, "libztVersion"), zc_str(d, "version"));
     printf("home      %s\n", zc->home);
     printf("port      UDP %lld\n", (long long)zc_int(d, "port", 0));
     printf("knows     %lld networks, %lld peers, %lld roots\n", (long long)zc_int(d, "networks", 0),
@@ -89,7 +90,7 @@ static void network_row(struct zc_table *t, const json_t *n)
     const json_t *a;
     size_t i, len = 0;
     const char *status = zc_str(n, "status");
-    json_array_foreach(json_object_get(n, "assignedAddresses"), i, a)
+    json_array_foreach(json_object_get(n, "usedAddresses"), i, a)
     {
         int put = snprintf(addrs + len, sizeof addrs - len, "%s%s", i > 0 ? " " : "",
                            json_string_value(a) != NULL ? json_string_value(a) : "?");
@@ -159,6 +160,93 @@ int zc_cmd_networks(struct zc *zc, int argc, char **argv)
         json_array_foreach(d, i, n) network_row(&t, n);
         zc_table_print(&t);
     }
+    json_decref(d);
+    return ZC_OK;
+}
+
+/* Command text: verb and words with spaces between them. */
+static int join_words(const struct zc *zc, const char *verb, int argc, char **argv, char *out,
+                      size_t cap)
+{
+    size_t at = (size_t)snprintf(out, cap, "%s", verb);
+    for (int i = 0; i < argc; i++) {
+        if (strpbrk(argv[i], " \t\n") != NULL)
+            return zc_usage(zc, "'%s' has a space in it", argv[i]);
+        at += (size_t)snprintf(out + at, cap - at, " %s", argv[i]);
+        if (at >= cap)
+            return zc_usage(zc, "too long");
+    }
+    return ZC_OK;
+}
+
+/* Settings and properties, one a line: lists in one line, flags as 1 and 0. */
+static void print_property(const json_t *v)
+{
+    const json_t *e;
+    size_t i;
+    if (json_is_string(v)) {
+        printf("%s\n", json_string_value(v));
+    } else if (json_is_boolean(v)) {
+        printf("%d\n", json_is_true(v));
+    } else if (json_is_integer(v)) {
+        printf("%lld\n", (long long)json_integer_value(v));
+    } else if (json_is_array(v)) {
+        json_array_foreach((json_t *)v, i, e) print_property(e);
+    } else if (json_is_object(v)) {
+        char *text = json_dumps(v, JSON_COMPACT);
+        printf("%s\n", text != NULL ? text : "");
+        free(text);
+    } else {
+        putchar('\n');
+    }
+}
+
+int zc_cmd_get(struct zc *zc, int argc, char **argv)
+{
+    char text[256];
+    json_t *d;
+    if (argc < 1 || argc > 2)
+        return zc_usage(zc, "give a network id, and the name of a property if you like");
+    int code = zc_check_nwid(zc, argv[0]);
+    if (code == ZC_OK)
+        code = join_words(zc, "get", argc, argv, text, sizeof text);
+    if (code != ZC_OK || (code = zc_command(zc, text, &d)) != ZC_OK)
+        return code;
+    if (zc->json)
+        return zc_print_json(d);
+    if (argc == 2) {
+        print_property(json_object_get(d, argv[1]));
+    } else {
+        const char *key;
+        const json_t *v;
+        json_object_foreach(d, key, v)
+        {
+            if (!json_is_array(v) && !json_is_object(v)) {
+                printf("%s=", key);
+                print_property(v);
+            }
+        }
+    }
+    json_decref(d);
+    return ZC_OK;
+}
+
+int zc_cmd_set(struct zc *zc, int argc, char **argv)
+{
+    static const char *const names[] = {"allowManaged", "allowGlobal", "allowDefault", "allowDNS"};
+    char text[3000];
+    json_t *d;
+    if (argc < 2)
+        return zc_usage(zc, "give a network id and settings: allowDefault=1");
+    int code = zc_check_nwid(zc, argv[0]);
+    if (code == ZC_OK)
+        code = join_words(zc, "set", argc, argv, text, sizeof text);
+    if (code != ZC_OK || (code = zc_command(zc, text, &d)) != ZC_OK)
+        return code;
+    if (zc->json)
+        return zc_print_json(d);
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+        printf("%s=%d\n", names[i], zc_true(d, names[i]));
     json_decref(d);
     return ZC_OK;
 }

@@ -124,22 +124,61 @@ pairs() {
     [ -z "$bad" ] || fail 'not as expected (above)'
 }
 
-planet r "${OUTSIDE[r]}/9993"
-node r
-leaves=$(for k in $KINDS; do echo ${k}1 ${k}2; done)
-# shellcheck disable=SC2086
-node $leaves
-joined $leaves
-for k in $KINDS; do serve_streams ${k}2; done
+# Every kind with every kind, first leaves of the one with second leaves of the other.
 all_pairs() {
     local x y seen
     for x in $KINDS; do
-        seen=
+        seen=$1
         for y in $KINDS; do
             [ "$x" != "$y" ] || seen=1
-            [ -z "$seen" ] || echo ${x}1 $x ${y}2 $y
+            [ -z "$seen" ] || echo "${x}1 $x ${y}2 $y"
         done
     done
 }
-pairs 8 < <(all_pairs)
+
+planet r "${OUTSIDE[r]}/9993"
+node r
+# shellcheck disable=SC2046
+set -- $(for k in $KINDS; do echo ${k}1 ${k}2; done)
+node "$@"
+joined "$@"
+for k in $KINDS; do serve_streams ${k}2; done
+echo "== all pairs"
+pairs 8 < <(all_pairs '')
+
+echo "== the direct path of full1 and port2 is cut in mid-transfer, and comes back"
+transfer_start full1 port2
+part "${OUTSIDE[full1]}" "${OUTSIDE[port2]}"
+timed relayed 60 relayed full1 port2
+flowing
+mend "${OUTSIDE[full1]}" "${OUTSIDE[port2]}"
+timed direct 90 direct full1 port2
+flowing
+transfer_end
+
+[ -n "${ZT_TEST_ALL:-}" ] || { echo PASS; exit 0; }
+
+echo "== relayed for a minute: mappings of 30 s are kept alive, no direct path appears"
+transfer_start sym1 port2
+sleep 60
+flowing
+transfer_end
+relayed sym1 port2 || fail 'a direct path where none can be'
+echo "== silent for 40 s: the mappings are still there"
+sleep 40
+direct full1 port2 >/dev/null || fail 'the direct path of full1 and port2 is gone'
+ping_all full1 port2 3 || fail 'the NATs forgot full1 and port2'
+
+[ -x "${ZT_REFERENCE:-}" ] || { echo "PASS (no reference: ZT_REFERENCE)"; exit 0; }
+[ -c /dev/net/tun ] || { echo "PASS (no reference: no /dev/net/tun)"; exit 0; }
+echo "== nodes of the reference in all first places"
+set --
+for k in $KINDS; do
+    end ${k}1
+    rm -r "${DIR:?}/${k}1"
+    set -- "$@" ${k}1
+done
+node -r "$@"
+joined "$@"
+pairs 5 < <(all_pairs 1)
 echo PASS

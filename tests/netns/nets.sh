@@ -33,28 +33,50 @@ internet() {
     in_ns net sysctl -q net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
     in_ns net nft -f - <<'NFT' || skip 'no nftables'
 table inet cuts {
-    set pairs { type ipv4_addr . ipv4_addr; }
-    chain forward { type filter hook forward priority 0; ip saddr . ip daddr @pairs drop; }
+    set pairs4 { type ipv4_addr . ipv4_addr; }
+    set pairs6 { type ipv6_addr . ipv6_addr; }
+    chain forward {
+        type filter hook forward priority 0;
+        ip saddr . ip daddr @pairs4 drop
+        ip6 saddr . ip6 daddr @pairs6 drop
+    }
 }
 NFT
 }
-part() { in_ns net nft add element inet cuts pairs "{ $1 . $2, $2 . $1 }"; }
-mend() { in_ns net nft delete element inet cuts pairs "{ $1 . $2, $2 . $1 }"; }
+pairs_of() { case $1 in *:*) echo pairs6 ;; *) echo pairs4 ;; esac; }
+part() { in_ns net nft add element inet cuts "$(pairs_of "$1")" "{ $1 . $2, $2 . $1 }"; }
+mend() { in_ns net nft delete element inet cuts "$(pairs_of "$1")" "{ $1 . $2, $2 . $1 }"; }
 
-# wire NAME [DEVICE]: a wire from that namespace to the core, 20.0.N.2, default route over it
+# wire NAME [DEVICE [METRIC]]: a wire from that namespace to the core: 20.0.N.2 and, where $FAMILIES has 6,
+# 2a00:0:0:N::2, with default routes over it. The core's end has 1 for 2.
+FAMILIES=4
 wire() {
     local name=$1 dev=${2:-eth0}
     NETS=$((NETS + 1))
     ip netns list | grep -qw "$name" || ip netns add "$name"
     ip -n net link add "w$NETS" type veth peer name "$dev" netns "$name"
     ip -n net addr add 20.0.$NETS.1/24 dev "w$NETS"
-    ip -n net addr add fd00:$NETS::1/64 dev "w$NETS" nodad
+    ip -n net addr add 2a00:0:0:$NETS::1/64 dev "w$NETS" nodad
     ip -n net link set "w$NETS" up
     ip -n "$name" link set lo up
-    ip -n "$name" link set "$dev" up
-    OUTSIDE[$name]=20.0.$NETS.2
-    ip -n "$name" addr add 20.0.$NETS.2/24 dev "$dev"
-    ip -n "$name" route replace default via 20.0.$NETS.1
+    WIRE[$name.$dev]=$NETS
+    plug "$name" "$dev" 2 "${3:-100}"
+    case $FAMILIES in *4*) OUTSIDE[$name]=20.0.$NETS.2 ;; *) OUTSIDE[$name]=2a00:0:0:$NETS::2 ;; esac
+}
+declare -A WIRE # name.device -> N
+
+# plug NAME DEVICE [HOST [METRIC]]: addresses (20.0.N.HOST ...) and default routes
+plug() {
+    local n=${WIRE[$1.$2]} host=${3:-2} metric=${4:-100}
+    ip -n "$1" link set "$2" up
+    case $FAMILIES in *4*)
+        ip -n "$1" addr add 20.0.$n.$host/24 dev "$2"
+        ip -n "$1" route replace default via 20.0.$n.1 metric "$metric" ;;
+    esac
+    case $FAMILIES in *6*)
+        ip -n "$1" addr add 2a00:0:0:$n::$host/64 dev "$2" nodad
+        ip -n "$1" -6 route replace default via 2a00:0:0:$n::1 metric "$metric" ;;
+    esac
 }
 
 # nat KIND NAME LEAF...: a NAT with leaves 192.168.1.2, .3, ... behind it. KIND:
@@ -145,9 +167,9 @@ node() {
         cp "$DIR/planet" "$DIR/$name/planet"
         IS_REF[$name]=$ref
         if [ -n "$ref" ]; then
-            in_ns "$name" "$ZT_REFERENCE" -U "$DIR/$name" >"$DIR/$name.log" 2>&1 &
+            nsenter --net="/run/netns/$name" "$ZT_REFERENCE" -U "$DIR/$name" >"$DIR/$name.log" 2>&1 &
         else
-            in_ns "$name" "$ZTD" -H "$DIR/$name" -p 9993 >"$DIR/$name.log" 2>&1 &
+            nsenter --net="/run/netns/$name" "$ZTD" -H "$DIR/$name" -p 9993 >"$DIR/$name.log" 2>&1 &
         fi
         PID[$name]=$!
     done
@@ -215,9 +237,38 @@ ping_all() {
 # The transfer tool of this folder.
 serve_streams() {
     inside "$1" python3 "$STREAM" serve "${VIRTUAL[$1]}" 7000 >"$DIR/serve.$1.log" 2>&1 &
-    SERVER[$1]=$!
     wait_for 20 grep -q serving "$DIR/serve.$1.log" || fail "no server on $1"
 }
-declare -A SERVER
 STREAM=$TOP/tests/netns/stream.py
 stream() { inside "$1" python3 "$STREAM" run "${VIRTUAL[$2]}" 7000 "${@:3}"; }
+
+# A transfer that lasts as long as the script wants, over whatever happens meanwhile.
+#   transfer_start A B; ...; flowing; ...; transfer_end
+transfer_start() {
+    : >"$DIR/go"
+    echo 0 >"$DIR/seen"
+    stream "$1" "$2" --while "$DIR/go" --rate 400000 --seen "$DIR/seen" >"$DIR/stream.log" 2>&1 &
+    STREAMING=$!
+    flowing
+}
+seen_more_than() { [ "$(<"$DIR/seen")" -gt "$1" ]; }
+# Wait until more has arrived than what may be in the buffers between.
+flowing() {
+    local n
+    n=$(<"$DIR/seen")
+    wait_for 60 seen_more_than $((${n:-0} + 400000)) || fail 'the transfer stands still'
+}
+transfer_end() {
+    rm "$DIR/go"
+    wait "$STREAMING" || fail "the transfer broke: $(tail -n 1 "$DIR/stream.log")"
+    echo "   $(tail -n 1 "$DIR/stream.log")"
+}
+
+# timed WHAT SECONDS COMMAND...: wait for it and say how long that took (nothing depends on how long)
+timed() {
+    local what=$1 began
+    began=$(date +%s%N)
+    shift
+    wait_for "$@" || fail "not $what"
+    echo "   $what after $((($(date +%s%N) - began) / 1000000)) ms"
+}

@@ -16,8 +16,8 @@
 #define ZT_PATH_PROBE_MS 500       /* between probes while the latency is unknown, */
 #define ZT_PATH_PROBE_LEAST_MS 250 /* else twice the latency, but not less and */
 #define ZT_PATH_PROBE_MOST_MS 2000 /* not more than these */
-#define ZT_PATH_DOUBT 2           /* unanswered probes after which a relay is better, */
-#define ZT_PATH_PROBES 4          /* and after which it is not used at all */
+#define ZT_PATH_DOUBT 2            /* unanswered probes after which a relay is better, */
+#define ZT_PATH_PROBES 4           /* and after which it is not used at all */
 #define ZT_LATENCY_UNKNOWN 65535
 
 struct zt_vl1;

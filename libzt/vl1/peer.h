@@ -36,8 +36,8 @@ struct zt_peer {
     int64_t last_push_in_ms;
     unsigned pushes_in; /* in a row, closer than 30 s */
     int64_t last_whois_ms;
-    int64_t last_retry_ms; /* of silent paths */
-    int64_t last_try_ms; /* of the endpoints that the settings name */
+    int64_t last_retry_ms;        /* of silent paths */
+    int64_t last_try_ms;          /* of the endpoints that the settings name */
     struct zt_bucket echo, hello; /* answers to these */
     uint64_t hello_timestamp;     /* newest in any authentic HELLO, by the sender's clock */
     int64_t measure_at_ms; /* when to measure paths with a rough latency; ZT_NEVER: not due */

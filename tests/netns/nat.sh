@@ -101,7 +101,8 @@ pair() { # pair A KIND B KIND
     ping_all "$b" "$a" 5 || { echo "pings back lost"; return 1; }
     stream "$a" "$b" --bytes $BYTES || { echo "transfer failed"; return 1; }
     # Relayed pairs have been introduced several times by now.
-    "${want%% *}" "$a" "$b" >/dev/null || { echo "not ${want%% *} any more"; return 1; }
+    "${want%% *}" "$a" "$b" >/dev/null ||
+        { echo "not ${want%% *} any more: $(path "$a" "$b") $(path "$b" "$a")"; return 1; }
     echo "$want"
 }
 

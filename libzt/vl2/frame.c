@@ -34,11 +34,25 @@ void zt_wr_ext_frame(struct zt_wr *w, uint64_t nwid, uint8_t flags, uint64_t mac
     zt_wr_bytes(w, p, n);
 }
 
+/* Nothing goes to a node whose membership was revoked. It is asked for a newer certificate instead,
+ * since it may have been let in again; without that two such nodes would wait for each other. */
+static bool may_receive(struct zt_network *net, const struct zt_now *now, const struct zt_member *m,
+                        uint64_t to)
+{
+    if (ZT_GATE(RECIPIENT, !zt_member_barred(net, m)))
+        return true;
+    zt_drop_count(net->vl2->drops, ZT_DROP_RECIPIENT);
+    zt_network_ask_credentials(net, now, to);
+    return false;
+}
+
 static void send_copies(struct zt_network *net, const struct zt_now *now,
                         const struct zt_filter_frame *f, const struct zt_filter_outcome *o)
 {
     for (unsigned i = 0; i < o->ncopies; i++) {
         struct zt_member *m = net->is_adhoc ? NULL : zt_member_get(net, o->copies[i].to);
+        if (!may_receive(net, now, m, o->copies[i].to))
+            continue;
         if (m != NULL)
             zt_member_push(net, now, m, false);
         struct zt_wr w = zt_vl2_begin(net->vl2);
@@ -65,10 +79,15 @@ bool zt_frame_allowed(struct zt_network *net, const struct zt_now *now, uint64_t
     };
     struct zt_filter_outcome o;
 
+    if (dest != 0 && !may_receive(net, now, m, dest))
+        return false;
     zt_filter_out(&net->policy, &f, zt_member_holdings(net, m), no_tee, &o);
     if (o.ncopies > 0)
         send_copies(net, now, &f, &o);
-    return o.result != ZT_FILTER_DROP;
+    if (ZT_GATE(RULES_OUT, o.result != ZT_FILTER_DROP))
+        return true;
+    zt_drop_count(net->vl2->drops, ZT_DROP_RULES_OUT);
+    return false;
 }
 
 static enum zt_filter_result filter_in(struct zt_network *net, const struct zt_now *now,
@@ -79,8 +98,10 @@ static enum zt_filter_result filter_in(struct zt_network *net, const struct zt_n
     zt_filter_in(&net->policy, f, zt_member_holdings(net, m), &o);
     if (o.ncopies > 0)
         send_copies(net, now, f, &o);
-    if (o.result == ZT_FILTER_DROP)
+    if (!ZT_GATE(RULES_IN, o.result != ZT_FILTER_DROP))
         zt_drop_count(net->vl2->drops, ZT_DROP_RULES_IN);
+    else if (o.result == ZT_FILTER_DROP)
+        return ZT_FILTER_ACCEPT;
     return o.result;
 }
 
@@ -152,16 +173,14 @@ static int send_behind_bridge(struct zt_network *net, const struct zt_now *now, 
     unsigned count = 1, sent = 0;
 
     if (!zt_frame_allowed(net, now, 0, source, dest, type, eth + ETH, n - ETH, false))
-        return refuse(net, ZT_DROP_RULES_OUT);
+        return ZT_E_PERM;
     targets[0] = find_route(net, dest);
     if (targets[0] == 0 || targets[0] == net->policy.self ||
         !zt_network_has_role(net, targets[0], ZT_ROLE_BRIDGE))
         count = choose_bridges(net, targets, BRIDGE_FAN_OUT);
     for (unsigned i = 0; i < count; i++) {
-        if (!zt_frame_allowed(net, now, targets[i], source, dest, type, eth + ETH, n - ETH, true)) {
-            refuse(net, ZT_DROP_RULES_OUT);
+        if (!zt_frame_allowed(net, now, targets[i], source, dest, type, eth + ETH, n - ETH, true))
             continue;
-        }
         if (!net->is_adhoc)
             zt_member_get(net, targets[i]); /* it may ask for credentials */
         struct zt_wr w = zt_vl2_begin(net->vl2);
@@ -185,7 +204,7 @@ static int send_to_member(struct zt_network *net, const struct zt_now *now, uint
     if (zt_addr_reserved(dest) || dest == net->policy.self)
         return refuse(net, ZT_DROP_DESTINATION);
     if (!zt_frame_allowed(net, now, dest, mac_source, mac_dest, type, eth + ETH, n - ETH, false))
-        return refuse(net, ZT_DROP_RULES_OUT);
+        return ZT_E_PERM;
     if (!net->is_adhoc) {
         struct zt_member *m = zt_member_get(net, dest);
         if (m != NULL)
@@ -246,7 +265,7 @@ static int send_multicast(struct zt_network *net, const struct zt_now *now, cons
     if (is_bridged)
         zt_network_bridged_group(net, now, id.mac, id.adi);
     if (!zt_frame_allowed(net, now, 0, source, id.mac, type, p, n, false))
-        return refuse(net, ZT_DROP_RULES_OUT);
+        return ZT_E_PERM;
     struct zt_mcast_frame f = {
         .source = is_bridged ? source : 0,
         .mac_source = source,
@@ -264,7 +283,7 @@ int zt_frame_send(struct zt_network *net, const struct zt_now *now, uint8_t *eth
 
     if (net->cfg == NULL)
         return zt_vl2_refuse(net->vl2, ZT_DROP_NO_CONFIG, ZT_E_STATE);
-    if (is_bridged && !net->is_bridge)
+    if (!ZT_GATE(BRIDGE_OUT, !is_bridged || net->is_bridge))
         return refuse(net, ZT_DROP_BRIDGE);
     if (zt_mac_is_multicast(dest))
         return send_multicast(net, now, eth, n, is_bridged);
@@ -315,7 +334,7 @@ enum zt_verdict zt_frame_in(struct zt_vl2 *v, const struct zt_now *now, const st
     if (net == NULL)
         return not_joined(v);
     struct zt_member *m = zt_network_gate(net, now, rx->from);
-    if (m == NULL)
+    if (!ZT_GATE(FRAME, m != NULL))
         return zt_network_refuse(net, now, rx);
     if (rx->n == 10)
         return ZT_VERDICT_TRUSTED;
@@ -342,7 +361,7 @@ static enum zt_drop judge_addresses(struct zt_network *net, uint64_t from,
                                     const struct zt_filter_frame *f)
 {
     if (f->mac_source != zt_mac_of(from, net->nwid)) {
-        if (!zt_network_has_role(net, from, ZT_ROLE_BRIDGE))
+        if (!ZT_GATE(BRIDGE_IN, zt_network_has_role(net, from, ZT_ROLE_BRIDGE)))
             return ZT_DROP_BRIDGE;
         learn_route(net, f->mac_source, from);
         return ZT_DROP_COUNT;
@@ -351,7 +370,7 @@ static enum zt_drop judge_addresses(struct zt_network *net, uint64_t from,
         return ZT_DROP_COUNT;
     if (zt_mac_is_multicast(f->mac_dest))
         return net->cfg->multicast_limit == 0 ? ZT_DROP_MULTICAST_OFF : ZT_DROP_COUNT;
-    return net->is_bridge ? ZT_DROP_COUNT : ZT_DROP_BRIDGE;
+    return ZT_GATE(BRIDGED_TO, net->is_bridge) ? ZT_DROP_COUNT : ZT_DROP_BRIDGE;
 }
 
 /* vl2.md 2.2, step 4. eth: the whole Ethernet header, as it came. Returns whether to go on to the
@@ -401,7 +420,7 @@ enum zt_verdict zt_ext_frame_in(struct zt_vl2 *v, const struct zt_now *now, cons
     if (flags & 0x01)
         zt_member_com(net, now, &com);
     struct zt_member *m = zt_network_gate(net, now, rx->from);
-    if (m == NULL)
+    if (!ZT_GATE(EXT_FRAME, m != NULL))
         return zt_network_refuse(net, now, rx);
 
     bool may_ack = true;
@@ -445,7 +464,7 @@ static bool mcast_body(struct zt_network *net, const struct zt_now *now, struct 
         zt_mcast_send(net, now, in->id, &again);
     }
     if (in->source != zt_mac_of(from, net->nwid)) {
-        if (!zt_network_has_role(net, from, ZT_ROLE_BRIDGE))
+        if (!ZT_GATE(BRIDGE_IN, zt_network_has_role(net, from, ZT_ROLE_BRIDGE)))
             return drop(net, ZT_DROP_BRIDGE);
         learn_route(net, in->source, from);
     }
@@ -506,7 +525,7 @@ enum zt_verdict zt_mcast_frame_in(struct zt_vl2 *v, const struct zt_now *now,
     if (in.flags & 0x01)
         zt_member_com(net, now, &com);
     struct zt_member *m = zt_network_gate(net, now, rx->from);
-    if (m == NULL)
+    if (!ZT_GATE(MULTICAST_FRAME, m != NULL))
         return zt_network_refuse(net, now, rx);
     if (net->cfg->multicast_limit == 0) {
         zt_drop_count(v->drops, ZT_DROP_MULTICAST_OFF);

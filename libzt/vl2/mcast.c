@@ -295,16 +295,14 @@ size_t zt_mcast_count(const struct zt_mcast *m, struct zt_group_id id)
 
 /* ---- sending ---- */
 
-/* One copy. limit: how many other members the recipient may tell us, 0: none. Counts refusals. */
+/* One copy. limit: how many other members the recipient may tell us, 0: none. */
 static bool send_one(struct zt_network *net, const struct zt_now *now, const struct zt_group_id *id,
                      const struct zt_mcast_frame *f, uint32_t limit, uint64_t to)
 {
     bool compress = (net->cfg->flags & ZT_NET_NO_COMPRESS) == 0;
 
-    if (!zt_frame_allowed(net, now, to, f->mac_source, id->mac, f->ethertype, f->p, f->n, true)) {
-        zt_drop_count(net->vl2->drops, ZT_DROP_RULES_OUT);
+    if (!zt_frame_allowed(net, now, to, f->mac_source, id->mac, f->ethertype, f->p, f->n, true))
         return false;
-    }
     struct zt_member *m = net->is_adhoc ? NULL : zt_member_get(net, to);
     if (m != NULL)
         zt_member_push(net, now, m, false);

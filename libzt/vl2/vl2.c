@@ -58,6 +58,14 @@ bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind k
     return true;
 }
 
+bool zt_vl2_may_relay(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid)
+{
+    if (zt_vl2_rate(v, now, ZT_RATE_RELAY, 0, nwid, 64))
+        return true;
+    zt_drop_count(v->drops, ZT_DROP_RATE);
+    return false;
+}
+
 int zt_vl2_send(struct zt_vl2 *v, const struct zt_now *now, uint64_t dest, uint8_t verb,
                 const struct zt_wr *w, unsigned flags)
 {
@@ -142,8 +150,8 @@ static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const
         if (id.nwid != checked) {
             struct zt_network *net = zt_network_find(v, id.nwid);
             checked = id.nwid;
-            may = is_root || (net != NULL && zt_network_gate(net, now, rx->from) != NULL) ||
-                  has_rights(v, now, id.nwid, rx->from);
+            may = is_root || has_rights(v, now, id.nwid, rx->from) ||
+                  (net != NULL && ZT_GATE(LIKE, zt_network_gate(net, now, rx->from) != NULL));
         }
         if (may)
             zt_mcast_add(&v->mcast, now, id, rx->from);
@@ -171,7 +179,7 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
         if (!r.bad)
             zt_member_com(net, now, &com);
     }
-    bool is_member = net != NULL && zt_network_gate(net, now, rx->from) != NULL;
+    bool is_member = net != NULL && ZT_GATE(GATHER, zt_network_gate(net, now, rx->from) != NULL);
     if (!is_member && !zt_vl1_is_root(v->vl1) && !has_rights(v, now, id.nwid, rx->from)) {
         zt_drop_count(v->drops, net != NULL ? ZT_DROP_GATE : ZT_DROP_NOT_JOINED);
         return ZT_VERDICT_IGNORED;
@@ -311,7 +319,8 @@ static void revocations_in(struct zt_vl2 *v, const struct zt_now *now, uint64_t 
             continue;
         enum zt_accept a = zt_member_revocation(net, now, &rev);
         note(c, a);
-        if (a == ZT_ACCEPT_NEW && (rev.flags & ZT_REVOCATION_FAST))
+        if (a == ZT_ACCEPT_NEW && (rev.flags & ZT_REVOCATION_FAST) &&
+            zt_vl2_may_relay(v, now, net->nwid))
             propagate(net, now, from, &rev);
     }
 }
@@ -384,7 +393,7 @@ static enum zt_verdict chunk_in(struct zt_vl2 *v, const struct zt_now *now, cons
         return ZT_VERDICT_IGNORED;
     }
     uint64_t update_id;
-    enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, &update_id);
+    enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, is_push, &update_id);
     if (is_push && update_id != 0) {
         uint8_t body[16];
         zt_put64(body, net->nwid);
@@ -441,7 +450,7 @@ static enum zt_verdict ok(void *user, const struct zt_now *now, const struct zt_
 static enum zt_verdict controller_error(struct zt_vl2 *v, struct zt_network *net, uint64_t from,
                                         enum zt_net_status status)
 {
-    if (from != zt_nwid_controller(net->nwid)) {
+    if (!ZT_GATE(CONTROLLER_ERROR, from == zt_nwid_controller(net->nwid))) {
         zt_drop_count(v->drops, ZT_DROP_NOT_CONTROLLER);
         return ZT_VERDICT_IGNORED;
     }
@@ -454,7 +463,7 @@ static enum zt_verdict unwanted(struct zt_vl2 *v, const struct zt_now *now, stru
 {
     if (n < 18)
         return malformed(v);
-    if (zt_network_gate(net, now, from) == NULL) {
+    if (!ZT_GATE(UNWANTED, zt_network_gate(net, now, from) != NULL)) {
         zt_drop_count(v->drops, ZT_DROP_GATE);
         return ZT_VERDICT_IGNORED;
     }

@@ -112,7 +112,8 @@ struct zt_node {
 };
 
 /* node.c */
-void zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
+/* False: no memory, and the job will not run. */
+bool zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
                       const char *name, unsigned flags, const char *what, const void *p,
                       size_t len);
 void zt_node_job_write(struct zt_node *n, struct zt_job *j);

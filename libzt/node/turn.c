@@ -806,15 +806,6 @@ static void restore(struct zt_node *n)
         (void)zt_turn_join(n, n->cfg.networks[i]);
 }
 
-static void write_port(struct zt_node *n)
-{
-    char text[16];
-    if (!n->cfg.door)
-        return;
-    int len = snprintf(text, sizeof text, "%u", n->port);
-    zt_node_post_job(n, zt_node_job_write, "zerotier-one.port", 0, NULL, text, (size_t)len);
-}
-
 int zt_turn_init(void *user, struct zt_loop *l)
 {
     struct zt_node *n = user;
@@ -840,7 +831,6 @@ int zt_turn_init(void *user, struct zt_loop *l)
         zt_turn_fini(n);
         return rc;
     }
-    write_port(n);
     pthread_mutex_lock(&n->lock);
     n->state = ZT_NODE_RUNNING;
     pthread_mutex_unlock(&n->lock);

@@ -92,3 +92,104 @@ for n in json.load(sys.stdin):
             print(a.split("/")[0]); sys.exit(0)
 sys.exit(1)' "$2" "$3"
 }
+
+# ---- Nodes of either kind ----------------------------------------------------------------------
+# The node of a host is `ours` or `reference`; what follows does the same to both. Programs reach the
+# virtual network of ours by `ztctl exec`, that of the reference by the TAP device in its namespace.
+
+declare -A KIND # host -> ours, reference
+
+# need_reference: the reference binary and what it needs, or skipped
+need_reference() {
+    [ -x "${ZT_REFERENCE:-}" ] || skip "ZT_REFERENCE does not name a zerotier-one binary"
+    [ -w /dev/net/tun ] || skip "/dev/net/tun cannot be opened"
+    command -v ping >/dev/null || skip "no ping"
+}
+
+# planet HOST ENDPOINT...: an identity for HOST and a planet with it as the only root, in $DIR/planet
+planet() {
+    local root=$1
+    shift
+    mkdir -p "$DIR/$root"
+    "$ZTCTL" identity new -o "$DIR/$root" >/dev/null || fail "no identity"
+    "$ZTCTL" planet new --root "$DIR/$root/identity.public" "$@" -o "$DIR/planet" >/dev/null ||
+        fail "no planet"
+}
+
+# node KIND HOST: start one there, in the planet
+node() {
+    KIND[$2]=$1
+    mkdir -p "$DIR/$2"
+    cp "$DIR/planet" "$DIR/$2/planet"
+    if [ "$1" = ours ]; then
+        in_host "$2" "$ZTD" -H "$DIR/$2" -p 9993 >>"$DIR/$2.log" 2>&1 &
+    else
+        in_host "$2" "$ZT_REFERENCE" -U "$DIR/$2" >>"$DIR/$2.log" 2>&1 &
+    fi
+}
+
+refcli() { # refcli HOST COMMAND...: the reference's own command line tool
+    local name=$1
+    shift
+    in_host "$name" "$ZT_REFERENCE" -q -D"$DIR/$name" "$@"
+}
+
+id_of() { cut -c1-10 "$DIR/$1/identity.public"; }
+
+# pick FIELD-EXPRESSION: a Python expression over the JSON document d; false is failure
+pick() {
+    python3 -c '
+import json, sys
+d = json.load(sys.stdin)
+r = eval(sys.argv[1])
+if r is None or r is False:
+    sys.exit(1)
+print(r)' "$1" 2>/dev/null
+}
+
+node_online() {
+    if [ "${KIND[$1]}" = ours ]; then
+        zt "$1" -j info | pick 'd["online"]'
+    else
+        refcli "$1" info | grep -q ONLINE
+    fi
+}
+node_join() {
+    if [ "${KIND[$1]}" = ours ]; then zt "$1" join "$2"; else refcli "$1" join "$2"; fi >/dev/null
+}
+# node_address HOST NWID PREFIX: its virtual address that starts so
+node_address() {
+    if [ "${KIND[$1]}" = ours ]; then zt "$1" -j networks; else refcli "$1" -j listnetworks; fi |
+        pick "next((a.split('/')[0] for n in d if n['nwid'] == '$2'
+                    for a in n['assignedAddresses'] if a.startswith('$3')), None)"
+}
+# node_direct HOST PEER-ID: does it use a direct path to that peer?
+node_direct() {
+    if [ "${KIND[$1]}" = ours ]; then zt "$1" -j peers; else refcli "$1" -j listpeers; fi |
+        pick "next((p['address'] for x in d if x['address'] == '$2' for p in x['paths']
+                    if p['preferred'] and not p['expired']), None)"
+}
+# node_run HOST PROGRAM...: an ordinary program on the node's virtual networks
+node_run() {
+    local name=$1
+    shift
+    if [ "${KIND[$name]}" = ours ]; then
+        in_host "$name" "$ZTCTL" exec -H "$DIR/$name" "$@"
+    else
+        in_host "$name" "$@"
+    fi
+}
+# node_ping HOST ADDRESS COUNT: prints how many of them were answered
+node_ping() {
+    if [ "${KIND[$1]}" = ours ]; then
+        zt "$1" -j ping -c "$3" -i 0.01 "$2" | pick 'd["answered"]'
+    else
+        in_host "$1" ping -q -n -c "$3" -i 0.01 -W 1 "$2" |
+            sed -n 's/.* transmitted, \([0-9]*\) received.*/\1/p'
+    fi
+}
+# node_api HOST METHOD PATH [JSON]: its local HTTP interface
+node_api() {
+    in_host "$1" curl -sf -m 5 -X "$2" -H "X-ZT1-Auth: $(cat "$DIR/$1/authtoken.secret")" \
+        ${4:+-d "$4"} "http://127.0.0.1:9993$3"
+}

@@ -435,12 +435,15 @@ enum zt_verdict zt_network_chunk(struct zt_network *net, const struct zt_now *no
         refuse_config(net);
         return ZT_VERDICT_IGNORED;
     }
+    int r = zt_assembly_add(&net->assembly, &chunk, &dict);
+    if (r < 0) {
+        refuse_config(net);
+        return ZT_VERDICT_OK;
+    }
+    /* Only what is known from now on: what could not be kept would go round for ever. */
     if ((chunk.flags & ZT_CHUNK_FAST) && zt_vl2_may_relay(net->vl2, now, net->nwid))
         pass_on(net, now, rx->from, &chunk);
-    int r = zt_assembly_add(&net->assembly, &chunk, &dict);
-    if (r < 0)
-        refuse_config(net);
-    else if (r == 1 && load(net, now, dict, chunk.total, from) == 0)
+    if (r == 1 && load(net, now, dict, chunk.total, from) == 0)
         *update_id = chunk.update_id;
     return ZT_VERDICT_OK;
 }

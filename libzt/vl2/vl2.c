@@ -239,14 +239,19 @@ static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, cons
     return ZT_VERDICT_OK;
 }
 
-/* What came of the credentials of one packet so far. */
+/* What came of the credentials of one packet so far. Anybody may pass on what the controller
+ * signed, but only who shows credentials of its own (or is the controller) earns trust by it. */
 struct credentials {
-    bool accepted, deferred;
+    uint64_t from;
+    bool accepted, own, deferred;
 };
 
-static void note(struct credentials *c, enum zt_accept a)
+static void note(struct credentials *c, uint64_t nwid, uint64_t holder, enum zt_accept a)
 {
-    c->accepted |= a == ZT_ACCEPT_NEW || a == ZT_ACCEPT_REDUNDANT;
+    bool ok = a == ZT_ACCEPT_NEW || a == ZT_ACCEPT_REDUNDANT;
+
+    c->accepted |= ok;
+    c->own |= ok && (c->from == holder || c->from == zt_nwid_controller(nwid));
     c->deferred |= a == ZT_ACCEPT_DEFER;
 }
 
@@ -279,7 +284,7 @@ static void coms_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         struct zt_network *net =
             r->bad ? NULL : zt_network_find(v, zt_com_value(&com, ZT_COM_NWID));
         if (net != NULL)
-            note(c, zt_member_com(net, now, &com));
+            note(c, net->nwid, zt_com_value(&com, ZT_COM_ISSUED_TO), zt_member_com(net, now, &com));
     }
     zt_rd_skip(r, 1);
 }
@@ -292,7 +297,7 @@ static void caps_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         zt_rd_cap(r, &cap);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, cap.nwid);
         if (net != NULL)
-            note(c, zt_member_cap(net, now, &cap));
+            note(c, net->nwid, zt_cap_issued_to(&cap), zt_member_cap(net, now, &cap));
     }
 }
 
@@ -304,7 +309,7 @@ static void tags_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         zt_rd_tag(r, &tag);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, tag.nwid);
         if (net != NULL)
-            note(c, zt_member_tag(net, now, &tag));
+            note(c, net->nwid, tag.issued_to, zt_member_tag(net, now, &tag));
     }
 }
 
@@ -318,7 +323,7 @@ static void revocations_in(struct zt_vl2 *v, const struct zt_now *now, uint64_t 
         if (net == NULL)
             continue;
         enum zt_accept a = zt_member_revocation(net, now, &rev);
-        note(c, a);
+        note(c, net->nwid, rev.target, a);
         if (a == ZT_ACCEPT_NEW && (rev.flags & ZT_REVOCATION_FAST) &&
             zt_vl2_may_relay(v, now, net->nwid))
             propagate(net, now, from, &rev);
@@ -333,14 +338,14 @@ static void coos_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         zt_rd_coo(r, &coo);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, coo.nwid);
         if (net != NULL)
-            note(c, zt_member_coo(net, now, &coo));
+            note(c, net->nwid, coo.issued_to, zt_member_coo(net, now, &coo));
     }
 }
 
 static enum zt_verdict credentials_in(struct zt_vl2 *v, const struct zt_now *now,
                                       const struct zt_rx *rx)
 {
-    struct credentials c = {0};
+    struct credentials c = {.from = rx->from};
     struct zt_rd r = zt_rd(rx->payload, rx->n);
 
     if (!zt_vl2_rate(v, now, ZT_RATE_CREDENTIALS_IN, rx->from, 0, 8)) {
@@ -357,7 +362,7 @@ static enum zt_verdict credentials_in(struct zt_vl2 *v, const struct zt_now *now
     if (c.accepted) {
         /* Frames that came before their credentials need not wait for the next retry. */
         zt_vl1_release(v->vl1, now, rx->from);
-        return ZT_VERDICT_TRUSTED;
+        return c.own ? ZT_VERDICT_TRUSTED : ZT_VERDICT_OK;
     }
     if (c.deferred)
         return ZT_VERDICT_HOLD;

@@ -30,12 +30,12 @@ py() { python3 -c "$@"; }
 expect 'no command' 2 '^usage' "$ztctl"
 expect 'unknown command' 2 "unknown command 'frob'" "$ztctl" frob
 expect 'help' 0 'exit codes' "$ztctl" --help
-for c in up down info join leave networks peers sockets ping exec identity planet moon moons orbit deorbit; do
+for c in up down reload info join leave networks peers sockets ping exec identity planet moon moons orbit deorbit rules; do
     expect "help of $c" 0 "^usage: ztctl .* $c" "$ztctl" $c --help
     expect "example in help of $c" 0 "^  ztctl .*$c" "$ztctl" $c --help
 done
 
-for c in info networks peers sockets moons down 'orbit 1234567890 1234567890' 'deorbit 1' 'join ff0000ffff000000' 'ping 10.1.2.3'; do
+for c in info networks peers sockets moons down reload 'orbit 1234567890 1234567890' 'deorbit 1' 'join ff0000ffff000000' 'ping 10.1.2.3'; do
     # shellcheck disable=SC2086
     expect "$c without a node" 3 'start it with: ztctl -H .*/nohome up' "$ztctl" -H nohome $c
 done
@@ -156,6 +156,22 @@ done
 expect 'bytes behind a planet' 1 'not a planet' "$ztctl" planet show longer
 py 'import sys; b = bytearray(open("planet", "rb").read()); b[-1] ^= 1; open("flipped", "wb").write(b)'
 expect 'flipped bit' 0 'by another key' "$ztctl" planet show flipped
+
+printf 'drop not ethertype ipv4;\n\taccept dport http;\n' > bad.rules
+printf 'drop not ethertype ipv4;\naccept or dport 80;\n' > good.rules
+expect 'rules: no verb' 2 'compile or decompile' "$ztctl" rules
+expect 'rules: no file' 2 'give one file' "$ztctl" rules compile
+expect 'rules: file that is not there' 1 'nosuch.rules: No such file' "$ztctl" rules compile nosuch.rules
+expect 'rules: error with its place' 1 "^bad.rules:2:15: expected a port .*found 'http'" "$ztctl" rules compile bad.rules
+expect 'rules: the line, and a mark below' 0 '' sh -c \
+    "'$ztctl' rules compile bad.rules 2>&1 | tail -n 2 | tr -d ' \t' | tr '\n' . | grep -qxF 'acceptdporthttp;.^.'"
+expect 'rules: warning with its place' 0 '^good.rules:2:8: warning: ' "$ztctl" rules compile good.rules
+"$ztctl" rules compile good.rules > good.json 2> /dev/null
+expect 'rules: JSON for a controller' 0 '^2 MATCH_ETHERTYPE$' py \
+    'import json; d = json.load(open("good.json")); r = d["config"]["rules"]; print(sum(x["type"].startswith("ACTION") for x in r), r[0]["type"])'
+expect 'rules: and back' 0 '' sh -c "'$ztctl' rules decompile good.json | '$ztctl' rules compile - 2> /dev/null | cmp - good.json"
+expect 'rules: not JSON' 1 '^ztctl rules: good.rules:1:' "$ztctl" rules decompile good.rules
+expect 'rules: no rules in it' 1 'no rules in this document' sh -c "echo '{}' | '$ztctl' rules decompile -"
 
 expect 'exec without a program' 2 'give a program' "$ztctl" exec
 expect 'exec: not found' 127 'nosuch' "$ztctl" exec nosuch

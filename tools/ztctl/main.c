@@ -28,6 +28,11 @@ static const struct command commands[] = {
     {"down", "", "end the node of this home", zc_cmd_down, false,
      "Asks the node to end and waits until it has. Open virtual connections are closed.\n\n"
      "  ztctl down\n"},
+    {"reload", "", "read local.conf again", zc_cmd_reload, false,
+     "The node goes by the file at once, as after SIGHUP; another primaryPort or memoryBudget waits\n"
+     "for the next start. A file that is no JSON changes nothing. What is wrong with it is said\n"
+     "here with line, column and key; the exit code is 1 then.\n\n"
+     "  ztctl reload\n"},
     {"info", "", "what this node is and how it does", zc_cmd_info, false,
      "Address, state, port, traffic, and what was refused and why.\n\n"
      "  ztctl info\n"
@@ -123,6 +128,13 @@ static const struct command commands[] = {
      "file is ID.moon. Install it on its roots (moons.d in their homes); others 'orbit' it.\n\n"
      "  ztctl moon new --root /srv/moon/identity.public 10.0.0.3/9993\n"
      "  ztctl -H /srv/moon moon install 00000009f9236294.moon\n"},
+    {"rules", "compile FILE | decompile FILE", "network rules as people write them, and as JSON",
+     zc_cmd_rules, false,
+     "compile    turns a source of the rule language into JSON for a controller; errors and\n"
+     "           warnings name line and column. FILE - is standard input\n"
+     "decompile  turns such JSON, or a controller's network, back into a source\n\n"
+     "  ztctl rules compile office.rules > office.json\n"
+     "  ztctl rules decompile office.json\n"},
 };
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
 

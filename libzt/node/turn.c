@@ -23,6 +23,7 @@
 #include "node/default_planet.h"
 #include "node/netset.h"
 #include "node/node_priv.h"
+#include "wire/netconf.h"
 
 #define FRAMES_MAX (8u << 20)
 #define PENDING_MAX 4096
@@ -737,6 +738,19 @@ static int make_door(struct zt_node *n)
     return rc;
 }
 
+/* A file that can't be read as a configuration is kept for people to look at; the network is joined
+ * all the same. */
+static bool readable_config(const struct zt_file *f)
+{
+    struct zt_netconf *cfg = malloc(sizeof *cfg);
+    uint8_t *arena = malloc(f->n + 1);
+    bool ok = cfg != NULL && arena != NULL && f->n < ZT_NETCONF_MAX &&
+              zt_netconf_decode(f->p, f->n, arena, cfg) == 0 && cfg->nwid == f->id;
+    free(cfg);
+    free(arena);
+    return ok;
+}
+
 static void restore(struct zt_node *n)
 {
     ZT_LIST_EACH(it, &n->files_peers)
@@ -757,8 +771,13 @@ static void restore(struct zt_node *n)
     ZT_LIST_EACH(it, &n->files_networks)
     {
         struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
+        bool has_config = f->n > 1;
+        if (has_config && !readable_config(f)) {
+            zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged network file", NULL, 0);
+            has_config = false;
+        }
         if (f->id != 0)
-            (void)join(n, f->id, f->n > 1 ? f->p : NULL, f->n > 1 ? f->n : 0);
+            (void)join(n, f->id, has_config ? f->p : NULL, has_config ? f->n : 0);
     }
     for (size_t i = 0; i < n->cfg.nnetworks; i++)
         (void)zt_turn_join(n, n->cfg.networks[i]);

@@ -174,6 +174,9 @@ wait_for 70 beyond steady2 $(($(count steady2) + 5)) ||
     fail "steady2: $(cat "$DIR/steady2"): stands still after it was authorised again"
 never_event NETWORK_DOWN || fail "a network went down"
 echo "   authorised again: the same connection goes on"
-kill $(jobs -p) 2>/dev/null
+for j in $(jobs -p); do
+    pkill -P "$j"
+    kill "$j" 2>/dev/null
+done
 sleep 0.3
 echo PASS

@@ -62,13 +62,15 @@ size_t ctl_dictionary(const struct zt_vl1 *n, const struct ctl_plan *plan, uint8
                              .mtu = 2800,
                              .name = "test",
                              .has_com = true,
-                             .naddrs = 1};
+                             .naddrs = 1,
+                             .dns_domain = "lab.test"};
     const char *hex = plan->rules != NULL ? plan->rules : "0100";
     uint8_t rules[128], tag[ZT_TAG_WIRE];
     struct zt_wr w;
 
     cfg.com = ctl_com(n, plan->timestamp);
     zt_ep_parse("10.147.20.5/24", &cfg.addrs[0]);
+    zt_ep_parse("10.147.20.1", &cfg.dns[0]);
     zt_hex_decode(hex, rules, strlen(hex) / 2);
     cfg.rules = (struct zt_span){rules, strlen(hex) / 2};
     cfg.nrules = 1;

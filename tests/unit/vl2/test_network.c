@@ -180,6 +180,90 @@ static void errors_of_the_controller(void **state)
     assert_int_equal(ctl_status(a), ZT_NET_ACCESS_DENIED);
 }
 
+/* ERROR(AUTHENTICATION_REQUIRED) with this text after the network id. */
+static enum zt_verdict ask_for_login(struct zt_vl1 *n, uint64_t from, const char *dict)
+{
+    uint8_t body[1024];
+    struct zt_wr w = zt_wr(body, sizeof body);
+    zt_wr_u64(&w, CTL_NWID);
+    if (dict != NULL) {
+        zt_wr_u16(&w, (uint16_t)strlen(dict));
+        zt_wr_bytes(&w, (const uint8_t *)dict, strlen(dict));
+    }
+    return fake_inject_error(n, from, ZT_VERB_NETWORK_CONFIG_REQUEST,
+                             ZT_ERROR_AUTHENTICATION_REQUIRED, body, w.n);
+}
+
+static void a_login_is_asked_for(void **state)
+{
+    struct zt_net_auth auth;
+    struct zt_net_info info;
+    uint8_t body[12] = {0};
+
+    ctl_join(a, NULL);
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), ZT_E_NOENT);
+    /* Without its URL version 0 says nothing; a stranger may not say anything. */
+    ask_for_login(a, CTL, "aV=0\naX=y");
+    ask_for_login(a, B, "aV=0\naU=http://evil");
+    ask_for_login(a, CTL, "aV=9\naU=http://future");
+    assert_int_equal(a->drops.n[ZT_DROP_MALFORMED], 2);
+    assert_int_equal(a->drops.n[ZT_DROP_NOT_CONTROLLER], 1);
+    assert_int_equal(ctl_status(a), ZT_NET_REQUESTING_CONFIGURATION);
+    assert_int_equal(ask_for_login(a, CTL, "aV=0\naU=http://login?a\\eb"), ZT_VERDICT_OK);
+    assert_int_equal(ctl_status(a), ZT_NET_AUTHENTICATION_REQUIRED);
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), 0);
+    assert_true(auth.enabled && auth.version == 0);
+    assert_string_equal(auth.url, "http://login?a=b");
+    ask_for_login(a, CTL, "aV=1\niU=http://issuer\naCU=http://central\naN=n1\naS=s1\naCID=c1");
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), 0);
+    assert_int_equal(auth.version, 1);
+    assert_string_equal(auth.url, "");
+    assert_string_equal(auth.issuer, "http://issuer");
+    assert_string_equal(auth.central, "http://central");
+    assert_string_equal(auth.nonce, "n1");
+    assert_string_equal(auth.state, "s1");
+    assert_string_equal(auth.client, "c1");
+    assert_string_equal(auth.provider, "default");
+    assert_int_equal(zt_vl2_network(a->vl2, CTL_NWID, &info), 0);
+    assert_true(info.sso_enabled && !info.has_config);
+    /* Nothing after the id: the status alone. A length beyond the packet: refused. */
+    assert_int_equal(ask_for_login(a, CTL, NULL), ZT_VERDICT_OK);
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), 0);
+    assert_string_equal(auth.url, "");
+    zt_put64(body, CTL_NWID);
+    zt_put16(body + 8, 3);
+    fake_inject_error(a, CTL, ZT_VERB_NETWORK_CONFIG_REQUEST, ZT_ERROR_AUTHENTICATION_REQUIRED,
+                      body, 12);
+    assert_int_equal(a->drops.n[ZT_DROP_MALFORMED], 3);
+    /* With a configuration that asks for none it is over. */
+    ctl_configure(a, &(struct ctl_plan){.timestamp = 5});
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), ZT_E_NOENT);
+}
+
+static void what_is_configured_is_shown(void **state)
+{
+    struct zt_net_info info;
+    struct zt_group_info groups[4];
+    struct ctl_plan plan = {.timestamp = 5};
+
+    ctl_join(a, &plan);
+    assert_int_equal(zt_vl2_network(a->vl2, CTL_NWID, &info), 0);
+    assert_true(info.has_config);
+    assert_string_equal(info.dns_domain, "lab.test");
+    assert_int_equal(info.ndns, 1);
+    assert_memory_equal(info.dns[0].ip, "\x0a\x93\x14\x01", 4);
+    assert_int_equal(info.nroutes, 0);
+    zt_vl2_subscribe(a->vl2, &fake_now, CTL_NWID, ZT_MAC_BROADCAST, 7);
+    zt_vl2_subscribe(a->vl2, &fake_now, CTL_NWID, 0x333300000001u, 0);
+    zt_vl2_subscribe(a->vl2, &fake_now, CTL_NWID, ZT_MAC_BROADCAST, 3);
+    assert_int_equal(zt_vl2_groups(a->vl2, CTL_NWID, NULL, 0), 3);
+    assert_int_equal(zt_vl2_groups(a->vl2, CTL_NWID, groups, 4), 3);
+    assert_true(groups[0].mac == 0x333300000001u);
+    assert_int_equal(groups[1].adi, 3);
+    assert_int_equal(groups[2].adi, 7);
+    assert_int_equal(zt_vl2_groups(a->vl2, 1, groups, 4), 0);
+}
+
 static void chunks(void **state)
 {
     struct ctl_plan plan = {.timestamp = 5};
@@ -589,6 +673,8 @@ int main(void)
         T(config_is_installed_and_saved),
         T(restart_from_the_cache),
         T(errors_of_the_controller),
+        T(a_login_is_asked_for),
+        T(what_is_configured_is_shown),
         T(chunks),
         T(assembly_bounds),
         T(first_frame_arrives),

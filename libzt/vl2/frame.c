@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "vl2/hold.h"
 
 #define ETH 14
 #define BRIDGE_FAN_OUT 32
@@ -34,25 +35,16 @@ void zt_wr_ext_frame(struct zt_wr *w, uint64_t nwid, uint8_t flags, uint64_t mac
     zt_wr_bytes(w, p, n);
 }
 
-/* Nothing goes to a node whose membership was revoked. It is asked for a newer certificate instead,
- * since it may have been let in again; without that two such nodes would wait for each other. */
-static bool may_receive(struct zt_network *net, const struct zt_now *now, const struct zt_member *m,
-                        uint64_t to)
-{
-    if (ZT_GATE(RECIPIENT, !zt_member_barred(net, m)))
-        return true;
-    zt_drop_count(net->vl2->drops, ZT_DROP_RECIPIENT);
-    zt_network_ask_credentials(net, now, to);
-    return false;
-}
-
 static void send_copies(struct zt_network *net, const struct zt_now *now,
                         const struct zt_filter_frame *f, const struct zt_filter_outcome *o)
 {
     for (unsigned i = 0; i < o->ncopies; i++) {
         struct zt_member *m = net->is_adhoc ? NULL : zt_member_get(net, o->copies[i].to);
-        if (!may_receive(net, now, m, o->copies[i].to))
+        /* The network's owner chose the target: it need not have shown anything to us. */
+        if (zt_member_barred(net, m)) {
+            zt_drop_count(net->vl2->drops, ZT_DROP_RECIPIENT);
             continue;
+        }
         if (m != NULL)
             zt_member_push(net, now, m, false);
         struct zt_wr w = zt_vl2_begin(net->vl2);
@@ -79,8 +71,6 @@ bool zt_frame_allowed(struct zt_network *net, const struct zt_now *now, uint64_t
     };
     struct zt_filter_outcome o;
 
-    if (dest != 0 && !may_receive(net, now, m, dest))
-        return false;
     zt_filter_out(&net->policy, &f, zt_member_holdings(net, m), no_tee, &o);
     if (o.ncopies > 0)
         send_copies(net, now, &f, &o);
@@ -179,10 +169,10 @@ static int send_behind_bridge(struct zt_network *net, const struct zt_now *now, 
         !zt_network_has_role(net, targets[0], ZT_ROLE_BRIDGE))
         count = choose_bridges(net, targets, BRIDGE_FAN_OUT);
     for (unsigned i = 0; i < count; i++) {
-        if (!zt_frame_allowed(net, now, targets[i], source, dest, type, eth + ETH, n - ETH, true))
+        struct zt_member *m = net->is_adhoc ? NULL : zt_member_get(net, targets[i]);
+        if (!zt_hold_ready(net, now, m) ||
+            !zt_frame_allowed(net, now, targets[i], source, dest, type, eth + ETH, n - ETH, true))
             continue;
-        if (!net->is_adhoc)
-            zt_member_get(net, targets[i]); /* it may ask for credentials */
         struct zt_wr w = zt_vl2_begin(net->vl2);
         zt_wr_ext_frame(&w, net->nwid, 0, dest, source, type, eth + ETH, n - ETH);
         if (zt_vl2_send(net->vl2, now, targets[i], ZT_VERB_EXT_FRAME, &w, 0) == 0)
@@ -203,13 +193,15 @@ static int send_to_member(struct zt_network *net, const struct zt_now *now, uint
 
     if (zt_addr_reserved(dest) || dest == net->policy.self)
         return refuse(net, ZT_DROP_DESTINATION);
+    struct zt_member *m = net->is_adhoc ? NULL : zt_member_get(net, dest);
+    if (!zt_hold_ready(net, now, m)) {
+        zt_hold_frame(net, now, m, eth, n);
+        return 0;
+    }
     if (!zt_frame_allowed(net, now, dest, mac_source, mac_dest, type, eth + ETH, n - ETH, false))
         return ZT_E_PERM;
-    if (!net->is_adhoc) {
-        struct zt_member *m = zt_member_get(net, dest);
-        if (m != NULL)
-            zt_member_push(net, now, m, false);
-    }
+    if (m != NULL)
+        zt_member_push(net, now, m, false);
 
     /* FRAME: nwid, ethertype. EXT_FRAME: nwid, flags, the Ethernet header as it is. */
     uint8_t *payload = is_bridged ? eth - 9 : eth + 4;

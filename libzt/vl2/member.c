@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "crypto/identity.h"
+#include "vl2/hold.h"
 #include "vl2/network.h"
 
 /* ---- records ---- */
@@ -15,6 +16,7 @@ struct zt_member *zt_member_find(struct zt_network *net, uint64_t addr)
 
 void zt_member_drop(struct zt_network *net, struct zt_member *m)
 {
+    zt_hold_drop(net, m);
     zt_map_del(&net->members, m->addr);
     zt_list_remove(&m->lru);
     zt_creds_free(m->creds);
@@ -80,6 +82,8 @@ enum zt_accept zt_member_com(struct zt_network *net, const struct zt_now *now,
         return zt_creds_reject(net);
     *m->com = *com;
     m->agrees_epoch = 0;
+    if (m->nheld > 0 && zt_member_allowed(net, m))
+        zt_hold_release(net, now, m);
     return ZT_ACCEPT_NEW;
 }
 

@@ -27,6 +27,7 @@ struct zt_member {
     struct zt_creds *creds; /* the other kinds; NULL until there is one */
     unsigned agrees_epoch;  /* of the network when `agrees` was found out; 0: never */
     bool agrees;
+    unsigned nheld; /* frames in net->held */
 };
 
 struct zt_member *zt_member_find(struct zt_network *net, uint64_t addr);
@@ -40,8 +41,7 @@ enum zt_accept zt_member_com(struct zt_network *net, const struct zt_now *now,
 
 /* Its membership certificate fits ours, or the network is public. */
 bool zt_member_allowed(struct zt_network *net, struct zt_member *m);
-/* Its membership was revoked and it has not shown a newer certificate: nothing is sent to it. A
- * node that showed none yet is no such case; somebody has to be the first. */
+/* Its membership was revoked and it has not shown a newer certificate. */
 bool zt_member_barred(const struct zt_network *net, const struct zt_member *m);
 
 /* Send it our credentials when it may lack them. on_request: it asked (ERROR 0x06). */

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 #include "vl2/controller_priv.h"
+#include "vl2/hold.h"
 
 #define LIKE_TUPLE 18
 
@@ -64,6 +65,7 @@ int zt_network_new(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid,
     net->pass.fire = pass_due;
     zt_map_init(&net->members, v->seed ^ nwid);
     zt_list_init(&net->members_lru);
+    zt_list_init(&net->held);
     /* The only timer: put in now, so that moving it later can't fail for lack of memory. */
     if (zt_heap_set(&v->timers, &net->pass, now->mono_ms) != 0) {
         free(net);
@@ -98,6 +100,7 @@ static void drop_config(struct zt_network *net)
 void zt_network_free(struct zt_network *net)
 {
     zt_heap_remove(&net->vl2->timers, &net->pass);
+    zt_hold_drop(net, NULL);
     while (!zt_list_empty(&net->members_lru))
         zt_member_drop(net, ZT_CONTAINER(net->members_lru.next, struct zt_member, lru));
     zt_map_fini(&net->members);

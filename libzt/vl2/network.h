@@ -64,6 +64,10 @@ struct zt_network {
     unsigned ntargets;
     struct zt_timer pass;
 
+    struct zt_list held; /* hold.c: frames for members that are not proven yet */
+    unsigned nheld;
+    size_t held_bytes;
+
     struct zt_map members;      /* address -> struct zt_member */
     struct zt_list members_lru; /* most recently used first */
 

@@ -33,7 +33,7 @@
     X(CRED_REVOKED, "one that was revoked")                                           \
     X(CRED_WINDOW, "one that is too old")                                             \
     X(REVOCATION_SIGNER, "a revocation that the controller did not sign")             \
-    X(RECIPIENT, "sending to a node whose membership was revoked")                    \
+    X(RECIPIENT, "sending to a node that has not shown its membership")               \
     X(RULES_IN, "a frame that the rules drop on the way in")                          \
     X(RULES_OUT, "a frame that the rules drop on the way out")                        \
     X(BRIDGE_IN, "a foreign source MAC from a node that is no bridge")                \

@@ -293,6 +293,29 @@ static bool multicast_to_a_revoked_node(void)
     return fake_count(b, ZT_VERB_MULTICAST_FRAME) > 0;
 }
 
+static bool unicast_to_a_stranger(void)
+{
+    ctl_frame(b, A);
+    return fake_count(b, ZT_VERB_FRAME) > 0;
+}
+
+static bool multicast_to_a_stranger(void)
+{
+    uint8_t p[30] = {0x45};
+    zt_mcast_add(&b->vl2->mcast, &fake_now, group(), A);
+    fake_frame_out(b, CTL_NWID, GROUP, zt_mac_of(B, CTL_NWID), 0x0800, p, sizeof p);
+    return fake_count(b, ZT_VERB_MULTICAST_FRAME) > 0;
+}
+
+static bool unicast_to_who_was_too_long_away(void)
+{
+    struct zt_com com = ctl_com(a, T - CTL_DELTA - 1);
+    ctl_show_com(b, A, &com);
+    fake_clear();
+    ctl_frame(b, A);
+    return fake_count(b, ZT_VERB_FRAME) > 0;
+}
+
 static bool against_the_rules_in(void)
 {
     ctl_configure(b, &(struct ctl_plan){.timestamp = T, .rules = drop_rules});
@@ -413,6 +436,9 @@ static const struct attempt {
     TRY(REVOCATION_SIGNER, revocation_forged),
     TRY(RECIPIENT, unicast_to_a_revoked_node),
     TRY(RECIPIENT, multicast_to_a_revoked_node),
+    TRY(RECIPIENT, unicast_to_a_stranger),
+    TRY(RECIPIENT, multicast_to_a_stranger),
+    TRY(RECIPIENT, unicast_to_who_was_too_long_away),
     TRY(RULES_IN, against_the_rules_in),
     TRY(RULES_OUT, against_the_rules_out),
     TRY(BRIDGE_IN, foreign_source),

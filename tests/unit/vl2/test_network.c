@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 #include "vl2/frame.h"
+#include "vl2/hold.h"
 #include "vl2/network.h"
 
 #define A 0x1122334455u
@@ -357,9 +358,10 @@ static void first_frame_arrives(void **state)
     ctl_join(b, &(struct ctl_plan){.timestamp = 2000});
     fake_clear();
     assert_int_equal(ctl_frame(a, B), 0);
-    /* Credentials go before the frame. */
+    /* Credentials go first, and are asked for; the frame follows when they have come. */
+    assert_int_equal(fake_npackets, 2);
     assert_int_equal(fake_packets[0]->verb, ZT_VERB_NETWORK_CREDENTIALS);
-    assert_int_equal(fake_packets[1]->verb, ZT_VERB_FRAME);
+    assert_int_equal(fake_packets[1]->verb, ZT_VERB_ERROR);
     fake_pump();
     assert_int_equal(b->nframes, 1);
     /* And only once while the configuration is the same. */
@@ -379,10 +381,46 @@ static void lost_credentials_are_asked_for(void **state)
     free(fake_packets[0]);
     fake_packets[0] = fake_packets[1];
     fake_npackets = 1;
+    fake_pump(); /* b knows nobody who could ask */
+    assert_int_equal(b->nframes, 0);
     fake_now.mono_ms += 1500;
-    fake_pump(); /* ERROR 0x06, push, and the frame that was kept */
+    ctl_frame(a, B); /* the stack tries again, as stacks do */
+    fake_pump();
+    assert_int_equal(b->nframes, 2);
+    /* One that forgot us says so, and keeps the frame meanwhile. */
+    zt_member_drop(ctl_net(b), zt_member_find(ctl_net(b), A));
+    fake_now.mono_ms += 1500;
+    ctl_frame(a, B);
+    fake_pump();
     assert_int_equal(b->drops.n[ZT_DROP_GATE], 1);
-    assert_int_equal(b->nframes, 1);
+    assert_int_equal(b->nframes, 3);
+}
+
+static void frames_wait_in_bounds(void **state)
+{
+    ctl_join(a, &(struct ctl_plan){.timestamp = 1000});
+    fake_clear();
+    for (unsigned i = 0; i < ZT_HOLD_MAX + 10; i++)
+        assert_int_equal(ctl_frame(a, i % 2 ? B : C), 0);
+    assert_int_equal(ctl_net(a)->nheld, ZT_HOLD_MAX);
+    assert_int_equal(a->drops.n[ZT_DROP_QUEUE_FULL], 10);
+    assert_int_equal(fake_count(a, ZT_VERB_ERROR), 2); /* asked once each */
+    assert_int_equal(fake_count(a, ZT_VERB_FRAME), 0);
+    /* What waits for a node that is forgotten goes with it; the rest when its time is over. */
+    zt_member_drop(ctl_net(a), zt_member_find(ctl_net(a), C));
+    assert_int_equal(ctl_net(a)->nheld, ZT_HOLD_MAX / 2);
+    fake_now.mono_ms += ZT_HOLD_MS;
+    ctl_frame(a, B);
+    assert_int_equal(ctl_net(a)->nheld, 1);
+    assert_int_equal(a->drops.n[ZT_DROP_QUEUE_EXPIRED], ZT_HOLD_MAX / 2);
+    /* Shown at last: only what is not too old. */
+    struct zt_com com = ctl_com(b, 1000);
+    fake_clear();
+    ctl_show_com(a, B, &com);
+    assert_int_equal(fake_count(a, ZT_VERB_FRAME), 1);
+    assert_int_equal(ctl_net(a)->nheld, 0);
+    assert_int_equal(ctl_net(a)->held_bytes, 0);
+    ctl_frame(a, C); /* left with one waiting: nothing leaks */
 }
 
 static void asking_is_limited(void **state)
@@ -679,6 +717,7 @@ int main(void)
         T(assembly_bounds),
         T(first_frame_arrives),
         T(lost_credentials_are_asked_for),
+        T(frames_wait_in_bounds),
         T(asking_is_limited),
         T(gate),
         T(revoked),

@@ -73,7 +73,7 @@ size_t ctl_dictionary(const struct zt_vl1 *n, const struct ctl_plan *plan, uint8
     zt_ep_parse("10.147.20.1", &cfg.dns[0]);
     zt_hex_decode(hex, rules, strlen(hex) / 2);
     cfg.rules = (struct zt_span){rules, strlen(hex) / 2};
-    cfg.nrules = 1;
+    cfg.nrules = hex[0] != 0;
     if (plan->specialist != 0) {
         cfg.nspecialists = 1;
         cfg.specialists[0] = plan->specialist;

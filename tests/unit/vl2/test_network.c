@@ -199,7 +199,8 @@ static void a_login_is_asked_for(void **state)
 {
     struct zt_net_auth auth;
     struct zt_net_info info;
-    uint8_t body[12] = {0};
+    static const char text[] = "aV=0\naU=http://x";
+    uint8_t body[12] = {0}, cut[64];
 
     ctl_join(a, NULL);
     assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), ZT_E_NOENT);
@@ -236,6 +237,16 @@ static void a_login_is_asked_for(void **state)
     fake_inject_error(a, CTL, ZT_VERB_NETWORK_CONFIG_REQUEST, ZT_ERROR_AUTHENTICATION_REQUIRED,
                       body, 12);
     assert_int_equal(a->drops.n[ZT_DROP_MALFORMED], 3);
+    /* Cut anywhere: either nothing changes or what is there counts; never a read past the end. */
+    struct zt_wr w = zt_wr(cut, sizeof cut);
+    zt_wr_u64(&w, CTL_NWID);
+    zt_wr_u16(&w, sizeof text - 1);
+    zt_wr_bytes(&w, (const uint8_t *)text, sizeof text - 1);
+    for (size_t n = 0; n <= w.n; n++)
+        fake_inject_error(a, CTL, ZT_VERB_NETWORK_CONFIG_REQUEST, ZT_ERROR_AUTHENTICATION_REQUIRED,
+                          cut, n);
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), 0);
+    assert_string_equal(auth.url, "http://x");
     /* With a configuration that asks for none it is over. */
     ctl_configure(a, &(struct ctl_plan){.timestamp = 5});
     assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), ZT_E_NOENT);

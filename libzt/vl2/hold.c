@@ -16,6 +16,12 @@ struct held {
     uint8_t room[]; /* ZT_FRAME_HEADROOM, then n bytes */
 };
 
+static void ask(struct zt_network *net, const struct zt_now *now, struct zt_member *m)
+{
+    zt_member_push(net, now, m, true); /* who does not know us does not answer */
+    zt_network_ask_credentials(net, now, m->addr);
+}
+
 bool zt_hold_ready(struct zt_network *net, const struct zt_now *now, struct zt_member *m)
 {
     if (net->is_adhoc)
@@ -28,8 +34,7 @@ bool zt_hold_ready(struct zt_network *net, const struct zt_now *now, struct zt_m
         return true;
     }
     zt_drop_count(net->vl2->drops, ZT_DROP_RECIPIENT);
-    zt_member_push(net, now, m, true); /* who does not know us does not answer */
-    zt_network_ask_credentials(net, now, m->addr);
+    ask(net, now, m);
     return false;
 }
 
@@ -49,6 +54,8 @@ void zt_hold_drop(struct zt_network *net, const struct zt_member *m)
 {
     if (m != NULL && m->nheld == 0)
         return;
+    if (m == NULL)
+        zt_heap_remove(&net->vl2->timers, &net->hold_timer);
     ZT_LIST_EACH(it, &net->held)
     {
         struct held *h = ZT_CONTAINER(it, struct held, link);
@@ -90,6 +97,8 @@ static struct held *keep(struct zt_network *net, const struct zt_now *now, struc
     memcpy(h->room + ZT_FRAME_HEADROOM, p, n);
     zt_list_init(&h->link);
     zt_list_push_back(&net->held, &h->link);
+    if (net->nheld == 0) /* without memory for the timer nobody asks again; the rest works */
+        zt_heap_set(&net->vl2->timers, &net->hold_timer, now->mono_ms + ZT_HOLD_RETRY_MS);
     net->nheld++;
     net->held_bytes += n;
     m->nheld++;
@@ -143,4 +152,27 @@ void zt_hold_release(struct zt_network *net, const struct zt_now *now, struct zt
             zt_frame_send(net, now, h->room + ZT_FRAME_HEADROOM, h->n);
         free(h);
     }
+}
+
+void zt_hold_due(void *user, struct zt_timer *t)
+{
+    const struct zt_tick *tick = (const struct zt_tick *)user;
+    struct zt_network *net = ZT_CONTAINER(t, struct zt_network, hold_timer);
+    struct zt_member *ready = NULL;
+
+    expire(net, tick->now);
+    ZT_LIST_EACH(it, &net->held)
+    {
+        struct zt_member *m = zt_member_find(net, ZT_CONTAINER(it, struct held, link)->to);
+        if (m == NULL)
+            continue;
+        if (zt_member_allowed(net, m))
+            ready = m; /* our own configuration changed; one a turn is enough for that */
+        else
+            ask(net, tick->now, m);
+    }
+    if (ready != NULL)
+        zt_hold_release(net, tick->now, ready);
+    if (net->nheld > 0)
+        zt_heap_set(&net->vl2->timers, t, tick->now->mono_ms + ZT_HOLD_RETRY_MS);
 }

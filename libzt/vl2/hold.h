@@ -16,6 +16,7 @@
 #define ZT_HOLD_MAX 256
 #define ZT_HOLD_BYTES (1u << 20)
 #define ZT_HOLD_MS 5000
+#define ZT_HOLD_RETRY_MS 1100 /* a push is not repeated within a second */
 
 /* May frames go to this member (NULL: no memory for one) now? If not, it is counted and asked. */
 bool zt_hold_ready(struct zt_network *net, const struct zt_now *now, struct zt_member *m);
@@ -28,6 +29,8 @@ void zt_hold_mcast(struct zt_network *net, const struct zt_now *now, struct zt_m
 
 /* It has proven itself: send what waits for it. */
 void zt_hold_release(struct zt_network *net, const struct zt_now *now, struct zt_member *m);
+/* Of net->hold_timer: ask again. */
+void zt_hold_due(void *user, struct zt_timer *t);
 /* m NULL: all. */
 void zt_hold_drop(struct zt_network *net, const struct zt_member *m);
 

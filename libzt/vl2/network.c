@@ -66,6 +66,7 @@ int zt_network_new(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid,
     zt_map_init(&net->members, v->seed ^ nwid);
     zt_list_init(&net->members_lru);
     zt_list_init(&net->held);
+    net->hold_timer.fire = zt_hold_due;
     /* The only timer: put in now, so that moving it later can't fail for lack of memory. */
     if (zt_heap_set(&v->timers, &net->pass, now->mono_ms) != 0) {
         free(net);

@@ -65,6 +65,7 @@ struct zt_network {
     struct zt_timer pass;
 
     struct zt_list held; /* hold.c: frames for members that are not proven yet */
+    struct zt_timer hold_timer;
     unsigned nheld;
     size_t held_bytes;
 

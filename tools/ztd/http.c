@@ -92,6 +92,8 @@ struct ztd_http {
     int epolls[LISTENERS];
     unsigned ndaemons;
     struct line *lines;
+    bool
+        closed; /* a connection went: a daemon at its limit listens again only when run once more */
     int wake;
     atomic_bool ending;
     atomic_uint waiting; /* calls that the node has not answered */
@@ -212,28 +214,21 @@ static bool has_token(const struct ztd_http *h, struct MHD_Connection *c, const 
 }
 
 /* "localhost", "127.0.0.1:9993", "[::1]:9993": a literal address can't be somebody's DNS name. */
-static bool is_own_host(const char *host, size_t n)
+static bool is_own_host(const char *host)
 {
     char name[64];
     unsigned char ip[16];
-    if (n >= sizeof name)
+    bool bracket = host[0] == '[';
+    size_t n = strcspn(host + bracket, bracket ? "]" : ":");
+    const char *rest = host + bracket + n + bracket; /* behind the name: "" or ":port" */
+    if (n >= sizeof name || (bracket && host[1 + n] != ']') || (*rest != 0 && *rest != ':') ||
+        rest[strspn(rest, ":0123456789")] != 0)
         return false;
-    memcpy(name, host, n);
+    memcpy(name, host + bracket, n);
     name[n] = 0;
-    char *port = name[0] == '[' ? strchr(name, ']') : strchr(name, ':');
-    if (name[0] == '[') {
-        if (port == NULL || (port[1] != 0 && port[1] != ':'))
-            return false;
-        *port++ = 0;
-        if (inet_pton(AF_INET6, name + 1, ip) != 1)
-            return false;
-    } else {
-        if (port != NULL)
-            *port = 0;
-        if (strcasecmp(name, "localhost") != 0 && inet_pton(AF_INET, name, ip) != 1)
-            return false;
-    }
-    return port == NULL || *port == 0 || strspn(port + 1, "0123456789") == strlen(port + 1);
+    if (bracket)
+        return inet_pton(AF_INET6, name, ip) == 1;
+    return strcasecmp(name, "localhost") == 0 || inet_pton(AF_INET, name, ip) == 1;
 }
 
 /* NULL, or why a browser was probably made to send this. */
@@ -244,7 +239,7 @@ static const char *foreign(struct MHD_Connection *c, bool on_tcp)
     const char *site = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Sec-Fetch-Site");
     if (!on_tcp)
         return NULL; /* no browser speaks to a socket in a folder */
-    if (host != NULL && !is_own_host(host, strlen(host)))
+    if (host != NULL && !is_own_host(host))
         return "Host is neither localhost nor an address";
     if (origin != NULL) {
         const char *at = strncasecmp(origin, "http://", 7) == 0 ? origin + 7 : NULL;
@@ -263,14 +258,17 @@ static bool body_too_large(struct MHD_Connection *c)
 }
 
 /* Everything that can be said from the headers alone; *ok is what MHD wants to hear. */
-static bool refused(struct call *k, const char *path, enum MHD_Result *ok)
+static bool refused(struct call *k, const char *path, const char *version, enum MHD_Result *ok)
 {
     struct MHD_Connection *c = k->connection;
     const union MHD_ConnectionInfo *i =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     bool on_tcp = i != NULL && i->client_addr != NULL && i->client_addr->sa_family != AF_UNIX;
     const char *why = foreign(c, on_tcp), *f = query(c, "jsonp");
-    if (why != NULL)
+    bool has_host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host") != NULL;
+    if (!has_host && strcmp(version, "HTTP/1.1") == 0)
+        *ok = send_error(c, 400, "HTTP/1.1 needs a Host header");
+    else if (why != NULL)
         *ok = send_error(c, 403, why);
     else if (!has_token(k->h, c, path))
         *ok = send_bytes(c, 401, "application/json", "{}", 2);
@@ -337,7 +335,6 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *c, const ch
 {
     struct call *k = *state;
     enum MHD_Result ok;
-    (void)version;
     if (k == NULL) {
         k = *state = calloc(1, sizeof *k);
         if (k == NULL)
@@ -345,7 +342,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *c, const ch
         k->h = user;
         k->connection = c;
         k->line = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-        return refused(k, path, &ok) ? ok : MHD_YES;
+        return refused(k, path, version, &ok) ? ok : MHD_YES;
     }
     if (k->line == NULL)
         return MHD_NO;
@@ -400,6 +397,7 @@ static void on_connection(void *user, struct MHD_Connection *c, void **context,
             l->next->at = &l->next;
         h->lines = l;
     } else if (l != NULL) {
+        h->closed = true;
         *l->at = l->next;
         if (l->next != NULL)
             l->next->at = l->at;
@@ -441,6 +439,9 @@ static void *serve(void *arg)
         if (ending && atomic_load(&h->waiting) == 0)
             break;
         int wait = ending ? 1 : cut_off(h); /* the last one's wake comes before its end */
+        if (h->closed)
+            wait = 0;
+        h->closed = false;
         for (unsigned i = 0; i < h->ndaemons; i++) {
             MHD_UNSIGNED_LONG_LONG ms;
             if (MHD_get_timeout(h->daemons[i], &ms) == MHD_YES)
@@ -507,7 +508,7 @@ static int listen_on(const struct sockaddr *sa, socklen_t len, mode_t mode)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (sa->sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-    if (bind(fd, sa, len) == 0 && listen(fd, 16) == 0)
+    if (bind(fd, sa, len) == 0 && listen(fd, 128) == 0)
         return fd;
     int err = errno;
     close(fd);

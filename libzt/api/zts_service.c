@@ -117,8 +117,12 @@ static void wait_for_end(struct zts_service *s, int signals)
         if (p[0].revents & POLLIN)
             return;
         struct signalfd_siginfo info;
-        if ((p[1].revents & POLLIN) && read(signals, &info, sizeof info) == sizeof info &&
-            !ending) {
+        if ((p[1].revents & POLLIN) == 0 || read(signals, &info, sizeof info) != sizeof info ||
+            ending)
+            continue;
+        if (info.ssi_signo == SIGHUP) {
+            (void)zt_node_reload(s->node);
+        } else {
             ending = true;
             (void)zt_node_stop(s->node);
         }
@@ -132,6 +136,7 @@ int zts_service_run(const struct zts_service_config *cfg)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP); /* read local.conf again */
     /* Blocked before any thread is made, so that they arrive at the signalfd alone. */
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);

@@ -90,6 +90,8 @@ static json_t *info_json(struct zt_node *n)
     json_object_set_new(o, "home", json_string(n->home));
     json_object_set_new(o, "pid", json_integer(getpid()));
     json_object_set_new(o, "port", json_integer(n->port));
+    json_object_set_new(o, "secondaryPort", json_integer(zt_udp_slot(n->udp, ZT_UDP_SECONDARY)));
+    json_object_set_new(o, "tertiaryPort", json_integer(zt_udp_slot(n->udp, ZT_UDP_TERTIARY)));
     json_object_set_new(o, "underlay", json_string(underlay_text(zt_core_underlay(n->core))));
     json_object_set_new(o, "isRoot", json_boolean(s.is_root));
     json_object_set_new(o, "sticky", json_boolean(n->sticky));
@@ -387,6 +389,8 @@ void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, 
     } else if (strcmp(text, "up") == 0) {
         n->sticky = true;
         answer(done, arg, zt_api_result());
+    } else if (strcmp(text, "reload") == 0) {
+        zt_reload_start(n, done, arg);
     } else if (strcmp(text, "down") == 0) {
         answer(done, arg, zt_api_result());
         (void)zt_node_stop(n);

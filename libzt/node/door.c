@@ -455,14 +455,16 @@ static void open_twin(struct zt_door *d)
     (void)open_entrance(d, &sun, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 }
 
-static int copy_allowed(struct zt_door *d, const struct zt_door_config *cfg)
+int zt_door_allow(struct zt_door *d, const uint32_t *uids, unsigned n)
 {
-    if (!cfg->nallow)
-        return 0;
-    d->allow = malloc(cfg->nallow * sizeof *d->allow);
-    if (!d->allow)
+    uint32_t *allow = malloc((n + 1u) * sizeof *allow);
+    if (!allow)
         return ZT_E_NOMEM;
-    memcpy(d->allow, cfg->allow_uids, cfg->nallow * sizeof *d->allow);
+    if (n > 0)
+        memcpy(allow, uids, n * sizeof *allow);
+    free(d->allow);
+    d->allow = allow;
+    d->cfg.nallow = n;
     return 0;
 }
 
@@ -477,7 +479,7 @@ int zt_door_new(const struct zt_door_config *cfg, struct zt_door **out)
     d->cfg = *cfg;
     zt_list_init(&d->clients);
     d->home_fd = open(cfg->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (d->home_fd < 0 || (err = copy_allowed(d, cfg)) != 0 || (err = open_file(d)) != 0) {
+    if (d->home_fd < 0 || (err = zt_door_allow(d, cfg->allow_uids, cfg->nallow)) != 0 || (err = open_file(d)) != 0) {
         if (d->home_fd >= 0)
             close(d->home_fd);
         free(d->allow);

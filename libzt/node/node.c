@@ -215,8 +215,10 @@ static int prepare(struct zt_node *n)
     if (rc != 0)
         return rc;
     zt_conf_default(&n->conf);
+    json_decref(n->conf_doc);
+    n->conf_doc = NULL;
     if (n->cfg.read_local_conf)
-        (void)zt_conf_read(n->store, &n->conf, report, n); /* reported; the defaults then */
+        (void)zt_conf_read(n->store, &n->conf, report, n, &n->conf_doc); /* reported */
     rc = zt_store_read(n->store, "planet", &n->planet, &n->nplanet);
     if (rc != 0 && rc != ZT_E_NOENT) {
         snprintf(n->why, sizeof n->why, "%s/planet: cannot be read: %s", n->home, zt_err_text(rc));
@@ -370,6 +372,7 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     zt_list_init(&n->files_peers);
     zt_list_init(&n->files_moons);
     zt_list_init(&n->pings);
+    zt_list_init(&n->reloads);
     pthread_mutex_init(&n->lock, NULL);
     pthread_condattr_t ca;
     pthread_condattr_init(&ca);
@@ -452,6 +455,7 @@ void zt_node_free(struct zt_node *n)
     pthread_join(n->keeper, NULL);
     pthread_mutex_destroy(&n->lock);
     pthread_cond_destroy(&n->changed);
+    json_decref(n->conf_doc);
     free(n->home);
     free((void *)(uintptr_t)n->cfg.networks);
     free((void *)(uintptr_t)n->cfg.home);
@@ -524,6 +528,17 @@ int zt_node_leave(struct zt_node *n, uint64_t nwid)
 {
     struct call c = {.id = nwid};
     return on_loop(n, &c, do_leave);
+}
+
+static void do_reload(struct call *c)
+{
+    zt_reload_start(c->n, NULL, NULL);
+}
+
+int zt_node_reload(struct zt_node *n)
+{
+    struct call c = {0};
+    return on_loop(n, &c, do_reload);
 }
 
 static void do_orbit(struct call *c)

@@ -60,6 +60,8 @@ void zt_node_free(struct zt_node *n); /* stops and waits when need be */
 
 int zt_node_join(struct zt_node *n, uint64_t nwid);
 int zt_node_leave(struct zt_node *n, uint64_t nwid);
+/* Begin to read local.conf again; what is wrong with it comes as WARNING notes. */
+int zt_node_reload(struct zt_node *n);
 /* See zt_vl1_orbit, zt_vl1_deorbit. */
 int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed);
 int zt_node_deorbit(struct zt_node *n, uint64_t moon);

@@ -28,9 +28,28 @@ struct zc {
  * Returns an exit code. */
 typedef int zc_run(struct zc *zc, int argc, char **argv);
 
-zc_run zc_cmd_up, zc_cmd_down, zc_cmd_info, zc_cmd_join, zc_cmd_leave, zc_cmd_set, zc_cmd_get,
-    zc_cmd_networks, zc_cmd_peers, zc_cmd_sockets, zc_cmd_ping, zc_cmd_api, zc_cmd_exec, zc_cmd_identity,
-    zc_cmd_planet;
+zc_run zc_cmd_api;
+zc_run zc_cmd_deorbit;
+zc_run zc_cmd_down;
+zc_run zc_cmd_exec;
+zc_run zc_cmd_get;
+zc_run zc_cmd_identity;
+zc_run zc_cmd_info;
+zc_run zc_cmd_join;
+zc_run zc_cmd_leave;
+zc_run zc_cmd_moon;
+zc_run zc_cmd_moons;
+zc_run zc_cmd_networks;
+zc_run zc_cmd_orbit;
+zc_run zc_cmd_peers;
+zc_run zc_cmd_ping;
+zc_run zc_cmd_planet;
+zc_run zc_cmd_set;
+zc_run zc_cmd_sockets;
+zc_run zc_cmd_up;
+zc_run zc_cmd_up, zc_cmd_down, zc_cmd_reload, zc_cmd_info, zc_cmd_join, zc_cmd_leave, zc_cmd_set, zc_cmd_get,
+    zc_cmd_networks, zc_cmd_peers, zc_cmd_sockets, zc_cmd_ping, zc_cmd_exec, zc_cmd_identity,
+    zc_cmd_planet, zc_cmd_rules;
 
 /* main.c: "ztctl CMD: message", and where to read on; returns ZC_USAGE. */
 __attribute__((format(printf, 2, 3))) int zc_usage(const struct zc *zc, const char *fmt, ...);

@@ -421,9 +421,8 @@ def damaged_conf(node):
     """A local.conf that can't be understood is never overwritten."""
     path = node.home + "/local.conf"
     open(path, "w").write("{ damaged")
-    for method, p, body in (("POST", "/config/settings", b'{"a": 1}'), ("GET", "/config", b"")):
-        a = node.call(method, p, body)
-        good("damaged local.conf: " + method, a.status == 500 and is_json_error(a), repr(a))
+    a = node.call("POST", "/config/settings", b'{"a": 1}')
+    good("damaged local.conf", a.status == 500 and is_json_error(a), repr(a))
     good("damaged local.conf is kept", open(path).read() == "{ damaged")
     os.unlink(path)
 

@@ -116,6 +116,17 @@ void zt_core_set_local(struct zt_core *c, const struct zt_now *now, const struct
     zt_vl1_set_local(c->vl1, now, eps, n);
 }
 
+void zt_core_socket_gone(struct zt_core *c, const struct zt_now *now, int sock)
+{
+    zt_vl1_socket_gone(c->vl1, now, sock);
+}
+
+size_t zt_core_surface(const struct zt_core *c, const struct zt_now *now, struct zt_ep *out,
+                       size_t cap)
+{
+    return zt_vl1_surface(c->vl1, now, out, cap);
+}
+
 int zt_core_restore_peer(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n)
 {
     return zt_vl1_restore_peer(c->vl1, now, p, n);

@@ -54,6 +54,9 @@ void zt_core_identity_checked(struct zt_core *c, const struct zt_now *now,
                               const struct zt_identity *id, bool valid);
 void zt_core_set_local(struct zt_core *c, const struct zt_now *now, const struct zt_ep *eps,
                        size_t n);
+void zt_core_socket_gone(struct zt_core *c, const struct zt_now *now, int sock);
+size_t zt_core_surface(const struct zt_core *c, const struct zt_now *now, struct zt_ep *out,
+                       size_t cap);
 int zt_core_restore_peer(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n);
 void zt_core_save_peers(struct zt_core *c);
 

@@ -401,11 +401,14 @@ static const json_t *part(const struct reader *r, const json_t *root, const char
     return json_is_object(o) ? o : NULL;
 }
 
-int zt_conf_parse(const char *text, size_t n, struct zt_conf *out, zt_conf_say *say, void *user)
+int zt_conf_parse(const char *text, size_t n, struct zt_conf *out, zt_conf_say *say, void *user,
+                  json_t **doc)
 {
     struct reader r = {.text = text, .say = say, .user = user};
     json_error_t e;
     zt_conf_default(out);
+    if (doc != NULL)
+        *doc = NULL;
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
     if (!json_is_object(root)) {
         char what[ZT_STORE_WHY];
@@ -418,7 +421,10 @@ int zt_conf_parse(const char *text, size_t n, struct zt_conf *out, zt_conf_say *
     read_physical(&r, part(&r, root, "physical"), &out->core);
     read_virtual(&r, part(&r, root, "virtual"), &out->core);
     read_settings(&r, part(&r, root, "settings"), out);
-    json_decref(root);
+    if (doc != NULL)
+        *doc = root;
+    else
+        json_decref(root);
     return 0;
 }
 
@@ -436,12 +442,15 @@ static void say_in_file(void *user, const char *text)
     f->say(f->user, with_name);
 }
 
-int zt_conf_read(struct zt_store *s, struct zt_conf *out, zt_conf_say *say, void *user)
+int zt_conf_read(struct zt_store *s, struct zt_conf *out, zt_conf_say *say, void *user,
+                 json_t **doc)
 {
     struct file f = {.store = s, .say = say, .user = user};
     uint8_t *p = NULL;
     size_t n = 0;
     zt_conf_default(out);
+    if (doc != NULL)
+        *doc = NULL;
     int rc = zt_store_read(s, "local.conf", &p, &n);
     if (rc == ZT_E_NOENT)
         return 0;
@@ -452,7 +461,7 @@ int zt_conf_read(struct zt_store *s, struct zt_conf *out, zt_conf_say *say, void
         return ZT_E_IO;
     }
     if (n > 0)
-        rc = zt_conf_parse((const char *)p, n, out, say_in_file, &f);
+        rc = zt_conf_parse((const char *)p, n, out, say_in_file, &f, doc);
     free(p);
     return rc;
 }

@@ -11,6 +11,8 @@
 #ifndef ZT_NODE_CONF_H
 #define ZT_NODE_CONF_H
 
+#include <jansson.h>
+
 #include "base/settings.h"
 #include "node/store.h"
 
@@ -41,10 +43,12 @@ typedef void zt_conf_say(void *user, const char *text);
 
 void zt_conf_default(struct zt_conf *out);
 /* text is JSON of n bytes with a zero byte after them. Returns 0, or ZT_E_FORMAT with the defaults
- * in *out. */
-int zt_conf_parse(const char *text, size_t n, struct zt_conf *out, zt_conf_say *say, void *user);
+ * in *out. *doc (may be NULL) gets the whole document, to be json_decref'd, or NULL. */
+int zt_conf_parse(const char *text, size_t n, struct zt_conf *out, zt_conf_say *say, void *user,
+                  json_t **doc);
 /* The same from local.conf in the home; no file is the defaults. Returns 0, ZT_E_FORMAT, ZT_E_IO.
  * Waits for the disk. */
-int zt_conf_read(struct zt_store *s, struct zt_conf *out, zt_conf_say *say, void *user);
+int zt_conf_read(struct zt_store *s, struct zt_conf *out, zt_conf_say *say, void *user,
+                 json_t **doc);
 
 #endif

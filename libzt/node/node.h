@@ -60,6 +60,8 @@ void zt_node_free(struct zt_node *n); /* stops and waits when need be */
 
 int zt_node_join(struct zt_node *n, uint64_t nwid);
 int zt_node_leave(struct zt_node *n, uint64_t nwid);
+/* Begin to read local.conf again; what is wrong with it comes as WARNING notes. */
+int zt_node_reload(struct zt_node *n);
 /* See zt_vl1_orbit, zt_vl1_deorbit. */
 int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed);
 int zt_node_deorbit(struct zt_node *n, uint64_t moon);
@@ -80,6 +82,17 @@ int zt_node_state_fd(struct zt_node *n);
 
 /* One ztctl command (ZT_CTL_COMMAND): JSON text in *json (malloc'd), or an errno with a message. */
 int zt_node_command(struct zt_node *n, const char *command, char **json);
+
+/* One request to the local API (node/api.h): posted to the loop. r is copied. 0, or ZT_E_STATE,
+ * ZT_E_NOMEM (then done is not called). */
+struct zt_api_request;
+int zt_node_api(struct zt_node *n, const struct zt_api_request *r,
+                void (*done)(void *arg, int status, const char *type, const char *body, size_t len),
+                void *arg);
+/* Absolute path; once it is up. */
+const char *zt_node_home(const struct zt_node *n);
+/* "OK", "ACCESS_DENIED", ...: vl2.md 8.5. */
+const char *zt_net_status_name(enum zt_net_status status);
 
 /* After fork the child has no node: every call above on a node of the parent gives ZT_E_STATE, and
  * zt_node_free only forgets it, so that a new one can be started. True in the child. */

@@ -426,17 +426,19 @@ int zt_store_identity_aside(struct zt_store *s)
 /* ---- the rest ----------------------------------------------------------------------------------
  */
 
-int zt_store_authtoken(struct zt_store *s, zt_random_fn *random, void *user)
+int zt_store_token(struct zt_store *s, const char *name, zt_random_fn *random, void *user)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     struct stat st;
-    if (fstatat(s->dir, "authtoken.secret", &st, 0) == 0)
+    if (fstatat(s->dir, name, &st, 0) == 0)
         return 0;
     uint8_t raw[24];
     char text[24];
     random(user, raw, sizeof raw);
     for (size_t i = 0; i < sizeof raw; i++)
         text[i] = letters[raw[i] % (sizeof letters - 1)];
-    return zt_store_write(s, "authtoken.secret", ZT_STORE_PRIVATE | ZT_STORE_DURABLE, text,
-                          sizeof text);
+    int rc = zt_store_write(s, name, ZT_STORE_PRIVATE | ZT_STORE_DURABLE, text, sizeof text);
+    zt_wipe(raw, sizeof raw);
+    zt_wipe(text, sizeof text);
+    return rc;
 }

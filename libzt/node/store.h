@@ -59,7 +59,8 @@ void zt_store_each(struct zt_store *s, const char *dir, unsigned digits, const c
                    void (*fn)(void *user, const char *name, uint64_t id, int64_t age_s),
                    void *user);
 
-/* Make authtoken.secret (24 letters and digits, 0600) when it is missing. 0 or ZT_E_IO. */
-int zt_store_authtoken(struct zt_store *s, zt_random_fn *random, void *user);
+/* Make a token of the local API (24 letters and digits, 0600) when the file is missing. 0 or
+ * ZT_E_IO. */
+int zt_store_token(struct zt_store *s, const char *name, zt_random_fn *random, void *user);
 
 #endif

@@ -26,9 +26,7 @@
 
 #define FRAMES_MAX (8u << 20)
 #define PENDING_MAX 4096
-#define RESCAN_MS 30000
 #define MAX_CHECKS 16
-#define DEFAULT_PORT 9993
 
 /* ---- the host, as the core sees it -------------------------------------------------------------
  */
@@ -605,13 +603,6 @@ static void on_datagram(void *user, const struct zt_link *in, uint8_t *p, size_t
         zt_turn_drain(n);
 }
 
-static void announce_local(struct zt_node *n)
-{
-    struct zt_ep eps[32];
-    size_t k = zt_udp_local(n->udp, eps, 32);
-    zt_core_set_local(n->core, zt_loop_now(n->loop), eps, k);
-}
-
 void zt_turn_due(void *user, const struct zt_now *now)
 {
     struct zt_node *n = user;
@@ -619,11 +610,7 @@ void zt_turn_due(void *user, const struct zt_now *now)
     zt_turn_drain(n);
     zt_stack_tick(n->stack, now->mono_ms);
     zt_ping_due(n, now->mono_ms);
-    if (now->mono_ms >= n->rescan_at) {
-        n->rescan_at = now->mono_ms + RESCAN_MS;
-        if (zt_udp_rescan(n->udp))
-            announce_local(n);
-    }
+    zt_underlay_due(n, now);
     zt_turn_drain(n);
 }
 
@@ -663,7 +650,7 @@ int64_t zt_turn_flush(void *user, const struct zt_now *now)
     int64_t next = least(zt_core_deadline(n->core), zt_stack_deadline(n->stack));
     next = least(next, zt_ping_deadline(n));
     next = least(next, watch_idle(n, now->mono_ms));
-    return least(next, n->rescan_at);
+    return least(next, zt_underlay_deadline(n));
 }
 
 /* ---- building and taking apart -----------------------------------------------------------------
@@ -700,35 +687,6 @@ static int make_core(struct zt_node *n)
         zt_core_configure(n->core, now, &n->conf.core);
     else
         snprintf(n->why, sizeof n->why, "protocol core: %s", zt_err_text(rc));
-    return rc;
-}
-
-static int try_port(struct zt_node *n, int port)
-{
-    return zt_udp_open(n->loop, zt_core_underlay(n->core), (uint16_t)port, on_datagram, n, &n->udp);
-}
-
-static int bind_udp(struct zt_node *n)
-{
-    int want = n->cfg.port;
-    if (want < 0)
-        want = n->conf.primary_port >= 0 ? n->conf.primary_port : DEFAULT_PORT;
-    int rc = try_port(n, want);
-    if (rc == ZT_E_PORT && n->cfg.port < 0 && want != 0) {
-        rc = try_port(n, 0);
-        if (rc == 0) {
-            char text[96];
-            snprintf(text, sizeof text, "UDP port %d is taken, using %u", want,
-                     zt_udp_port(n->udp));
-            zt_node_warn(n, text);
-        }
-    }
-    if (rc == ZT_E_PORT)
-        snprintf(n->why, sizeof n->why, "UDP port %d is taken", want);
-    else if (rc != 0)
-        snprintf(n->why, sizeof n->why, "UDP sockets: %s", zt_err_text(rc));
-    if (rc == 0)
-        n->port = zt_udp_port(n->udp);
     return rc;
 }
 
@@ -806,15 +764,6 @@ static void restore(struct zt_node *n)
         (void)zt_turn_join(n, n->cfg.networks[i]);
 }
 
-static void write_port(struct zt_node *n)
-{
-    char text[16];
-    if (!n->cfg.door)
-        return;
-    int len = snprintf(text, sizeof text, "%u", n->port);
-    zt_node_post_job(n, zt_node_job_write, "zerotier-one.port", 0, NULL, text, (size_t)len);
-}
-
 int zt_turn_init(void *user, struct zt_loop *l)
 {
     struct zt_node *n = user;
@@ -825,11 +774,10 @@ int zt_turn_init(void *user, struct zt_loop *l)
     host_random(n, seed, sizeof seed);
     zt_map_init(&n->nets, seed[0]);
     zt_map_init(&n->peers, seed[1]);
-    n->rescan_at = zt_loop_now(l)->mono_ms + RESCAN_MS;
     n->idle_since = zt_loop_now(l)->mono_ms;
     int rc = make_core(n);
     if (rc == 0)
-        rc = bind_udp(n);
+        rc = zt_underlay_open(n, on_datagram);
     if (rc == 0)
         rc = make_stack(n);
     if (rc == 0)
@@ -840,12 +788,11 @@ int zt_turn_init(void *user, struct zt_loop *l)
         zt_turn_fini(n);
         return rc;
     }
-    write_port(n);
     pthread_mutex_lock(&n->lock);
     n->state = ZT_NODE_RUNNING;
     pthread_mutex_unlock(&n->lock);
     zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_UP});
-    announce_local(n);
+    zt_underlay_announce(n);
     restore(n);
     publish_ranges(n);
     zt_core_tick(n->core, zt_loop_now(l));
@@ -858,6 +805,7 @@ void zt_turn_fini(void *user)
 {
     struct zt_node *n = user;
     zt_ping_end_all(n);
+    zt_reload_end_all(n);
     /* Programs first: their sockets end with a reset while there is still a way out. */
     if (n->proxy != NULL)
         zt_proxy_free(n->proxy);
@@ -867,11 +815,7 @@ void zt_turn_fini(void *user)
         network_gone(n, nwid);
     if (n->core != NULL && n->cfg.cache_peers)
         zt_core_save_peers(n->core);
-    if (n->udp != NULL) {
-        zt_udp_flush(n->udp);
-        zt_udp_close(n->udp);
-    }
-    n->udp = NULL;
+    zt_underlay_close(n);
     if (n->door != NULL)
         zt_door_free(n->door);
     n->door = NULL;

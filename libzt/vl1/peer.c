@@ -20,6 +20,10 @@
  * The answer that makes a path may have waited for a check of our identity, so its round trip is a
  * first guess; an ECHO soon after gives a better one.
  *
+ * Sockets come and go with the addresses of the machine. A path over one that is closed stays as a
+ * note of the endpoint: over "any socket", silent, until the endpoint is a path again or it
+ * expires.
+ *
  * Upkeep is driven by one timer per peer, set to the earliest time at which anything is due. Facts
  * that put work off (a packet was sent, a packet arrived) do not move the timer: it fires, finds
  * that nothing is due yet, and is set anew; so traffic costs no heap operation, and a peer that
@@ -42,6 +46,7 @@
 #define ROUND_MS 1000
 #define PEER_FILE_FORMAT 2
 #define TRY_MS 30000
+#define REACH_OUT_MAX 256
 
 void zt_peers_init(struct zt_vl1 *v, uint64_t seed)
 {
@@ -190,7 +195,8 @@ static void report_direct(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms
 
 static bool is_sibling(const struct zt_path *path, const struct zt_link *link)
 {
-    return path->link.sock == link->sock && zt_ep_same_ip(&path->link.ep, &link->ep);
+    return (path->link.sock == link->sock || path->link.sock < 0) &&
+           zt_ep_same_ip(&path->link.ep, &link->ep);
 }
 
 /* Where to put a path to this link: in place of a dead one of the same host, in a free place, or in
@@ -405,6 +411,62 @@ void zt_peer_sent(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pe
     }
 }
 
+static bool is_busy(const struct zt_peer *peer, int64_t now_ms)
+{
+    return peer->is_upstream || now_ms - peer->last_active_ms < ZT_PEER_ALIVE_MS;
+}
+
+void zt_vl1_socket_gone(struct zt_vl1 *v, const struct zt_now *now, int sock)
+{
+    zt_nat_socket_gone(v, sock);
+    ZT_LIST_EACH(it, &v->peers.lru)
+    {
+        struct zt_peer *peer = ZT_CONTAINER(it, struct zt_peer, lru);
+        bool lost = false;
+        for (unsigned i = 0; i < peer->npaths; i++) {
+            struct zt_path *path = &peer->paths[i];
+            if (path->link.sock != sock)
+                continue;
+            path->link.sock = -1;
+            path->silent = true;
+            path->probes = 0;
+            lost = true;
+            if (is_busy(peer, now->mono_ms))
+                zt_nat_probe(v, now, peer, &path->link, true);
+        }
+        for (unsigned i = 0; i < ZT_PEER_PROBED; i++)
+            if (peer->probed[i].link.sock == sock)
+                peer->probed[i].link.sock = -1;
+        if (lost) {
+            report_direct(v, peer, now->mono_ms);
+            zt_peer_wake(v, peer, now->mono_ms);
+        }
+    }
+}
+
+void zt_peers_reach_out(struct zt_vl1 *v, const struct zt_now *now)
+{
+    unsigned left = v->roots.started ? REACH_OUT_MAX : 0;
+    for (struct zt_list *it = v->peers.lru.prev; it != &v->peers.lru; it = it->prev) {
+        struct zt_peer *peer = ZT_CONTAINER(it, struct zt_peer, lru);
+        struct zt_path *best = zt_peer_best(peer, now->mono_ms, false);
+        if (left == 0)
+            break;
+        if (!is_busy(peer, now->mono_ms))
+            continue;
+        left--;
+        if (best != NULL)
+            zt_tx_hello(v, now, peer, &(struct zt_link){.sock = -1, .ep = best->link.ep}, false);
+        for (unsigned i = 0; i < peer->npaths; i++)
+            if (peer->paths[i].link.sock < 0)
+                zt_nat_probe(v, now, peer, &peer->paths[i].link, true);
+        if (best == NULL && peer->is_upstream) {
+            peer->hello_at_ms = now->mono_ms;
+            zt_peer_wake(v, peer, now->mono_ms);
+        }
+    }
+}
+
 static void drop_expired_paths(struct zt_peer *peer, int64_t now_ms)
 {
     unsigned kept = 0;
@@ -417,9 +479,7 @@ static void drop_expired_paths(struct zt_peer *peer, int64_t now_ms)
 /* Is this path kept up? Then heartbeats are due on it. */
 static bool is_kept(const struct zt_peer *peer, const struct zt_path *path, int64_t now_ms)
 {
-    if (path->silent)
-        return false;
-    return peer->is_upstream || now_ms - peer->last_active_ms < ZT_PEER_ALIVE_MS;
+    return !path->silent && is_busy(peer, now_ms);
 }
 
 /* When the heartbeat is due: nothing out (a NAT forgets us) or nothing in (it may be gone). */

@@ -94,6 +94,9 @@ void zt_peer_try(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pee
 /* A packet left on this path for the application: suspect it when it has been silent. */
 void zt_peer_sent(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                   struct zt_path *path);
+/* We have new sockets: show them to the roots and to the peers we talk to, so that there are paths
+ * over them before the old ones are missed. */
+void zt_peers_reach_out(struct zt_vl1 *v, const struct zt_now *now);
 /* See to what is due and set the timer anew. May free the peer. */
 void zt_peer_service(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer);
 void zt_peer_wake(struct zt_vl1 *v, struct zt_peer *peer, int64_t at_ms);

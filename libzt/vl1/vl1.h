@@ -90,6 +90,12 @@ void zt_vl1_identity_checked(struct zt_vl1 *v, const struct zt_now *now,
  */
 void zt_vl1_set_local(struct zt_vl1 *v, const struct zt_now *now, const struct zt_ep *eps,
                       size_t n);
+/* This socket of the host is closed: no path leads over it any more. Where the endpoints of the
+ * paths lost belong to busy peers, they are asked at once over the sockets that are left. */
+void zt_vl1_socket_gone(struct zt_vl1 *v, const struct zt_now *now, int sock);
+/* How others saw us of late; at most cap, returns how many. */
+size_t zt_vl1_surface(const struct zt_vl1 *v, const struct zt_now *now, struct zt_ep *out,
+                      size_t cap);
 /* A peers.d file (vl1.md 5.7): remember the identity and try its endpoints. */
 int zt_vl1_restore_peer(struct zt_vl1 *v, const struct zt_now *now, const uint8_t *p, size_t n);
 /* Hand every alive peer to host.save (shutdown, and now and then). */

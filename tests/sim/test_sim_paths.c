@@ -300,6 +300,39 @@ static void endpoints_named_for_a_node_are_tried_each_30_s(void **state)
     sim_free(t.s);
 }
 
+/* The node's only socket is closed and another is made: simulated ones have no numbers, so what is
+ * learned again is a path over the socket that took its place. */
+static void paths_of_a_closed_socket_are_found_again_in_a_round_trip(void **state)
+{
+    struct trio t = trio_connected(54);
+    /* Talking makes it a peer that is worth the effort. */
+    talk(&t, 1);
+    struct zt_now now = sim_now(t.s);
+    zt_vl1_socket_gone(sim_vl1(t.a), &now, 0);
+    sim_assert(t.s, !sim_is_direct(t.a, t.b) && !sim_is_direct(t.a, t.root));
+    sim_run(t.s, 21);
+    sim_assert(t.s, sim_is_direct(t.a, t.b) && sim_is_direct(t.a, t.root));
+    struct zt_peer *peer = zt_peer_get(sim_vl1(t.a), t.b->id.addr);
+    assert_int_equal(peer->npaths, 1); /* in place of the note */
+    assert_int_equal(peer->paths[0].link.sock, 0);
+    sim_free(t.s);
+}
+
+static void new_endpoints_are_shown_to_roots_and_busy_peers(void **state)
+{
+    struct trio t = trio_connected(55);
+    talk(&t, 1);
+    struct zt_ep eps[2] = {t.a->ep, ep("9.0.0.2/20001")};
+    struct zt_now now = sim_now(t.s);
+    uint64_t to_root = sim_link(t.a, t.root)->datagrams, to_b = sim_link(t.a, t.b)->datagrams;
+    zt_vl1_set_local(sim_vl1(t.a), &now, eps, 2);
+    assert_int_equal(sim_link(t.a, t.root)->datagrams, to_root + 1);
+    assert_int_equal(sim_link(t.a, t.b)->datagrams, to_b + 1);
+    zt_vl1_set_local(sim_vl1(t.a), &now, eps, 2); /* the same again */
+    assert_int_equal(sim_link(t.a, t.root)->datagrams, to_root + 1);
+    sim_free(t.s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +348,8 @@ int main(void)
         cmocka_unit_test(a_node_can_have_a_blacklist_of_its_own),
         cmocka_unit_test(a_root_in_a_blacklisted_network_is_not_called),
         cmocka_unit_test(endpoints_named_for_a_node_are_tried_each_30_s),
+        cmocka_unit_test(paths_of_a_closed_socket_are_found_again_in_a_round_trip),
+        cmocka_unit_test(new_endpoints_are_shown_to_roots_and_busy_peers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static void say(void *user, const char *text)
 static int parse(const char *text)
 {
     nsaid = 0;
-    return zt_conf_parse(text, strlen(text), &conf, say, NULL);
+    return zt_conf_parse(text, strlen(text), &conf, say, NULL, NULL);
 }
 
 static void is_ep(const struct zt_ep *ep, const char *text)
@@ -180,7 +180,7 @@ static void damage(void **state)
         memcpy(text, good, n);
         text[n] = 0;
         nsaid = 0;
-        (void)zt_conf_parse(text, n, &conf, say, NULL);
+        (void)zt_conf_parse(text, n, &conf, say, NULL, NULL);
         assert_true(nsaid > 0);
     }
     static const char spoil[] = "{}[]\",:0 \\x";
@@ -222,13 +222,13 @@ static void the_file_is_read_and_named(void **state)
     struct zt_store_config sc = {.home = home, .lock_fd = -1};
     assert_int_equal(zt_store_open(&sc, &s, why), 0);
     nsaid = 0;
-    assert_int_equal(zt_conf_read(s, &conf, say, NULL), 0);
+    assert_int_equal(zt_conf_read(s, &conf, say, NULL, NULL), 0);
     assert_int_equal(conf.primary_port, -1);
 
     FILE *f = fopen(name, "w");
     fputs("{\"settings\": {\"primaryPort\": 12345, \"bind\": 1}}", f);
     fclose(f);
-    assert_int_equal(zt_conf_read(s, &conf, say, NULL), 0);
+    assert_int_equal(zt_conf_read(s, &conf, say, NULL, NULL), 0);
     assert_int_equal(conf.primary_port, 12345);
     assert_int_equal(nsaid, 1);
     assert_non_null(strstr(said[0], "/local.conf:1:37: settings.bind: not a list"));

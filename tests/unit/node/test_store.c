@@ -346,12 +346,12 @@ static void test_authtoken(void **state)
     struct zt_store *s = open_home();
     uint8_t *a, *b;
     size_t n;
-    assert_int_equal(zt_store_authtoken(s, rng_random, &rng), 0);
+    assert_int_equal(zt_store_token(s, "authtoken.secret", rng_random, &rng), 0);
     assert_file("authtoken.secret", NULL, 0600);
     assert_int_equal(zt_store_read(s, "authtoken.secret", &a, &n), 0);
     assert_int_equal(n, 24);
     assert_int_equal(strspn((char *)a, "abcdefghijklmnopqrstuvwxyz0123456789"), 24);
-    assert_int_equal(zt_store_authtoken(s, rng_random, &rng), 0);
+    assert_int_equal(zt_store_token(s, "authtoken.secret", rng_random, &rng), 0);
     assert_int_equal(zt_store_read(s, "authtoken.secret", &b, &n), 0);
     assert_memory_equal(a, b, 24);
     free(a);

@@ -1,0 +1,28 @@
+/* ztd: what its files share. main.c reads the command line, log.c says things, http.c serves the
+ * local API. The node itself is libzt. */
+#ifndef ZTD_H
+#define ZTD_H
+
+#include <stdbool.h>
+
+#include "api/zts_service.h"
+
+/* log.c: to stderr, as lines for people or (systemd's $JOURNAL_STREAM) with their level in front.
+ * Any thread. */
+void ztd_log_open(enum zts_service_level most);
+/* "error" ... "debug", or 0. */
+enum zts_service_level ztd_log_level(const char *name);
+void ztd_log(enum zts_service_level level, const char *text);
+__attribute__((format(printf, 2, 3))) void ztd_say(enum zts_service_level level, const char *fmt,
+                                                   ...);
+
+/* http.c: one thread. start and stop are called by one thread at a time. */
+struct ztd_http;
+
+/* Serves on 127.0.0.1, ::1 (port of the node) and HOME/api.sock, and writes zerotier-one.port. What
+ * can't be had is said and left out; NULL when nothing can. */
+struct ztd_http *ztd_http_start(struct zts_service *s, const struct zts_service_up *info);
+/* Every call into the service has been answered, or will be without us. NULL is fine. */
+void ztd_http_stop(struct ztd_http *h);
+
+#endif

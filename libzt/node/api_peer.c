@@ -21,7 +21,7 @@ static json_t *path_json(const struct zt_path_info *i, const struct zt_now *now,
     json_object_set_new(o, "active", json_boolean(!i->expired));
     json_object_set_new(o, "expired", json_boolean(i->expired));
     json_object_set_new(o, "preferred", json_boolean(i->preferred));
-    json_object_set_new(o, "trustedPathId", json_integer(0));
+    json_object_set_new(o, "trustedPathId", zt_api_number(i->trusted_path));
     if (more)
         json_object_set_new(o, "latency", json_integer(i->latency_ms));
     return o;

@@ -12,17 +12,21 @@
 #                 ours     reference   ours   reference  ours, reference
 #
 # Our members are tests/netns/l2node.c; the reference's are given frames by AF_PACKET on their TAP devices.
-# Without ZT_REFERENCE all are ours.
+# Without ZT_REFERENCE there is one sender, one receiver, and all of them are ours, root and controller too.
 . "$(dirname "$0")/lib.sh"
 set -u
 HERE=$(cd "$(dirname "$0")" && pwd)
 L2NODE=${ZT_L2NODE:-$BUILD/tests/netns/l2node}
 JUDGE=${ZT_JUDGE:-$BUILD/tests/netns/judge}
-need_reference
+kinds=(ours) controller=ours
+if [ -n "${ZT_REFERENCE:-}" ]; then
+    need_reference
+    kinds+=(reference) controller=${ZT_RULES_CONTROLLER:-reference}
+fi
 
 host r 10.9.0.1/24
 planet r 10.9.0.1/9993
-node reference r
+node "$controller" r
 
 number=1
 nodes=
@@ -35,10 +39,12 @@ member() { # member ROLE KIND
     if [ "$2" = ours ]; then cp "$DIR/planet" "$home/planet"; else node reference $name; fi
     nodes+="${nodes:+,}{\"host\":\"$name\",\"kind\":\"$2\",\"role\":\"$1\",\"home\":\"$home\",\"id\":\"$(id_of $name)\"}"
 }
-for role in sender receiver observer; do
-    for kind in ours reference; do member $role $kind; done
+for role in sender receiver; do
+    for kind in "${kinds[@]}"; do member $role "$kind"; done
 done
-wait_for 20 node_api r GET /status || fail "the controller does not answer"
+member observer ours
+member observer "${kinds[-1]}"
+wait_for 20 node_api r GET /controller || fail "the controller does not answer"
 
 cat >"$DIR/api" <<END
 #!/bin/sh

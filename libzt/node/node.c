@@ -666,6 +666,20 @@ int zt_node_state_fd(struct zt_node *n)
     return on_loop(n, &c, do_state_fd);
 }
 
+static void do_managers(struct call *c)
+{
+    const struct zt_conf *conf = &c->n->conf;
+    *c->total = conf->nmanagers < c->cap ? conf->nmanagers : c->cap;
+    memcpy(c->out, conf->managers, *c->total * sizeof *conf->managers);
+}
+
+unsigned zt_node_managers(struct zt_node *n, struct zt_ep *out, unsigned cap)
+{
+    size_t total = 0;
+    struct call c = {.out = out, .cap = cap, .total = &total};
+    return on_loop(n, &c, do_managers) == 0 ? (unsigned)total : 0;
+}
+
 const char *zt_node_home(const struct zt_node *n)
 {
     return n->home;

@@ -157,7 +157,18 @@ int zt_vl1_send(struct zt_vl1 *v, const struct zt_now *now, uint64_t dest, uint8
         return ZT_E_SPACE;
     if (zt_addr_reserved(dest) || dest == v->addr)
         return ZT_E_INVAL;
-    put(v, dest, verb, payload, n)->flags = flags;
+    struct fake_packet *k;
+    if (verb == ZT_VERB_ERROR) { /* one that answers nothing: with its head in the payload */
+        assert_true(n >= 10);
+        k = put(v, dest, verb, payload + 10, n - 10);
+        k->is_reply = true;
+        k->in_re_verb = payload[0];
+        k->in_re_id = zt_be64(payload + 1);
+        k->code = payload[9];
+    } else {
+        k = put(v, dest, verb, payload, n);
+    }
+    k->flags = flags;
     /* As the real one does: header room and payload are gone afterwards. */
     memset(payload - ZT_PKT_PAYLOAD, 0xee, ZT_PKT_PAYLOAD + n);
     return 0;

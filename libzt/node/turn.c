@@ -622,6 +622,8 @@ void zt_turn_due(void *user, const struct zt_now *now)
     zt_turn_drain(n);
     zt_stack_tick(n->stack, now->mono_ms);
     zt_ping_due(n, now->mono_ms);
+    if (n->controller != NULL)
+        zt_ctl_db_due(n->controller, now->mono_ms);
     zt_underlay_due(n, now);
     zt_turn_drain(n);
 }
@@ -661,6 +663,8 @@ int64_t zt_turn_flush(void *user, const struct zt_now *now)
     zt_udp_flush(n->udp);
     int64_t next = least(zt_core_deadline(n->core), zt_stack_deadline(n->stack));
     next = least(next, zt_ping_deadline(n));
+    if (n->controller != NULL)
+        next = least(next, zt_ctl_db_deadline(n->controller));
     next = least(next, watch_idle(n, now->mono_ms));
     return least(next, zt_underlay_deadline(n));
 }
@@ -806,6 +810,8 @@ int zt_turn_init(void *user, struct zt_loop *l)
     zt_map_init(&n->peers, seed[1]);
     n->idle_since = zt_loop_now(l)->mono_ms;
     int rc = make_core(n);
+    if (rc == 0 && n->controller != NULL)
+        rc = zt_ctl_db_start(n->controller);
     if (rc == 0)
         rc = zt_underlay_open(n, on_datagram);
     if (rc == 0)
@@ -836,6 +842,8 @@ void zt_turn_fini(void *user)
     struct zt_node *n = user;
     zt_ping_end_all(n);
     zt_reload_end_all(n);
+    if (n->controller != NULL)
+        zt_ctl_db_end(n->controller);
     /* Programs first: their sockets end with a reset while there is still a way out. */
     if (n->proxy != NULL)
         zt_proxy_free(n->proxy);

@@ -8,6 +8,7 @@
 #define ZT_DROP_TABLE(X)                                                                           \
     /* datagrams, fragments */                                                                     \
     X(SHORT, "datagram too short")                                                                 \
+    X(BEACON, "LAN beacon: unknown node, not allowed there, or too often")                         \
     X(OWN_SOURCE, "our own address as source")                                                     \
     X(RESERVED_SOURCE, "reserved source address")                                                  \
     X(FRAGMENT_HEADER, "fragment header out of range")                                             \

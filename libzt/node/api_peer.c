@@ -10,12 +10,6 @@ static json_t *wall(const struct zt_now *now, int64_t mono_ms)
     return json_integer(mono_ms < 0 ? 0 : now->wall_ms - (now->mono_ms - mono_ms));
 }
 
-static uint64_t trusted_id(const struct zt_node *n, const struct zt_ep *ep)
-{
-    const struct zt_set_physical *p = zt_settings_physical(&n->conf.core, ep);
-    return p != NULL ? p->trusted_path : 0;
-}
-
 static json_t *path_json(const struct zt_node *n, const struct zt_path_info *i,
                          const struct zt_now *now, bool more)
 {
@@ -29,7 +23,7 @@ static json_t *path_json(const struct zt_node *n, const struct zt_path_info *i,
     json_object_set_new(o, "active", json_boolean(!i->expired));
     json_object_set_new(o, "expired", json_boolean(i->expired));
     json_object_set_new(o, "preferred", json_boolean(i->preferred));
-    json_object_set_new(o, "trustedPathId", zt_api_number(trusted_id(n, &i->ep)));
+    json_object_set_new(o, "trustedPathId", zt_api_number(i->trusted_path));
     if (!more)
         return o;
     json_object_set_new(o, "latency", json_integer(i->latency_ms));

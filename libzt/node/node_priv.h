@@ -14,6 +14,7 @@
 #include "node/events.h"
 #include "node/loop.h"
 #include "node/node.h"
+#include "node/portmap.h"
 #include "node/proxy.h"
 #include "node/store.h"
 #include "node/udp.h"
@@ -106,6 +107,8 @@ struct zt_node {
     bool draining;
     int64_t idle_since;
     struct zt_udp_watch *watch;
+    struct zt_portmap *portmap;
+    struct zt_ep mapped; /* our endpoint on the router's outside; family 0: none */
     int64_t rescan_at;   /* underlay.c: when to look at the interfaces again */
     int64_t offline_at;  /* since when no root answers, or when the secondary port was chosen */
     int64_t wall_offset; /* wall less monotonic time at the last look */

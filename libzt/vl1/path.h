@@ -7,7 +7,8 @@
 
 #define ZT_LONG_AGO (INT64_MIN / 4) /* "never": now minus this is larger than every limit */
 
-#define ZT_PATH_HEARTBEAT_MS 14000 /* silence after which a path that is in use gets an ECHO */
+#define ZT_PATH_HEARTBEAT_MS 14000     /* silence after which a path that is in use gets an ECHO */
+#define ZT_PATH_HEARTBEAT_LOW_MS 25000 /* the same where bandwidth is low */
 #define ZT_PATH_ALIVE_MS 19000
 #define ZT_PATH_EXPIRE_MS 243000
 #define ZT_PATH_AGE_CAP_MS 140000

@@ -180,6 +180,7 @@ int zts_service_run(const struct zts_service_config *cfg)
                                     .cache_peers = true,
                                     .cache_networks = true,
                                     .read_local_conf = true,
+                                    .controller = true,
                                     .idle_exit_s = cfg->idle_exit_s,
                                     .events = events};
         rc = zt_node_start(&nc, &s.node);

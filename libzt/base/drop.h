@@ -48,6 +48,7 @@
     X(NOT_JOINED, "network not joined")                                                            \
     X(NO_CONFIG, "network has no configuration yet")                                               \
     X(GATE, "sender has no valid credentials")                                                     \
+    X(RECIPIENT, "recipient has no valid credentials")                                             \
     X(RULES_IN, "dropped by the network's rules, inbound")                                         \
     X(RULES_OUT, "dropped by the network's rules, outbound")                                       \
     X(BRIDGE, "bridging not allowed")                                                              \

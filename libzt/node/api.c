@@ -143,11 +143,6 @@ static bool below(const char *path, const char *top)
     return strncmp(path, top, n) == 0 && (path[n] == 0 || path[n] == '/');
 }
 
-static void controller_call(struct zt_node *n, const struct zt_api_request *r, struct zt_api_to to)
-{
-    zt_api_empty(to, 404);
-}
-
 void zt_api_call(struct zt_node *n, const struct zt_api_request *r, zt_api_done *done, void *arg)
 {
     static const char *const names[] = {[GET] = "GET", [POST] = "POST", [DELETE] = "DELETE"};
@@ -164,7 +159,7 @@ void zt_api_call(struct zt_node *n, const struct zt_api_request *r, zt_api_done 
     if (below(r->path, "/controller") || below(r->path, "/unstable/controller")) {
         struct zt_api_request c = *r;
         c.method = names[m];
-        controller_call(n, &c, to);
+        zt_controller_api(n, &c, done, arg);
         return;
     }
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)

@@ -231,6 +231,8 @@ static int prepare(struct zt_node *n)
         zt_store_each(n->store, "networks.d", 16, ".conf", load_network, n);
         zt_store_each(n->store, "networks.d", 16, ".local.conf", load_netset, n);
     }
+    if (n->cfg.controller && (rc = zt_ctl_db_load(n, &n->controller)) != 0)
+        return rc;
     if (n->cfg.door) {
         rc = zt_store_token(n->store, "authtoken.secret", keeper_random, NULL);
         if (rc == 0)
@@ -295,6 +297,8 @@ static void take_down(struct zt_node *n)
     n->loop = NULL;
     run_jobs(n);
     pthread_mutex_unlock(&n->lock);
+    zt_ctl_db_free(n->controller);
+    n->controller = NULL;
 }
 
 static bool start_over(struct zt_node *n)

@@ -43,6 +43,7 @@ struct zt_node_config {
     bool door;        /* serve control.sock */
     int lock_fd;      /* descriptor that already holds identity.lock, or -1 */
     bool cache_peers, cache_networks, read_local_conf;
+    bool controller; /* serve the networks of controller.d, and the local API's /controller */
     const uint64_t *networks; /* to join at start, beside those of networks.d; copied */
     size_t nnetworks;
     int idle_exit_s;          /* ztd: end after so long without sockets and clients; 0 never */

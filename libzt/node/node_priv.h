@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "core/core.h"
 #include "node/conf.h"
+#include "node/controller.h"
 #include "node/door.h"
 #include "node/events.h"
 #include "node/loop.h"
@@ -83,6 +84,7 @@ struct zt_node {
     struct zt_store *store;
     struct zt_conf conf; /* local.conf in force; keeper at start, then the loop's */
     json_t *conf_doc;    /* its whole text, NULL: no usable file; owned likewise */
+    struct zt_ctl_db *controller; /* NULL: not a controller */
     struct zt_identity identity;
     uint8_t *planet;
     size_t nplanet;

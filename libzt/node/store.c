@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "node/fork.h"
 
-#define NAME_MAX_LEN 96 /* longest name below the home, with ".damaged" */
+#define NAME_MAX_LEN 128 /* longest name below the home, with ".damaged" */
 
 struct zt_store {
     char *home; /* absolute */
@@ -240,14 +240,41 @@ static int write_all(int fd, const uint8_t *p, size_t n)
     return 0;
 }
 
-static int make_parent(struct zt_store *s, const char *name)
+/* The entries of a folder are on disk once the folder itself is flushed. */
+static int flush_folder(struct zt_store *s, const char *dir)
 {
-    const char *slash = strchr(name, '/');
-    if (slash == NULL)
-        return 0;
-    char dir[NAME_MAX_LEN];
-    snprintf(dir, sizeof dir, "%.*s", (int)(slash - name), name);
-    return mkdirat(s->dir, dir, 0700) == 0 || errno == EEXIST ? 0 : errno;
+    int fd = openat(s->dir, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int err = fsync(fd) == 0 ? 0 : errno;
+    close(fd);
+    return err;
+}
+
+/* The folder that a name is in, "." for the home. */
+static void folder_of(const char *name, char dir[NAME_MAX_LEN])
+{
+    const char *slash = strrchr(name, '/');
+    snprintf(dir, NAME_MAX_LEN, "%.*s", slash != NULL ? (int)(slash - name) : 1,
+             slash != NULL ? name : ".");
+}
+
+/* mkdir -p below the home. A folder that had to be made is itself an entry to be flushed. */
+static int make_parent(struct zt_store *s, const char *name, unsigned flags)
+{
+    char dir[NAME_MAX_LEN], above[NAME_MAX_LEN];
+    for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        snprintf(dir, sizeof dir, "%.*s", (int)(slash - name), name);
+        if (mkdirat(s->dir, dir, 0700) == 0) {
+            folder_of(dir, above);
+            int err = flags & ZT_STORE_DURABLE ? flush_folder(s, above) : 0;
+            if (err != 0)
+                return err;
+        } else if (errno != EEXIST) {
+            return errno;
+        }
+    }
+    return 0;
 }
 
 static int write_tmp(struct zt_store *s, const char *tmp, unsigned flags, const void *p, size_t n)
@@ -269,7 +296,7 @@ int zt_store_write(struct zt_store *s, const char *name, unsigned flags, const v
 {
     char tmp[NAME_MAX_LEN];
     snprintf(tmp, sizeof tmp, "%s.tmp", name);
-    int err = make_parent(s, name);
+    int err = make_parent(s, name, flags);
     if (err == 0)
         err = write_tmp(s, tmp, flags, p, n);
     if (err == 0 && renameat(s->dir, tmp, s->dir, name) != 0)
@@ -280,8 +307,15 @@ int zt_store_write(struct zt_store *s, const char *name, unsigned flags, const v
         return code_of(err) == ZT_E_PERM ? ZT_E_PERM : ZT_E_IO;
     }
     /* The rename itself is durable only once the folder is. */
-    if (flags & ZT_STORE_DURABLE)
-        (void)fsync(s->dir);
+    if (flags & ZT_STORE_DURABLE) {
+        char dir[NAME_MAX_LEN];
+        folder_of(name, dir);
+        err = flush_folder(s, dir);
+        if (err != 0) {
+            say(s, "%s/%s: cannot be flushed: %s", s->home, dir, strerror(err));
+            return ZT_E_IO;
+        }
+    }
     return 0;
 }
 
@@ -289,6 +323,42 @@ void zt_store_remove(struct zt_store *s, const char *name)
 {
     if (unlinkat(s->dir, name, 0) != 0 && errno != ENOENT)
         say(s, "%s/%s: cannot be removed: %s", s->home, name, strerror(errno));
+}
+
+int zt_store_erase(struct zt_store *s, const char *name)
+{
+    char dir[NAME_MAX_LEN];
+    folder_of(name, dir);
+    int err = unlinkat(s->dir, name, 0) == 0 || errno == ENOENT ? 0 : errno;
+    if (err == 0)
+        err = flush_folder(s, dir);
+    if (err == 0 || err == ENOENT)
+        return 0;
+    say(s, "%s/%s: cannot be removed: %s", s->home, name, strerror(err));
+    return ZT_E_IO;
+}
+
+void zt_store_remove_folder(struct zt_store *s, const char *name)
+{
+    int fd = openat(s->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            (void)unlinkat(fd, e->d_name, 0);
+    closedir(d);
+    if (unlinkat(s->dir, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+        say(s, "%s/%s: cannot be removed: %s", s->home, name, strerror(errno));
+}
+
+bool zt_store_has(struct zt_store *s, const char *name)
+{
+    struct stat st;
+    return fstatat(s->dir, name, &st, 0) == 0;
 }
 
 void zt_store_aside(struct zt_store *s, const char *name, const char *what)

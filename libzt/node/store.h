@@ -48,9 +48,15 @@ int zt_store_read(struct zt_store *s, const char *name, uint8_t **out, size_t *n
 
 #define ZT_STORE_PRIVATE 1u /* mode 0600 instead of 0644 */
 #define ZT_STORE_DURABLE 2u /* fsync before the rename: survives a power cut */
-/* Replace. Makes the folder in front of the name (0700). 0 or ZT_E_IO (reported). */
+/* Replace. Makes the folders in front of the name (0700). 0 or ZT_E_IO (reported). */
 int zt_store_write(struct zt_store *s, const char *name, unsigned flags, const void *p, size_t n);
 void zt_store_remove(struct zt_store *s, const char *name);
+/* Remove for good: not there any more after a power cut either. 0 (also when there was none) or
+ * ZT_E_IO (reported). */
+int zt_store_erase(struct zt_store *s, const char *name);
+/* A folder with the files in it; what it can't remove is reported. */
+void zt_store_remove_folder(struct zt_store *s, const char *name);
+bool zt_store_has(struct zt_store *s, const char *name);
 /* Damaged: move to NAME.damaged and report `what` is wrong with it. */
 void zt_store_aside(struct zt_store *s, const char *name, const char *what);
 

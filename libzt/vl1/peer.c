@@ -47,6 +47,7 @@
 #define ROUND_MS 1000
 #define PEER_FILE_FORMAT 2
 #define TRY_MS 30000
+#define RETRY_MS 5000
 #define REACH_OUT_MAX 256
 #define FEW_PATHS 4 /* so many are looked through for every packet */
 #define BEST_MS 20  /* with more, the best one stands for so long */
@@ -164,7 +165,7 @@ int zt_peer_add(struct zt_vl1 *v, const struct zt_now *now, const struct zt_iden
     peer->last_receive_ms = ZT_LONG_AGO;
     peer->last_active_ms = peer->last_trust_ms = peer->last_full_hello_ms = ZT_LONG_AGO;
     peer->last_push_sent_ms = peer->last_push_in_ms = peer->last_whois_ms = ZT_LONG_AGO;
-    peer->last_try_ms = ZT_LONG_AGO;
+    peer->last_try_ms = peer->last_retry_ms = ZT_LONG_AGO;
     peer->hello_at_ms = ZT_LONG_AGO;
     peer->measure_at_ms = ZT_NEVER;
     for (unsigned i = 0; i < ZT_PEER_PROBED; i++)
@@ -372,6 +373,16 @@ void zt_peer_probe_again(struct zt_vl1 *v, const struct zt_now *now, struct zt_p
     zt_tx_hello(v, now, peer, &peer->probed[last].link, false);
 }
 
+void zt_peer_retry(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    if (peer->npaths == 0 || now->mono_ms - peer->last_retry_ms < RETRY_MS)
+        return;
+    peer->last_retry_ms = now->mono_ms;
+    for (unsigned i = 0; i < peer->npaths; i++)
+        if (peer->paths[i].silent)
+            zt_tx_contact(v, now, peer, &peer->paths[i].link, false);
+}
+
 void zt_peer_try(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
 {
     const struct zt_set_node *node = NULL;
@@ -493,15 +504,35 @@ void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
         zt_nat_push_when_due(v, now, peer, link, hops);
 }
 
+/* Two round trips, within bounds; when the latency is unknown, the middle one. */
+static int64_t patience(const struct zt_path *path, int64_t least, int64_t unknown, int64_t most)
+{
+    int64_t ms = 2 * (int64_t)path->latency_ms;
+    if (path->latency_ms == ZT_LATENCY_UNKNOWN)
+        return unknown;
+    return ms < least ? least : ms > most ? most : ms;
+}
+
+static int64_t unanswered_ms(const struct zt_path *path)
+{
+    return patience(path, ZT_PATH_UNANSWERED_MS, ZT_PATH_UNANSWERED_MS, ZT_PATH_SUSPECT_MS);
+}
+
 void zt_peer_sent(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                   struct zt_path *path)
 {
-    path->last_out_ms = now->mono_ms;
-    if (path->probes == 0 && !path->silent &&
-        now->mono_ms - path->last_in_ms > ZT_PATH_SUSPECT_MS) {
+    int64_t t = now->mono_ms;
+    path->last_out_ms = t;
+    bool is_first = path->unheard_ms == ZT_LONG_AGO;
+    if (is_first)
+        path->unheard_ms = t;
+    if (path->probes > 0 || path->silent)
+        return;
+    if (is_first ? t - path->last_in_ms > ZT_PATH_SUSPECT_MS
+                 : t - path->unheard_ms > unanswered_ms(path)) {
         path->probes = 1;
-        path->probe_at_ms = now->mono_ms;
-        zt_peer_wake(v, peer, now->mono_ms);
+        path->probe_at_ms = t;
+        zt_peer_wake(v, peer, t);
     }
 }
 
@@ -601,12 +632,20 @@ static void give_up(struct zt_peer *peer, struct zt_path *path, int64_t now_ms)
 
 static int64_t probe_pause(const struct zt_path *path)
 {
-    if (!path->doubted)
-        return ZT_PATH_PROBE_MS;
-    int64_t rtts = path->latency_ms == ZT_LATENCY_UNKNOWN ? 0 : 2 * (int64_t)path->latency_ms;
-    if (rtts < ZT_PATH_PROBE_FAST_MS)
-        return ZT_PATH_PROBE_FAST_MS;
-    return rtts < ZT_PATH_PROBE_MS ? rtts : ZT_PATH_PROBE_MS;
+    return patience(path, ZT_PATH_PROBE_LEAST_MS, ZT_PATH_PROBE_MS, ZT_PATH_PROBE_MOST_MS);
+}
+
+/* One path doesn't answer: ask the others before the traffic depends on them. */
+static void suspect_others(struct zt_peer *peer, const struct zt_path *but, int64_t now_ms)
+{
+    for (unsigned i = 0; i < peer->npaths; i++) {
+        struct zt_path *path = &peer->paths[i];
+        if (path != but && path->probes == 0 && zt_path_usable(path, now_ms) &&
+            now_ms - path->last_in_ms > probe_pause(path)) {
+            path->probes = 1;
+            path->probe_at_ms = now_ms;
+        }
+    }
 }
 
 static void service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
@@ -621,6 +660,8 @@ static void service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_p
         /* From the second probe on a HELLO: the other side may have lost our identity. */
         zt_tx_contact(v, now, peer, &path->link, path->probes > 1 || path->doubted || full);
         path->doubted |= path->probes > ZT_PATH_DOUBT;
+        if (path->probes == 2)
+            suspect_others(peer, path, t);
         path->last_out_ms = t;
         path->probes++;
         path->probe_at_ms = t + probe_pause(path);
@@ -629,7 +670,7 @@ static void service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_p
         zt_tx_contact(v, now, peer, &path->link, full);
         path->last_out_ms = t;
         path->probes = 1;
-        path->probe_at_ms = t + ZT_PATH_PROBE_MS;
+        path->probe_at_ms = t + probe_pause(path);
     }
 }
 

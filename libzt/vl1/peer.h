@@ -36,7 +36,8 @@ struct zt_peer {
     int64_t last_push_in_ms;
     unsigned pushes_in; /* in a row, closer than 30 s */
     int64_t last_whois_ms;
-    int64_t last_try_ms; /* of the endpoints that the settings name */
+    int64_t last_retry_ms;        /* of silent paths */
+    int64_t last_try_ms;          /* of the endpoints that the settings name */
     struct zt_bucket echo, hello; /* answers to these */
     uint64_t hello_timestamp;     /* newest in any authentic HELLO, by the sender's clock */
     int64_t measure_at_ms; /* when to measure paths with a rough latency; ZT_NEVER: not due */
@@ -101,6 +102,8 @@ void zt_peer_probe_again(struct zt_vl1 *v, const struct zt_now *now, struct zt_p
 /* There is traffic for this peer and no path: try the endpoints that the settings name for it, once
  * per 30 s (vl1.md 6.6). */
 void zt_peer_try(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer);
+/* Traffic for this peer takes a relay: ask silent paths whether they are back, each 5 s at most. */
+void zt_peer_retry(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer);
 /* A packet left on this path for the application: suspect it when it has been silent. */
 void zt_peer_sent(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                   struct zt_path *path);

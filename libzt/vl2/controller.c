@@ -371,7 +371,7 @@ static unsigned note_version(struct zt_ctl_member *r, const struct request *q)
     r->version_minor = v[1];
     r->version_rev = v[2];
     r->version_proto = v[3];
-    return ZT_CTL_VERSION;
+    return ZT_CHANGED_VERSION;
 }
 
 /* A record for a node that was never heard of. NULL: there are too many of them, or no memory. */
@@ -400,7 +400,7 @@ static void decide(struct zt_controller *c, const struct zt_now *now, struct zt_
                    const struct request *q, bool is_new, enum zt_ctl_credential credential,
                    const char *token)
 {
-    unsigned changed = is_new ? ZT_CTL_NEW : 0;
+    unsigned changed = is_new ? ZT_CHANGED_NEW : 0;
 
     if (m->r.has_identity && memcmp(m->r.pub, q->id->pub, ZT_PUB) != 0) {
         zt_drop_count(c->vl2->drops, ZT_DROP_COLLISION);
@@ -410,13 +410,13 @@ static void decide(struct zt_controller *c, const struct zt_now *now, struct zt_
     if (!m->r.has_identity) {
         m->r.has_identity = true;
         memcpy(m->r.pub, q->id->pub, ZT_PUB);
-        changed |= ZT_CTL_IDENTITY;
+        changed |= ZT_CHANGED_IDENTITY;
     }
     note_request(m, now, zt_dict_u64(q->meta, q->n, "revr", 0) >= 1);
     if (!m->r.authorized && credential != ZT_CTL_CREDENTIAL_NONE) {
         m->r.authorized = true;
         m->r.authorized_ms = now->wall_ms;
-        changed |= ZT_CTL_AUTHORIZED;
+        changed |= ZT_CHANGED_AUTHORIZED;
         zt_cnet_set_stranger(m, false);
     }
     if (!m->r.authorized || is_expelled_by_sso(m, now)) {

@@ -17,14 +17,16 @@
 
 struct zt_controller;
 
-#define ZT_CONTROLLER_NETWORKS 65536   /* of one controller */
-#define ZT_CONTROLLER_MEMBERS 1048576  /* of one network, made by hand or authorised */
-#define ZT_CONTROLLER_STRANGERS 16384  /* records of a network that a mere request made */
-#define ZT_CONTROLLER_MEMBER_IPS 256   /* addresses of a member that are looked at */
-#define ZT_CONTROLLER_ONLINE_MS 120000 /* since the last request: pushes and revocations are sent \
-                                        */
-#define ZT_CONTROLLER_RIGHTS_MS 180000 /* since the last configuration: LIKE and GATHER are taken \
-                                        */
+#define ZT_CONTROLLER_NETWORKS 65536  /* of one controller */
+#define ZT_CONTROLLER_MEMBERS 1048576 /* of one network, made by hand or authorised */
+#define ZT_CONTROLLER_STRANGERS 16384 /* records of a network that a mere request made */
+#define ZT_CONTROLLER_MEMBER_IPS 256  /* addresses of a member that are looked at */
+#define ZT_CONTROLLER_ONLINE_MS                                       \
+    120000 /* since the last request: pushes and revocations are sent \
+            */
+#define ZT_CONTROLLER_RIGHTS_MS                                       \
+    180000 /* since the last configuration: LIKE and GATHER are taken \
+            */
 
 /* ---- records ---- */
 
@@ -107,18 +109,18 @@ void zt_ctl_member_init(struct zt_ctl_member *m, uint64_t nwid, uint64_t addr);
 /* ---- store ---- */
 
 /* What the controller changed in a member. */
-#define ZT_CTL_NEW 0x01u        /* there was no record */
-#define ZT_CTL_IDENTITY 0x02u   /* has_identity, pub */
-#define ZT_CTL_AUTHORIZED 0x04u /* authorized, authorized_ms; credential, token */
-#define ZT_CTL_IPS 0x08u
-#define ZT_CTL_CAPS 0x10u
-#define ZT_CTL_TAGS 0x20u
-#define ZT_CTL_VERSION 0x40u
+#define ZT_CHANGED_NEW 0x01u        /* there was no record */
+#define ZT_CHANGED_IDENTITY 0x02u   /* has_identity, pub */
+#define ZT_CHANGED_AUTHORIZED 0x04u /* authorized, authorized_ms; credential, token */
+#define ZT_CHANGED_IPS 0x08u
+#define ZT_CHANGED_CAPS 0x10u
+#define ZT_CHANGED_TAGS 0x20u
+#define ZT_CHANGED_VERSION 0x40u
 
 struct zt_controller_store {
     void *user;
     /* Keep these fields of m, which is valid during the call. credential and token: how it was
-     * authorised, with ZT_CTL_AUTHORIZED. When they are safe: zt_controller_stored(). Must not
+     * authorised, with ZT_CHANGED_AUTHORIZED. When they are safe: zt_controller_stored(). Must not
      * call back into the controller. */
     void (*put_member)(void *user, const struct zt_ctl_member *m, unsigned fields,
                        enum zt_ctl_credential credential, const char *token);

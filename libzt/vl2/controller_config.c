@@ -31,7 +31,7 @@ static int add_default_caps(struct zt_cmember *m, unsigned *changed)
             return ZT_E_NOMEM;
         caps[m->r.ncaps++] = n->caps[i].id;
         m->r.caps = caps;
-        *changed |= ZT_CTL_CAPS;
+        *changed |= ZT_CHANGED_CAPS;
     }
     return 0;
 }
@@ -59,7 +59,7 @@ static int add_default_tags(struct zt_cmember *m, unsigned *changed)
         tags[at] = n->tags[i];
         m->r.tags = tags;
         m->r.ntags++;
-        *changed |= ZT_CTL_TAGS;
+        *changed |= ZT_CHANGED_TAGS;
     }
     return 0;
 }

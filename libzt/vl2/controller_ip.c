@@ -126,7 +126,7 @@ static int assign(struct zt_cmember *m, uint8_t family, unsigned *changed)
         if (p->start.family != family || p->end.family != family)
             continue;
         if (family == 4 ? try_pool4(m, p, &ip) : try_pool6(m, p, &ip)) {
-            *changed |= ZT_CTL_IPS;
+            *changed |= ZT_CHANGED_IPS;
             return zt_cmember_add_ip(m, &ip);
         }
     }

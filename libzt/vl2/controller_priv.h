@@ -94,7 +94,7 @@ void zt_cnet_set_stranger(struct zt_cmember *m, bool is_stranger);
 /* ---- controller_ip.c: vl2.md 9.4 ---- */
 
 /* Give m the addresses that pools of its network have for it, if it lacks one of the family.
- * *changed gets ZT_CTL_IPS. Returns 0 (also when nothing was free) or ZT_E_NOMEM. */
+ * *changed gets ZT_CHANGED_IPS. Returns 0 (also when nothing was free) or ZT_E_NOMEM. */
 int zt_controller_assign(struct zt_cmember *m, unsigned *changed);
 /* Addresses of a configuration, with the flag that some of them need. */
 void zt_controller_addresses(const struct zt_cmember *m, struct zt_netconf *conf);
@@ -102,7 +102,7 @@ void zt_controller_addresses(const struct zt_cmember *m, struct zt_netconf *conf
 /* ---- controller_config.c: vl2.md 9.3 ---- */
 
 /* Give m what it should have and lacks: addresses, default capabilities (is_new) and tags. *changed
- * gets ZT_CTL_*. Returns 0 or ZT_E_NOMEM. */
+ * gets ZT_CHANGED_*. Returns 0 or ZT_E_NOMEM. */
 int zt_controller_equip(struct zt_cmember *m, bool is_new, unsigned *changed);
 /* The dictionary of m's configuration into c->dict, *n bytes. Returns 0, ZT_E_SPACE (it does not
  * fit), ZT_E_CRYPTO. */

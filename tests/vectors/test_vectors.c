@@ -37,11 +37,11 @@ static const struct row rows[] = {
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
-/* In the folder, but about something that does not exist yet. */
+/* In the folder, but read by another test, or (with the reason) by none yet. */
 static const struct {
     const char *name, *why;
 } skipped[] = {
-    {"local-api.json", "the local HTTP interface is not implemented yet"},
+    {"local-api.json", NULL}, /* replayed by tests/netns/local_api.sh */
 };
 #define SKIPPED (sizeof skipped / sizeof skipped[0])
 
@@ -98,7 +98,8 @@ static void name_others(const char *folder)
         bool known = false;
         for (size_t i = 0; i < SKIPPED; i++)
             if (strcmp(skipped[i].name, e->d_name) == 0) {
-                printf("SKIP %s: %s\n", e->d_name, skipped[i].why);
+                if (skipped[i].why != NULL)
+                    printf("SKIP %s: %s\n", e->d_name, skipped[i].why);
                 known = true;
             }
         for (size_t i = 0; i < ROWS; i++)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,12 +14,15 @@
 
 #include "api/zts_priv.h"
 #include "node/api.h"
+#include "node/conf.h"
 
 struct zts_service {
     const struct zts_service_config *cfg;
     struct zt_node *node;
     int wake; /* eventfd: the node has ended */
     bool was_up;
+    struct zt_ep managers[ZT_CONF_MANAGERS]; /* port: prefix length; from `up` on */
+    unsigned nmanagers;
     _Atomic bool failed;
 };
 
@@ -35,8 +39,11 @@ say(const struct zts_service *s, enum zts_service_level level, const char *fmt, 
 
 static void came_up(struct zts_service *s, const struct zt_node_note *note)
 {
-    struct zts_service_up info = {
-        .home = zt_node_home(s->node), .address = note->addr, .port = note->port};
+    s->nmanagers = zt_node_managers(s->node, s->managers, ZT_CONF_MANAGERS);
+    struct zts_service_up info = {.home = zt_node_home(s->node),
+                                  .address = note->addr,
+                                  .port = note->port,
+                                  .has_managers = s->nmanagers > 0};
     say(s, ZTS_SERVICE_NOTICE, "node %010llx on UDP port %u", (unsigned long long)note->addr,
         note->port);
     s->was_up = true;
@@ -95,6 +102,23 @@ int zts_service_call(struct zts_service *s, const char *method, const char *path
 {
     struct zt_api_request r = {method, path, body, nbody};
     return zt_node_api(s->node, &r, done, arg) == 0 ? 0 : -1;
+}
+
+bool zts_service_allows(const struct zts_service *s, const struct sockaddr *from)
+{
+    struct zt_ep ep;
+    if (from->sa_family == AF_INET)
+        ep = zt_ep_make(4, &((const struct sockaddr_in *)from)->sin_addr, 0);
+    else if (from->sa_family == AF_INET6)
+        ep = zt_ep_make(6, &((const struct sockaddr_in6 *)from)->sin6_addr, 0);
+    else
+        return from->sa_family == AF_UNIX;
+    if (zt_ep_scope(&ep) == ZT_SCOPE_LOOPBACK)
+        return true;
+    for (unsigned i = 0; i < s->nmanagers; i++)
+        if (zt_ep_in_prefix(&s->managers[i], &ep))
+            return true;
+    return false;
 }
 
 /* A preloaded program costs one descriptor here, so take what the system allows. */

@@ -22,7 +22,8 @@ enum zts_service_level {
 struct zts_service_up {
     const char *home; /* absolute */
     uint64_t address;
-    uint16_t port; /* UDP */
+    uint16_t port;     /* UDP */
+    bool has_managers; /* local.conf allows the API from elsewhere (settings.allowManagementFrom) */
 };
 
 struct zts_service_config {
@@ -54,5 +55,11 @@ __attribute__((visibility("default"))) int zts_service_call(struct zts_service *
                                                             const char *method, const char *path,
                                                             const char *body, size_t nbody,
                                                             zts_service_done *done, void *arg);
+
+/* May the local API be used from this address? Loopback always, others as local.conf said at the
+ * start. Between up and down. */
+struct sockaddr;
+__attribute__((visibility("default"))) bool zts_service_allows(const struct zts_service *s,
+                                                               const struct sockaddr *from);
 
 #endif

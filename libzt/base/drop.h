@@ -8,6 +8,7 @@
 #define ZT_DROP_TABLE(X)                                                                           \
     /* datagrams, fragments */                                                                     \
     X(SHORT, "datagram too short")                                                                 \
+    X(BEACON, "LAN beacon: unknown node, not allowed there, or too often")                         \
     X(OWN_SOURCE, "our own address as source")                                                     \
     X(RESERVED_SOURCE, "reserved source address")                                                  \
     X(FRAGMENT_HEADER, "fragment header out of range")                                             \
@@ -47,6 +48,7 @@
     X(NOT_JOINED, "network not joined")                                                            \
     X(NO_CONFIG, "network has no configuration yet")                                               \
     X(GATE, "sender has no valid credentials")                                                     \
+    X(RECIPIENT, "recipient has no valid credentials")                                             \
     X(RULES_IN, "dropped by the network's rules, inbound")                                         \
     X(RULES_OUT, "dropped by the network's rules, outbound")                                       \
     X(BRIDGE, "bridging not allowed")                                                              \

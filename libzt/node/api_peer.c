@@ -10,30 +10,35 @@ static json_t *wall(const struct zt_now *now, int64_t mono_ms)
     return json_integer(mono_ms < 0 ? 0 : now->wall_ms - (now->mono_ms - mono_ms));
 }
 
-static json_t *path_json(const struct zt_path_info *i, const struct zt_now *now, bool more)
+static json_t *path_json(const struct zt_node *n, const struct zt_path_info *i,
+                         const struct zt_now *now, bool more)
 {
+    struct zt_ep local = zt_udp_of(n->udp, i->sock);
     json_t *o = json_object();
     json_object_set_new(o, "address", zt_api_ep(&i->ep));
     json_object_set_new(o, "lastSend", wall(now, i->last_out_ms));
     json_object_set_new(o, "lastReceive", wall(now, i->last_in_ms));
     json_object_set_new(o, "localSocket", json_integer(i->sock));
-    json_object_set_new(o, "localPort", json_integer(0));
+    json_object_set_new(o, "localPort", json_integer(local.port));
     json_object_set_new(o, "active", json_boolean(!i->expired));
     json_object_set_new(o, "expired", json_boolean(i->expired));
     json_object_set_new(o, "preferred", json_boolean(i->preferred));
-    json_object_set_new(o, "trustedPathId", json_integer(0));
-    if (more)
-        json_object_set_new(o, "latency", json_integer(i->latency_ms));
+    json_object_set_new(o, "trustedPathId", zt_api_number(i->trusted_path));
+    if (!more)
+        return o;
+    json_object_set_new(o, "latency", json_integer(i->latency_ms));
+    json_object_set_new(o, "local", zt_api_ep(&local));
     return o;
 }
 
-static json_t *peer_json(const struct zt_peer_info *p, const struct zt_now *now, bool more)
+static json_t *peer_json(const struct zt_node *n, const struct zt_peer_info *p,
+                         const struct zt_now *now, bool more)
 {
     static const char *const roles[] = {"LEAF", "MOON", "PLANET"};
     json_t *o = json_object(), *paths = json_array();
     char version[48];
     for (unsigned k = 0; k < p->npaths; k++)
-        json_array_append_new(paths, path_json(&p->paths[k], now, more));
+        json_array_append_new(paths, path_json(n, &p->paths[k], now, more));
     snprintf(version, sizeof version, "%d.%d.%d", p->version_major, p->version_minor,
              p->version_rev);
     json_object_set_new(o, "address", zt_api_hex(p->addr, 10));
@@ -55,7 +60,7 @@ static json_t *one_peer_json(struct zt_node *n, uint64_t addr, bool more)
 {
     const struct zt_now *now = zt_loop_now(n->loop);
     struct zt_peer_info p;
-    return zt_core_peer(n->core, now, addr, &p) == 0 ? peer_json(&p, now, more) : NULL;
+    return zt_core_peer(n->core, now, addr, &p) == 0 ? peer_json(n, &p, now, more) : NULL;
 }
 
 static int by_number(const void *a, const void *b)

@@ -30,23 +30,38 @@ static json_t *listening_json(struct zt_node *n)
     return a;
 }
 
-/* The settings of local.conf with those in force filled in. What we never do (falling back to TCP,
- * replacing our own program) is said as the reference says "off". */
-static json_t *settings_json(struct zt_node *n)
+static json_t *surface_json(struct zt_node *n)
 {
-    json_t *o = json_object();
+    struct zt_ep eps[32];
+    json_t *a = json_array();
+    size_t k = zt_core_surface(n->core, zt_loop_now(n->loop), eps, 32);
+    for (size_t i = 0; i < k && i < 32; i++)
+        json_array_append_new(a, zt_api_ep(&eps[i]));
+    return a;
+}
+
+/* local.conf with the settings in force filled in. What we never do (falling back to TCP, replacing
+ * our own program) is said as the reference says "off". */
+static json_t *config_json(struct zt_node *n)
+{
+    json_t *doc = n->conf_doc != NULL ? json_deep_copy(n->conf_doc) : json_object();
+    json_t *o = json_object_get(doc, "settings");
+    if (!json_is_object(o)) {
+        o = json_object();
+        json_object_set_new(doc, "settings", o);
+    }
     json_object_set_new(o, "allowTcpFallbackRelay", json_false());
     json_object_set_new(o, "forceTcpRelay", json_false());
     json_object_set_new(o, "homeDir", json_string(n->home));
     json_object_set_new(o, "listeningOn", listening_json(n));
-    json_object_set_new(o, "portMappingEnabled", json_false());
+    json_object_set_new(o, "portMappingEnabled", json_boolean(n->conf.port_mapping));
     json_object_set_new(o, "primaryPort", json_integer(n->port));
-    json_object_set_new(o, "secondaryPort", json_integer(0));
-    json_object_set_new(o, "tertiaryPort", json_integer(0));
+    json_object_set_new(o, "secondaryPort", json_integer(zt_udp_slot(n->udp, ZT_UDP_SECONDARY)));
+    json_object_set_new(o, "tertiaryPort", json_integer(zt_udp_slot(n->udp, ZT_UDP_TERTIARY)));
     json_object_set_new(o, "softwareUpdate", json_string("disable"));
     json_object_set_new(o, "softwareUpdateChannel", json_string("release"));
-    json_object_set_new(o, "surfaceAddresses", json_array());
-    return o;
+    json_object_set_new(o, "surfaceAddresses", surface_json(n));
+    return doc;
 }
 
 json_t *zt_status_json(struct zt_node *n)
@@ -67,7 +82,7 @@ json_t *zt_status_json(struct zt_node *n)
     json_object_set_new(o, "clock", json_integer(zt_loop_now(n->loop)->wall_ms));
     json_object_set_new(o, "planetWorldId", zt_api_number(s.planet_id));
     json_object_set_new(o, "planetWorldTimestamp", json_integer(s.planet_timestamp_ms));
-    json_object_set_new(o, "config", json_pack("{s:o}", "settings", settings_json(n)));
+    json_object_set_new(o, "config", config_json(n));
     return o;
 }
 
@@ -88,112 +103,88 @@ void zt_api_health(struct zt_node *n, const struct zt_api_request *r, uint64_t i
 }
 
 /* ---- local.conf --------------------------------------------------------------------------------
- * The file is read and written by the keeper; the answer comes back to the loop. */
-
-struct conf_call {
-    struct zt_node *n;
-    struct zt_api_to to;
-    json_t *doc;       /* answer: the document, or with `error` nothing */
-    const char *error; /* static text */
-};
-
-static void conf_answer(void *arg)
-{
-    struct conf_call *c = arg;
-    if (c->error != NULL)
-        zt_api_error(c->to, 500, c->error);
-    else
-        zt_api_json(c->to, 200, c->doc);
-    free(c);
-}
-
-/* On the keeper's thread, which itself ends the loop: outside of RUNNING there is none. */
-static void conf_finish(struct zt_node *n, struct conf_call *c)
-{
-    pthread_mutex_lock(&n->lock);
-    struct zt_loop *l = n->state == ZT_NODE_RUNNING ? n->loop : NULL;
-    pthread_mutex_unlock(&n->lock);
-    if (l == NULL || zt_loop_post(l, conf_answer, c) != 0)
-        conf_answer(c);
-}
-
-/* NULL with *error when the file is there and can't be understood: it is the user's, and stays. */
-static json_t *conf_load(struct zt_node *n, const char **error)
-{
-    uint8_t *p = NULL;
-    size_t len = 0;
-    int rc = zt_store_read(n->store, "local.conf", &p, &len);
-    json_t *doc = NULL;
-    if (rc == ZT_E_NOENT)
-        doc = json_object();
-    else if (rc == 0)
-        doc = json_loadb((const char *)p, len, 0, NULL);
-    free(p);
-    if (json_is_object(doc))
-        return doc;
-    json_decref(doc);
-    *error = rc != 0 ? "local.conf cannot be read" : "local.conf is damaged: correct it first";
-    return NULL;
-}
-
-struct conf_job {
-    struct conf_call *call;
-    json_t *merge; /* into settings; NULL: only read */
-};
-
-static void conf_job(struct zt_node *n, struct zt_job *j)
-{
-    struct conf_job job;
-    memcpy(&job, j->data, sizeof job);
-    struct conf_call *c = job.call;
-    json_t *doc = conf_load(n, &c->error);
-    if (doc != NULL && job.merge != NULL) {
-        json_t *settings = json_object_get(doc, "settings");
-        if (!json_is_object(settings)) {
-            settings = json_object();
-            json_object_set_new(doc, "settings", settings);
-        }
-        char *text = NULL;
-        if (json_object_update(settings, job.merge) == 0)
-            text = json_dumps(doc, JSON_INDENT(4) | JSON_SORT_KEYS);
-        if (text == NULL ||
-            zt_store_write(n->store, "local.conf", ZT_STORE_DURABLE, text, strlen(text)) != 0)
-            c->error = "local.conf cannot be written";
-        free(text);
-        json_decref(doc);
-        doc = json_object(); /* the answer is {} */
-    }
-    json_decref(job.merge);
-    if (c->error != NULL) {
-        json_decref(doc);
-        doc = NULL;
-    }
-    c->doc = doc;
-    conf_finish(n, c);
-}
-
-static void conf_start(struct zt_node *n, struct zt_api_to to, json_t *merge)
-{
-    struct conf_call *c = calloc(1, sizeof *c);
-    struct conf_job job = {c, merge};
-    if (c == NULL) {
-        json_decref(merge);
-        zt_api_json(to, 200, NULL);
-        return;
-    }
-    c->n = n;
-    c->to = to;
-    if (!zt_node_post_job(n, conf_job, "", 0, NULL, &job, sizeof job)) {
-        json_decref(merge);
-        c->error = "out of memory";
-        conf_answer(c);
-    }
-}
+ */
 
 void zt_api_config(struct zt_node *n, const struct zt_api_request *r, uint64_t id,
                    struct zt_api_to to)
 {
-    conf_start(n, to, NULL);
+    zt_api_json(to, 200, n->conf_doc != NULL ? json_incref(n->conf_doc) : json_object());
+}
+
+/* Changing settings: the keeper writes the file, then the node reads it again like any other
+ * change of it, and then {} is the answer, whatever the values were. */
+struct change {
+    struct zt_node *n;
+    struct zt_api_to to;
+    json_t *merge;     /* into settings */
+    const char *error; /* static text */
+};
+
+static void change_answer(struct change *c)
+{
+    if (c->error != NULL)
+        zt_api_error(c->to, 500, c->error);
+    else
+        zt_api_json(c->to, 200, json_object());
+    json_decref(c->merge);
+    free(c);
+}
+
+static void on_reloaded(void *arg, int err, const char *text, size_t len)
+{
+    change_answer(arg);
+}
+
+static void on_written(void *arg)
+{
+    struct change *c = arg;
+    if (c->error == NULL && c->n->core != NULL)
+        zt_reload_start(c->n, on_reloaded, c);
+    else
+        change_answer(c);
+}
+
+/* NULL, or what went wrong. A file that can't be understood is the user's, and stays as it is. */
+static const char *merge_into_file(struct zt_node *n, json_t *merge)
+{
+    uint8_t *p = NULL;
+    size_t len = 0;
+    int rc = zt_store_read(n->store, "local.conf", &p, &len);
+    json_t *doc = rc == ZT_E_NOENT ? json_object()
+                  : rc == 0        ? json_loadb((const char *)p, len, 0, NULL)
+                                   : NULL;
+    free(p);
+    if (!json_is_object(doc)) {
+        json_decref(doc);
+        return "local.conf is damaged or can't be read: correct it first";
+    }
+    json_t *settings = json_object_get(doc, "settings");
+    if (!json_is_object(settings)) {
+        settings = json_object();
+        json_object_set_new(doc, "settings", settings);
+    }
+    char *text = NULL;
+    if (json_object_update(settings, merge) == 0)
+        text = json_dumps(doc, JSON_INDENT(4) | JSON_SORT_KEYS);
+    if (text != NULL)
+        rc = zt_store_write(n->store, "local.conf", ZT_STORE_DURABLE, text, strlen(text));
+    json_decref(doc);
+    const char *error = text == NULL || rc != 0 ? "local.conf cannot be written" : NULL;
+    free(text);
+    return error;
+}
+
+/* On the keeper's thread, which itself ends the loop: outside of RUNNING there is none. */
+static void change_job(struct zt_node *n, struct zt_job *j)
+{
+    struct change *c;
+    memcpy(&c, j->data, sizeof c);
+    c->error = merge_into_file(n, c->merge);
+    pthread_mutex_lock(&n->lock);
+    struct zt_loop *l = n->state == ZT_NODE_RUNNING ? n->loop : NULL;
+    pthread_mutex_unlock(&n->lock);
+    if (l == NULL || zt_loop_post(l, on_written, c) != 0)
+        change_answer(c);
 }
 
 void zt_api_settings(struct zt_node *n, const struct zt_api_request *r, uint64_t id,
@@ -209,5 +200,15 @@ void zt_api_settings(struct zt_node *n, const struct zt_api_request *r, uint64_t
         json_decref(in);
         in = json_object();
     }
-    conf_start(n, to, in);
+    struct change *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        json_decref(in);
+        zt_api_json(to, 500, NULL);
+        return;
+    }
+    *c = (struct change){.n = n, .to = to, .merge = in};
+    if (!zt_node_post_job(n, change_job, "", 0, NULL, &c, sizeof c)) {
+        c->error = "out of memory";
+        change_answer(c);
+    }
 }

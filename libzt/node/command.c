@@ -92,6 +92,7 @@ static json_t *info_json(struct zt_node *n)
     json_object_set_new(o, "port", json_integer(n->port));
     json_object_set_new(o, "secondaryPort", json_integer(zt_udp_slot(n->udp, ZT_UDP_SECONDARY)));
     json_object_set_new(o, "tertiaryPort", json_integer(zt_udp_slot(n->udp, ZT_UDP_TERTIARY)));
+    json_object_set_new(o, "mapped", zt_api_ep(&n->mapped));
     json_object_set_new(o, "underlay", json_string(underlay_text(zt_core_underlay(n->core))));
     json_object_set_new(o, "isRoot", json_boolean(s.is_root));
     json_object_set_new(o, "sticky", json_boolean(n->sticky));
@@ -384,6 +385,8 @@ void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, 
         cmd_get(n, text + 4, done, arg);
     } else if (strncmp(text, "ping ", 5) == 0) {
         zt_ping_start(n, text + 5, done, arg);
+    } else if (strncmp(text, "resolve ", 8) == 0) {
+        zt_resolve_command(n, text + 8, done, arg);
     } else if (strncmp(text, "api ", 4) == 0) {
         cmd_api(n, text + 4, done, arg);
     } else if (strcmp(text, "up") == 0) {

@@ -90,6 +90,8 @@ struct zt_api_request;
 int zt_node_api(struct zt_node *n, const struct zt_api_request *r,
                 void (*done)(void *arg, int status, const char *type, const char *body, size_t len),
                 void *arg);
+/* Who may use the local API from elsewhere (local.conf; port: prefix length). Returns how many. */
+unsigned zt_node_managers(struct zt_node *n, struct zt_ep *out, unsigned cap);
 /* Absolute path; once it is up. */
 const char *zt_node_home(const struct zt_node *n);
 /* "OK", "ACCESS_DENIED", ...: vl2.md 8.5. */

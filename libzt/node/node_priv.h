@@ -15,7 +15,9 @@
 #include "node/events.h"
 #include "node/loop.h"
 #include "node/node.h"
+#include "node/portmap.h"
 #include "node/proxy.h"
+#include "node/resolve.h"
 #include "node/store.h"
 #include "node/udp.h"
 #include "node/udp_watch.h"
@@ -108,6 +110,8 @@ struct zt_node {
     bool draining;
     int64_t idle_since;
     struct zt_udp_watch *watch;
+    struct zt_portmap *portmap;
+    struct zt_ep mapped; /* our endpoint on the router's outside; family 0: none */
     int64_t rescan_at;   /* underlay.c: when to look at the interfaces again */
     int64_t offline_at;  /* since when no root answers, or when the secondary port was chosen */
     int64_t wall_offset; /* wall less monotonic time at the last look */
@@ -118,6 +122,7 @@ struct zt_node {
     char *ranges_text;
     struct zt_list pings;
     uint16_t ping_seq;
+    struct zt_resolver *resolver;
     unsigned pool_left;
     uint8_t pool[512];
 };

@@ -112,7 +112,12 @@ void zt_reload_start(struct zt_node *n, zt_command_done *done, void *arg)
     *r = (struct reload){.n = n, .done = done, .arg = arg, .problems = problems};
     zt_list_init(&r->link);
     zt_list_push_back(&n->reloads, &r->link);
-    zt_node_post_job(n, read_job, "", 0, NULL, &r, sizeof r);
+    if (!zt_node_post_job(n, read_job, "", 0, NULL, &r, sizeof r)) {
+        zt_list_remove(&r->link);
+        if (done != NULL)
+            done(arg, ENOMEM, "out of memory", 13);
+        free_reload(r);
+    }
 }
 
 void zt_reload_end_all(struct zt_node *n)

@@ -23,6 +23,7 @@
 #include "node/default_planet.h"
 #include "node/netset.h"
 #include "node/node_priv.h"
+#include "wire/netconf.h"
 
 #define FRAMES_MAX (8u << 20)
 #define PENDING_MAX 4096
@@ -262,7 +263,7 @@ static void add_range(struct range_list *l, const struct zt_ep *ep, unsigned bit
         r->ip[b / 8] &= (uint8_t) ~(0x80u >> (b % 8));
 }
 
-static void add_net_ranges(struct range_list *l, const struct zt_net_info *i)
+static void add_addresses(struct range_list *l, const struct zt_net_info *i)
 {
     for (unsigned k = 0; k < i->naddrs; k++) {
         unsigned total = i->addrs[k].family == 4 ? 32 : 128;
@@ -270,6 +271,10 @@ static void add_net_ranges(struct range_list *l, const struct zt_net_info *i)
         if (i->addrs[k].port > 0 && i->addrs[k].port < total)
             add_range(l, &i->addrs[k], i->addrs[k].port, false, 0);
     }
+}
+
+static void add_routes(struct range_list *l, const struct zt_net_info *i)
+{
     for (unsigned k = 0; k < i->nroutes; k++) {
         const struct zt_route *r = &i->routes[k];
         add_range(l, &r->target, r->target.port, false, r->metric);
@@ -277,15 +282,19 @@ static void add_net_ranges(struct range_list *l, const struct zt_net_info *i)
 }
 
 /* The text of `ranges`: what is virtual, for programs that start when no node runs. */
-static char *ranges_text(const struct range_list *l)
+static char *ranges_text(const struct range_list *l, const char *domains)
 {
     size_t cap = (size_t)l->n * ZT_EP_STR + 1, at = 0;
+    for (const char *d = domains; *d != 0; d += strlen(d) + 1)
+        cap += strlen(d) + sizeof "dns \n";
     char *text = calloc(1, cap);
     for (unsigned i = 0; text != NULL && i < l->n; i++) {
         char ip[ZT_EP_STR];
         struct zt_ep ep = zt_ep_make(l->r[i].family, l->r[i].ip, l->r[i].bits);
         at += (size_t)snprintf(text + at, cap - at, "%s\n", zt_ep_format(&ep, ip));
     }
+    for (const char *d = domains; text != NULL && *d != 0; d += strlen(d) + 1)
+        at += (size_t)snprintf(text + at, cap - at, "dns %s\n", d);
     return text;
 }
 
@@ -297,16 +306,24 @@ static void publish_ranges(struct zt_node *n)
         const struct zt_netent *e = v;
         l.networks++;
         if (usable(&e->info) && e->info.naddrs > 0)
-            add_net_ranges(&l, &e->info);
+            add_addresses(&l, &e->info);
         else
             l.configuring +=
                 e->info.status == ZT_NET_REQUESTING_CONFIGURATION || !e->told || usable(&e->info);
     }
+    /* Routes last: there may be more than fit, and our own addresses matter most. */
+    for (size_t i = 0; zt_map_next(&n->nets, &i, NULL, &v);) {
+        const struct zt_netent *e = v;
+        if (usable(&e->info) && e->info.naddrs > 0)
+            add_routes(&l, &e->info);
+    }
     zt_proxy_set_ranges(n->proxy, l.r, l.n, l.networks, l.configuring, n->online);
+    char domains[ZT_STATE_DOMAINS];
+    zt_proxy_set_domains(n->proxy, domains, zt_resolve_domains(n, domains, sizeof domains));
     /* While a network is still being configured, the file keeps what the last run knew. */
     if (!n->cfg.door || l.configuring > 0)
         return;
-    char *text = ranges_text(&l);
+    char *text = ranges_text(&l, domains);
     if (text == NULL || (n->ranges_text != NULL && strcmp(text, n->ranges_text) == 0)) {
         free(text);
         return;
@@ -336,6 +353,7 @@ static int network_used(struct zt_node *n, const struct zt_netent *e, uint64_t n
     if (rc != 0)
         return rc;
     zt_netset_apply(&e->settings, out);
+    zt_netset_limit(ZT_STACK_ADDRS, out);
     out->port_error = e->port_error;
     if (e->port_error != 0)
         out->status = ZT_NET_PORT_ERROR;
@@ -418,6 +436,7 @@ int zt_turn_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *
     }
     zt_stack_now(n->stack, zt_loop_now(n->loop)->mono_ms);
     network_changed(n, nwid);
+    publish_ranges(n); /* allowDNS changes no address, but whose names are answered */
     zt_loop_touch(n->loop);
     return 0;
 }
@@ -741,6 +760,19 @@ static int make_door(struct zt_node *n)
     return rc;
 }
 
+/* A file that can't be read as a configuration is kept for people to look at; the network is joined
+ * all the same. */
+static bool readable_config(const struct zt_file *f)
+{
+    struct zt_netconf *cfg = malloc(sizeof *cfg);
+    uint8_t *arena = malloc(f->n + 1);
+    bool ok = cfg != NULL && arena != NULL && f->n < ZT_NETCONF_MAX &&
+              zt_netconf_decode(f->p, f->n, arena, cfg) == 0 && cfg->nwid == f->id;
+    free(cfg);
+    free(arena);
+    return ok;
+}
+
 static void restore(struct zt_node *n)
 {
     ZT_LIST_EACH(it, &n->files_peers)
@@ -761,8 +793,13 @@ static void restore(struct zt_node *n)
     ZT_LIST_EACH(it, &n->files_networks)
     {
         struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
+        bool has_config = f->n > 1;
+        if (has_config && !readable_config(f)) {
+            zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged network file", NULL, 0);
+            has_config = false;
+        }
         if (f->id != 0)
-            (void)join(n, f->id, f->n > 1 ? f->p : NULL, f->n > 1 ? f->n : 0);
+            (void)join(n, f->id, has_config ? f->p : NULL, has_config ? f->n : 0);
     }
     for (size_t i = 0; i < n->cfg.nnetworks; i++)
         (void)zt_turn_join(n, n->cfg.networks[i]);
@@ -811,6 +848,7 @@ void zt_turn_fini(void *user)
 {
     struct zt_node *n = user;
     zt_ping_end_all(n);
+    zt_resolve_end_all(n);
     zt_reload_end_all(n);
     if (n->controller != NULL)
         zt_ctl_db_end(n->controller);

@@ -31,7 +31,10 @@
 void zt_underlay_announce(struct zt_node *n)
 {
     struct zt_ep eps[32];
-    size_t k = zt_udp_local(n->udp, eps, 32);
+    size_t k = 0;
+    if (n->mapped.family != 0)
+        eps[k++] = n->mapped;
+    k += zt_udp_local(n->udp, eps + k, 32 - k);
     zt_core_set_local(n->core, zt_loop_now(n->loop), eps, k);
 }
 
@@ -114,6 +117,69 @@ static bool rechoose_secondary(struct zt_node *n, int64_t mono_ms)
     return true;
 }
 
+/* ---- port mapping ------------------------------------------------------------------------------
+ */
+
+#if ZT_HAS_PORTMAP
+static void on_mapped(void *user, const struct zt_portmap *p, const struct zt_ep *outside)
+{
+    struct zt_node *n = user;
+    char ip[ZT_EP_STR], text[128];
+    if (p != n->portmap || n->udp == NULL)
+        return; /* of one that was stopped */
+    n->mapped = *outside;
+    if (outside->family != 0)
+        snprintf(text, sizeof text, "the router leads %s to UDP port %u here",
+                 zt_ep_format(outside, ip), zt_udp_slot(n->udp, ZT_UDP_TERTIARY));
+    else
+        snprintf(text, sizeof text, "the router's port mapping is gone");
+    zt_node_warn(n, text);
+    zt_underlay_announce(n);
+}
+
+static void stop_mapping(struct zt_node *n)
+{
+    struct zt_portmap *p = n->portmap;
+    n->portmap = NULL;
+    n->mapped = (struct zt_ep){0};
+    zt_portmap_stop(p);
+    zt_udp_clear_slot(n->udp, ZT_UDP_TERTIARY);
+}
+
+static void start_mapping(struct zt_node *n)
+{
+    char name[64], text[96];
+    uint16_t want = n->conf.tertiary_port;
+    int rc = want != 0 ? zt_udp_set_slot(n->udp, ZT_UDP_TERTIARY, want)
+                       : zt_udp_set_random(n->udp, ZT_UDP_TERTIARY);
+    uint16_t port = zt_udp_slot(n->udp, ZT_UDP_TERTIARY);
+    snprintf(name, sizeof name, "ZeroTier/%010llx@%u", (unsigned long long)n->identity.addr, port);
+    if (rc == 0)
+        rc = zt_portmap_start(n->loop, port, name, on_mapped, n, &n->portmap);
+    if (rc != 0) {
+        zt_udp_clear_slot(n->udp, ZT_UDP_TERTIARY);
+        snprintf(text, sizeof text, "port mapping: %s; going without", zt_err_text(rc));
+        zt_node_warn(n, text);
+    }
+}
+#endif
+
+static void follow_mapping(struct zt_node *n)
+{
+    bool want = n->conf.port_mapping && zt_core_underlay(n->core) != ZT_UNDERLAY_LOOPBACK_ONLY;
+#if ZT_HAS_PORTMAP
+    uint16_t port = zt_udp_slot(n->udp, ZT_UDP_TERTIARY);
+    bool other = n->conf.tertiary_port != 0 && n->conf.tertiary_port != port;
+    if (n->portmap != NULL && (!want || other))
+        stop_mapping(n);
+    if (n->portmap == NULL && want)
+        start_mapping(n);
+#else
+    if (want)
+        zt_node_warn(n, "local.conf: portMappingEnabled: this build has no port mapping");
+#endif
+}
+
 /* ---- looks -------------------------------------------------------------------------------------
  */
 
@@ -176,6 +242,7 @@ int zt_underlay_open(struct zt_node *n, zt_udp_recv_fn *recv)
     if (rc != 0)
         return rc;
     choose_secondary(n);
+    follow_mapping(n);
     (void)zt_udp_watch_new(n->loop, on_changed, n, &n->watch); /* without it the 30 s look */
     n->rescan_at = now.mono_ms + RESCAN_MS;
     n->clean_at = now.mono_ms + CLEAN_MS; /* the start has just looked at every file */
@@ -191,12 +258,17 @@ void zt_underlay_configure(struct zt_node *n)
     bool keep = n->conf.allow_secondary_port && secondary != 0 && (want == 0 || want == secondary);
     if (!keep)
         choose_secondary(n);
+    follow_mapping(n);
     (void)zt_udp_rescan(n->udp);
     zt_underlay_announce(n);
 }
 
 void zt_underlay_close(struct zt_node *n)
 {
+#if ZT_HAS_PORTMAP
+    if (n->portmap != NULL)
+        stop_mapping(n);
+#endif
     zt_udp_watch_free(n->watch);
     n->watch = NULL;
     if (n->udp != NULL) {

@@ -32,6 +32,7 @@
 
 #define SURFACE_MS 600000
 #define PUSH_DIRECT_MS 120000
+#define PUSH_LOW_SCALE 16 /* where bandwidth is low */
 #define PUSH_RELAYED_MS 15000
 #define PUSH_WINDOW_MS 30000
 #define PUSH_GATE 8
@@ -267,6 +268,8 @@ void zt_nat_push_when_due(struct zt_vl1 *v, const struct zt_now *now, struct zt_
                           const struct zt_link *link, unsigned hops)
 {
     int64_t pause = hops == 0 ? PUSH_DIRECT_MS : PUSH_RELAYED_MS;
+    if (hops == 0 && v->settings.low_bandwidth)
+        pause *= PUSH_LOW_SCALE;
     if (now->mono_ms - peer->last_push_sent_ms < pause)
         return;
     peer->last_push_sent_ms = now->mono_ms;

@@ -12,7 +12,8 @@
  * is one packet with several links, and each copy must be answered, so there the link is part of
  * the key.
  *
- * Relaying is a root's job; a leaf refuses (RELAY_REFUSED). */
+ * Relaying is a root's job; a leaf refuses (RELAY_REFUSED), unless relayPolicy lets it pass on what
+ * members of its networks, or all, send it. */
 #include "vl1/rx.h"
 
 #include "base/err.h"
@@ -29,6 +30,7 @@
 #define ECHO_BURST 8
 #define ECHO_REFILL_MS 166
 #define WHOIS_PAUSE_MS 100
+#define BEACON_PAUSE_MS 2500
 #define REPLY_MAX 1400
 #define OK_PREFIX 9
 
@@ -46,10 +48,33 @@ bool zt_seen_before(struct zt_vl1 *v, uint64_t id)
 
 /* -- relaying -- */
 
-static void relay(struct zt_vl1 *v, const struct zt_now *now, uint8_t *p, size_t n)
+/* Links on which a member of our networks proved itself within the last ten minutes. One link that
+ * collides takes another's place until the next packet. */
+static struct zt_trusted_link *trusted_link(struct zt_vl1 *v, const struct zt_link *link)
+{
+    return &v->trusted_links[(zt_link_hash(link) ^ v->seed) % ZT_TRUSTED_LINKS];
+}
+
+void zt_rx_trust(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *link)
+{
+    *trusted_link(v, link) =
+        (struct zt_trusted_link){.hash = zt_link_hash(link), .at_ms = now->mono_ms};
+}
+
+static bool may_relay(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in)
+{
+    if (v->roots.is_root || v->settings.relay == ZT_RELAY_ALWAYS)
+        return true;
+    const struct zt_trusted_link *t = trusted_link(v, in);
+    return v->settings.relay == ZT_RELAY_TRUSTED && t->hash == zt_link_hash(in) &&
+           now->mono_ms - t->at_ms < ZT_PEER_TRUST_MS;
+}
+
+static void relay(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in, uint8_t *p,
+                  size_t n)
 {
     bool is_head = p[ZT_FRAG_INDICATOR_AT] != ZT_FRAG_INDICATOR;
-    if (!v->roots.is_root) {
+    if (!may_relay(v, now, in)) {
         zt_drop_count(v->drops, ZT_DROP_RELAY_REFUSED);
         return;
     }
@@ -83,7 +108,7 @@ static void relay(struct zt_vl1 *v, const struct zt_now *now, uint8_t *p, size_t
     v->packets_relayed++;
     path->last_out_ms = now->mono_ms;
     zt_tx_datagram(v, &path->link, p, n, NULL, 0, 0);
-    if (is_head)
+    if (is_head && v->roots.is_root) /* of anybody else the two would not believe it */
         zt_nat_unite(v, now, src, dest, to);
 }
 
@@ -367,6 +392,23 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
 
 /* -- datagrams -- */
 
+/* The LAN beacon of old versions: eight bytes of anything and a node address (vl1.md 6.10). Whom we
+ * know gets a NOP there, which proves to it that we are near; one per 2.5 s for all of them, since
+ * anybody can send such a thing with any source. */
+static void beacon(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in,
+                   const uint8_t *p)
+{
+    uint8_t nop[ZT_PKT_PAYLOAD];
+    struct zt_peer *peer = zt_peer_get(v, zt_be40(p + ZT_BEACON_SIZE - 5));
+    if (peer == NULL || !zt_path_allowed(v, peer, &in->ep) ||
+        now->mono_ms - v->last_beacon_ms < BEACON_PAUSE_MS) {
+        zt_drop_count(v->drops, ZT_DROP_BEACON);
+    } else {
+        v->last_beacon_ms = now->mono_ms;
+        (void)zt_tx_packet(v, now, peer, in, ZT_VERB_NOP, nop, sizeof nop, 0, NULL);
+    }
+}
+
 static void for_us(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in, uint8_t *p,
                    size_t n)
 {
@@ -402,7 +444,10 @@ void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt
 {
     v->packets_in++;
     v->bytes_in += n;
-    /* 13 bytes are the LAN beacon of old versions; nobody sends it any more. */
+    if (n == ZT_BEACON_SIZE) {
+        beacon(v, now, in, p);
+        return;
+    }
     if (n <= ZT_FRAG_DATA) {
         zt_drop_count(v->drops, ZT_DROP_SHORT);
         return;
@@ -415,7 +460,7 @@ void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt
     if (zt_pkt_dest(p) == v->id.addr)
         for_us(v, now, in, p, n);
     else
-        relay(v, now, p, n);
+        relay(v, now, in, p, n);
     zt_run_due(v, now);
 }
 

@@ -18,11 +18,17 @@
 #define ZT_EXPECT_BUCKETS 256
 #define ZT_EXPECT_SLOTS 32
 #define ZT_SEEN_SLOTS 8192
+#define ZT_TRUSTED_LINKS 256
 
 struct zt_expected {  /* something we sent and an OK may answer, tx.c */
     uint32_t id;      /* upper half of the wire id */
     uint32_t to;      /* keyed hash of the endpoint of a HELLO or ECHO; 0: of no interest */
     uint32_t sent_ms; /* lower half of mono_ms */
+};
+
+struct zt_trusted_link { /* rx.c, for relayPolicy */
+    uint64_t hash;
+    int64_t at_ms;
 };
 
 struct zt_vl1 {
@@ -33,6 +39,7 @@ struct zt_vl1 {
     struct zt_settings settings;
 
     int64_t created_ms;
+    int64_t last_beacon_ms; /* answered */
     struct zt_heap heap; /* every deadline of this object */
     struct zt_timer defrag_timer;
     struct zt_peers peers;
@@ -46,6 +53,7 @@ struct zt_vl1 {
     struct zt_expected expected[ZT_EXPECT_BUCKETS][ZT_EXPECT_SLOTS];
     uint8_t expected_at[ZT_EXPECT_BUCKETS];
     uint64_t seen[ZT_SEEN_SLOTS]; /* ids of authentic packets of late, rx.c */
+    struct zt_trusted_link trusted_links[ZT_TRUSTED_LINKS];
     uint64_t seed;
 
     uint64_t packets_in, packets_out, bytes_in, bytes_out, packets_relayed;

@@ -165,8 +165,10 @@ int zt_tx_route(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer
 {
     struct zt_peer *via = peer;
     struct zt_path *path = zt_peer_best(peer, now->mono_ms, false);
-    if (path == NULL)
+    if (path == NULL) {
         zt_peer_try(v, now, peer);
+        zt_peer_retry(v, now, peer);
+    }
     if (path == NULL || path->doubted) {
         struct zt_peer *up = zt_roots_best(v, now->mono_ms);
         struct zt_path *relay = up != NULL ? zt_peer_best(up, now->mono_ms, false) : NULL;

@@ -98,7 +98,8 @@ size_t zt_vl1_surface(const struct zt_vl1 *v, const struct zt_now *now, struct z
                       size_t cap);
 /* A peers.d file (vl1.md 5.7): remember the identity and try its endpoints. */
 int zt_vl1_restore_peer(struct zt_vl1 *v, const struct zt_now *now, const uint8_t *p, size_t n);
-/* Hand every alive peer to host.save (shutdown, and now and then). */
+/* Hand every peer with a path to host.save (shutdown). Peers whose paths changed are handed over a
+ * minute later, and all once a day, by themselves. */
 void zt_vl1_save_peers(struct zt_vl1 *v);
 
 #define ZT_TX_COMPRESS 1u /* try LZ4 */

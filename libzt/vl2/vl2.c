@@ -58,6 +58,14 @@ bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind k
     return true;
 }
 
+bool zt_vl2_may_relay(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid)
+{
+    if (zt_vl2_rate(v, now, ZT_RATE_RELAY, 0, nwid, 64))
+        return true;
+    zt_drop_count(v->drops, ZT_DROP_RATE);
+    return false;
+}
+
 int zt_vl2_send(struct zt_vl2 *v, const struct zt_now *now, uint64_t dest, uint8_t verb,
                 const struct zt_wr *w, unsigned flags)
 {
@@ -142,8 +150,8 @@ static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const
         if (id.nwid != checked) {
             struct zt_network *net = zt_network_find(v, id.nwid);
             checked = id.nwid;
-            may = is_root || (net != NULL && zt_network_gate(net, now, rx->from) != NULL) ||
-                  has_rights(v, now, id.nwid, rx->from);
+            may = is_root || has_rights(v, now, id.nwid, rx->from) ||
+                  (net != NULL && ZT_GATE(LIKE, zt_network_gate(net, now, rx->from) != NULL));
         }
         if (may)
             zt_mcast_add(&v->mcast, now, id, rx->from);
@@ -171,7 +179,7 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
         if (!r.bad)
             zt_member_com(net, now, &com);
     }
-    bool is_member = net != NULL && zt_network_gate(net, now, rx->from) != NULL;
+    bool is_member = net != NULL && ZT_GATE(GATHER, zt_network_gate(net, now, rx->from) != NULL);
     if (!is_member && !zt_vl1_is_root(v->vl1) && !has_rights(v, now, id.nwid, rx->from)) {
         zt_drop_count(v->drops, net != NULL ? ZT_DROP_GATE : ZT_DROP_NOT_JOINED);
         return ZT_VERDICT_IGNORED;
@@ -231,14 +239,19 @@ static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, cons
     return ZT_VERDICT_OK;
 }
 
-/* What came of the credentials of one packet so far. */
+/* What came of the credentials of one packet so far. Anybody may pass on what the controller
+ * signed, but only who shows credentials of its own (or is the controller) earns trust by it. */
 struct credentials {
-    bool accepted, deferred;
+    uint64_t from;
+    bool accepted, own, deferred;
 };
 
-static void note(struct credentials *c, enum zt_accept a)
+static void note(struct credentials *c, uint64_t nwid, uint64_t holder, enum zt_accept a)
 {
-    c->accepted |= a == ZT_ACCEPT_NEW || a == ZT_ACCEPT_REDUNDANT;
+    bool ok = a == ZT_ACCEPT_NEW || a == ZT_ACCEPT_REDUNDANT;
+
+    c->accepted |= ok;
+    c->own |= ok && (c->from == holder || c->from == zt_nwid_controller(nwid));
     c->deferred |= a == ZT_ACCEPT_DEFER;
 }
 
@@ -271,7 +284,7 @@ static void coms_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         struct zt_network *net =
             r->bad ? NULL : zt_network_find(v, zt_com_value(&com, ZT_COM_NWID));
         if (net != NULL)
-            note(c, zt_member_com(net, now, &com));
+            note(c, net->nwid, zt_com_value(&com, ZT_COM_ISSUED_TO), zt_member_com(net, now, &com));
     }
     zt_rd_skip(r, 1);
 }
@@ -284,7 +297,7 @@ static void caps_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         zt_rd_cap(r, &cap);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, cap.nwid);
         if (net != NULL)
-            note(c, zt_member_cap(net, now, &cap));
+            note(c, net->nwid, zt_cap_issued_to(&cap), zt_member_cap(net, now, &cap));
     }
 }
 
@@ -296,7 +309,7 @@ static void tags_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         zt_rd_tag(r, &tag);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, tag.nwid);
         if (net != NULL)
-            note(c, zt_member_tag(net, now, &tag));
+            note(c, net->nwid, tag.issued_to, zt_member_tag(net, now, &tag));
     }
 }
 
@@ -310,8 +323,9 @@ static void revocations_in(struct zt_vl2 *v, const struct zt_now *now, uint64_t 
         if (net == NULL)
             continue;
         enum zt_accept a = zt_member_revocation(net, now, &rev);
-        note(c, a);
-        if (a == ZT_ACCEPT_NEW && (rev.flags & ZT_REVOCATION_FAST))
+        note(c, net->nwid, rev.target, a);
+        if (a == ZT_ACCEPT_NEW && (rev.flags & ZT_REVOCATION_FAST) &&
+            zt_vl2_may_relay(v, now, net->nwid))
             propagate(net, now, from, &rev);
     }
 }
@@ -324,14 +338,14 @@ static void coos_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         zt_rd_coo(r, &coo);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, coo.nwid);
         if (net != NULL)
-            note(c, zt_member_coo(net, now, &coo));
+            note(c, net->nwid, coo.issued_to, zt_member_coo(net, now, &coo));
     }
 }
 
 static enum zt_verdict credentials_in(struct zt_vl2 *v, const struct zt_now *now,
                                       const struct zt_rx *rx)
 {
-    struct credentials c = {0};
+    struct credentials c = {.from = rx->from};
     struct zt_rd r = zt_rd(rx->payload, rx->n);
 
     if (!zt_vl2_rate(v, now, ZT_RATE_CREDENTIALS_IN, rx->from, 0, 8)) {
@@ -348,7 +362,7 @@ static enum zt_verdict credentials_in(struct zt_vl2 *v, const struct zt_now *now
     if (c.accepted) {
         /* Frames that came before their credentials need not wait for the next retry. */
         zt_vl1_release(v->vl1, now, rx->from);
-        return ZT_VERDICT_TRUSTED;
+        return c.own ? ZT_VERDICT_TRUSTED : ZT_VERDICT_OK;
     }
     if (c.deferred)
         return ZT_VERDICT_HOLD;
@@ -384,7 +398,7 @@ static enum zt_verdict chunk_in(struct zt_vl2 *v, const struct zt_now *now, cons
         return ZT_VERDICT_IGNORED;
     }
     uint64_t update_id;
-    enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, &update_id);
+    enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, is_push, &update_id);
     if (is_push && update_id != 0) {
         uint8_t body[16];
         zt_put64(body, net->nwid);
@@ -441,7 +455,7 @@ static enum zt_verdict ok(void *user, const struct zt_now *now, const struct zt_
 static enum zt_verdict controller_error(struct zt_vl2 *v, struct zt_network *net, uint64_t from,
                                         enum zt_net_status status)
 {
-    if (from != zt_nwid_controller(net->nwid)) {
+    if (!ZT_GATE(CONTROLLER_ERROR, from == zt_nwid_controller(net->nwid))) {
         zt_drop_count(v->drops, ZT_DROP_NOT_CONTROLLER);
         return ZT_VERDICT_IGNORED;
     }
@@ -454,7 +468,7 @@ static enum zt_verdict unwanted(struct zt_vl2 *v, const struct zt_now *now, stru
 {
     if (n < 18)
         return malformed(v);
-    if (zt_network_gate(net, now, from) == NULL) {
+    if (!ZT_GATE(UNWANTED, zt_network_gate(net, now, from) != NULL)) {
         zt_drop_count(v->drops, ZT_DROP_GATE);
         return ZT_VERDICT_IGNORED;
     }

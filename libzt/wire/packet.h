@@ -44,6 +44,8 @@
 #define ZT_FRAG_DATA 16
 #define ZT_FRAGS_MAX 7
 
+#define ZT_BEACON_SIZE 13 /* legacy LAN beacon: 8 bytes, node address */
+
 #define ZT_MTU_DEFAULT 1432 /* UDP payload of one datagram */
 #define ZT_MTU_MIN 1400
 #define ZT_MTU_MAX 10324

@@ -11,19 +11,18 @@
 #                                           |
 #                                 b: reference, 10.9.0.3, has 10.200.0.1 of its own
 #
-# Needs ZT_REFERENCE=/path/to/zerotier-one and /dev/net/tun; skips without. With ZT_TEST_ALL=1 it
-# also waits until the refused member has noticed by itself (a minute).
+# changes.sh [CONTROLLER [PEER]]: `ours` or `reference` (the default) for r and for b. With the
+# reference it needs ZT_REFERENCE=/path/to/zerotier-one and /dev/net/tun, and skips without; ours is no
+# gateway, so with it as b the route leads nowhere. With ZT_TEST_ALL=1 it also waits until the refused
+# member has noticed by itself (a minute).
 . "$(dirname "$0")/lib.sh"
 set -u
-[ -x "${ZT_REFERENCE:-}" ] || skip "ZT_REFERENCE does not name a zerotier-one binary"
-[ -c /dev/net/tun ] || skip "no /dev/net/tun"
+CONTROLLER=${1:-reference} PEER=${2:-reference}
+[ "$CONTROLLER$PEER" = oursours ] || need_reference
 HERE=$(cd "$(dirname "$0")" && pwd)
 WATCH=${ZT_WATCH:-$BUILD/tests/netns/watch}
 
-api() { # api METHOD PATH [JSON]: the controller's local interface
-    in_host r curl -sf -m 5 -X "$1" -H "X-ZT1-Auth: $(cat "$DIR/r/authtoken.secret")" \
-        ${3:+-d "$3"} "http://127.0.0.1:9993$2"
-}
+api() { node_api r "$@"; }
 network() { api POST "/controller/network/$NWID" "$1" >/dev/null || fail "network: $1"; }
 member() { api POST "/controller/network/$NWID/member/$1" "$2" >/dev/null || fail "member: $2"; }
 get() { zt a get "$NWID" "$1"; }
@@ -49,20 +48,18 @@ host r 10.9.0.1/24
 host a 10.9.0.2/24
 host b 10.9.0.3/24
 host c 10.9.0.4/24
-mkdir -p "$DIR"/{r,a,b,c}
-"$ZTCTL" identity new -o "$DIR/r" >/dev/null || fail "identity"
+mkdir -p "$DIR/c"
+planet r 10.9.0.1/9993
+cp "$DIR/planet" "$DIR/c/planet"
 "$ZTCTL" identity new -o "$DIR/c" >/dev/null || fail "identity"
-"$ZTCTL" planet new --root "$DIR/r/identity.public" 10.9.0.1/9993 -o "$DIR/planet" >/dev/null ||
-    fail "planet"
-for h in r a b c; do cp "$DIR/planet" "$DIR/$h/planet"; done
-for h in r b; do in_host $h "$ZT_REFERENCE" -U "$DIR/$h" >"$DIR/$h.log" 2>&1 & done
-in_host a "$ZTD" -H "$DIR/a" -p 9993 >"$DIR/a.log" 2>&1 &
+node "$CONTROLLER" r
+node "$PEER" b
+node ours a
 for h in r a b; do
     wait_for 20 test -s "$DIR/$h/identity.public" || fail "start of $h"
 done
 wait_for 20 test -s "$DIR/r/authtoken.secret" || fail "start of the controller"
-R=$(cut -c1-10 "$DIR/r/identity.public") A=$(cut -c1-10 "$DIR/a/identity.public")
-B=$(cut -c1-10 "$DIR/b/identity.public") C=$(cut -c1-10 "$DIR/c/identity.public")
+R=$(id_of r) A=$(id_of a) B=$(id_of b) C=$(id_of c)
 NWID=${R}00ab02
 LAN='{"target":"10.144.0.0/24"}'
 wait_for 20 api GET /status || fail "the controller does not answer"
@@ -72,20 +69,22 @@ network "{\"name\":\"lab\",\"private\":true,\"mtu\":2800,\"v4AssignMode\":{\"zt\
 
 # ---- denied, then authorised
 in_host c "$WATCH" "$DIR/c" 9993 "$NWID" >"$DIR/c.log" 2>&1 < <(sleep 1000) &
-wait_for 20 grep -q online "$DIR/a.log" || fail "our node is not online"
-zt a join "$NWID" >/dev/null || fail "join"
-in_host b "$ZT_REFERENCE" -q -D"$DIR/b" join "$NWID" >/dev/null || fail "join (reference)"
+for h in a b; do
+    wait_for 30 node_online $h || fail "$h is not online"
+    node_join $h "$NWID" || fail "join ($h)"
+done
 wait_for 20 is status ACCESS_DENIED || fail "not denied: $(get status)"
 wait_for 20 event NETWORK_ACCESS_DENIED || fail "no event: denied"
 for m in $A $B $C; do member "$m" '{"authorized":true}'; done
 wait_for 20 is status OK || fail "not joined: $(get status)"
 wait_for 20 event NETWORK_READY_IP4 || fail "no event: address"
 event "NETWORK_OK" && event "NETIF_UP" || fail "no event: up"
-wait_for 30 sh -c "ip -n b addr | grep -q 'inet 10.144'" || fail "no address (reference)"
-A4=$(address_of a "$NWID" 10.144.) || fail "no address"
-B4=$(ip -n b addr | sed -n 's/.*inet \(10\.144\.[0-9.]*\)\/.*/\1/p' | head -1)
-in_host b "$HERE/steady.py" serve "$B4" 7000 >"$DIR/serve.log" 2>&1 &
-wait_for 10 in_host b sh -c "ss -ltn | grep -q :7000" || fail "no server on b"
+wait_for 20 node_address a "$NWID" 10.144. || fail "no address"
+wait_for 30 node_address b "$NWID" 10.144. || fail "no address ($PEER)"
+A4=$(node_address a "$NWID" 10.144.) B4=$(node_address b "$NWID" 10.144.)
+[ "$PEER" = ours ] || wait_for 20 sh -c "ip -n b addr | grep -q '$B4/'" || fail "no address in the kernel"
+node_run b "$HERE/steady.py" serve "$B4" 7000 >"$DIR/serve.log" 2>&1 &
+wait_for 10 grep -q serving "$DIR/serve.log" || fail "no server on b"
 talk steady "$B4" 7000
 moves steady "at the start"
 echo "   denied, authorised, $A4 talks to $B4"
@@ -95,7 +94,8 @@ for mtu in 1280 1500 10000 2800; do
     network "{\"mtu\":$mtu}"
     wait_for 20 is mtu $mtu || fail "mtu $mtu: $(get mtu)"
     wait_for 20 event "mtu $mtu" || fail "no event: mtu $mtu"
-    wait_for 20 sh -c "ip -n b link | grep -q 'zt.* mtu $mtu '" || fail "mtu $mtu (reference)"
+    [ "$PEER" = ours ] || wait_for 20 sh -c "ip -n b link | grep -q 'zt.* mtu $mtu '" ||
+        fail "mtu $mtu (reference)"
     moves steady "mtu $mtu"
     talk "steady-$mtu" "$B4" 7000
     moves "steady-$mtu" "new at mtu $mtu"
@@ -104,22 +104,27 @@ for mtu in 1280 1500 10000; do moves "steady-$mtu" "at the end of the changes"; 
 echo "   MTU 1280, 1500, 10000, 2800: open and new connections go on"
 
 # ---- a route through a member
-ip -n b link add outer type bridge && ip -n b addr add 10.200.0.1/24 dev outer &&
-    ip -n b link set outer up || fail "an address behind b"
-in_host b "$HERE/steady.py" serve 10.200.0.1 7001 >>"$DIR/serve.log" 2>&1 &
-wait_for 10 in_host b sh -c "ss -ltn | grep -q :7001" || fail "no server behind b"
+routed() { # what goes through the gateway, if b is one
+    [ "$PEER" = ours ] || "$@"
+}
+if [ "$PEER" = reference ]; then
+    ip -n b link add outer type bridge && ip -n b addr add 10.200.0.1/24 dev outer &&
+        ip -n b link set outer up || fail "an address behind b"
+    in_host b "$HERE/steady.py" serve 10.200.0.1 7001 >"$DIR/serve-behind.log" 2>&1 &
+    wait_for 10 grep -q serving "$DIR/serve-behind.log" || fail "no server behind b"
+fi
 network "{\"routes\":[$LAN,{\"target\":\"10.200.0.0/24\",\"via\":\"$B4\"}]}"
 wait_for 20 has usedRoutes "10.200.0.0/24.*$B4" || fail "route: $(get usedRoutes)"
 wait_for 20 event "ROUTE_ADDED 10.200.0.0" || fail "no event: route"
-talk routed 10.200.0.1 7001
-moves routed "through a member"
+routed talk routed 10.200.0.1 7001
+routed moves routed "through a member"
 moves steady "a route more"
 zt a set "$NWID" allowManaged=10.144.0.0/16 >/dev/null || fail "set"
 has usedRoutes 10.200 && fail "a route that is not allowed: $(get usedRoutes)"
 has routes 10.200 || fail "what is configured is not shown: $(get routes)"
 zt a set "$NWID" allowManaged=1 >/dev/null || fail "set"
 has usedRoutes 10.200 || fail "an allowed route is missing: $(get usedRoutes)"
-moves routed "allowed again"
+routed moves routed "allowed again"
 network "{\"routes\":[$LAN]}"
 wait_for 20 event "ROUTE_REMOVED 10.200.0.0" || fail "no event: route removed"
 has usedRoutes 10.200 && fail "route still there"
@@ -174,6 +179,9 @@ wait_for 70 beyond steady2 $(($(count steady2) + 5)) ||
     fail "steady2: $(cat "$DIR/steady2"): stands still after it was authorised again"
 never_event NETWORK_DOWN || fail "a network went down"
 echo "   authorised again: the same connection goes on"
-kill $(jobs -p) 2>/dev/null
+for j in $(jobs -p); do
+    pkill -P "$j"
+    kill "$j" 2>/dev/null
+done
 sleep 0.3
 echo PASS

@@ -25,6 +25,7 @@ def echo(s):
 
 def serve(address, port):
     l = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+    print("serving", flush=True)
     while True:
         try:
             s = l.accept()[0]

@@ -333,6 +333,44 @@ static void new_endpoints_are_shown_to_roots_and_busy_peers(void **state)
     sim_free(t.s);
 }
 
+/* A leaf that gets a datagram for somebody else. */
+static void a_leaf_relays_as_its_policy_says(void **state)
+{
+    struct trio t = trio_connected(56);
+    struct zt_ep stranger = ep("9.0.0.99/1");
+    uint8_t p[40], copy[40];
+    zt_pkt_init(p, 1, t.b->id.addr, t.root->id.addr, ZT_VERB_NOP);
+    memset(p + ZT_PKT_PAYLOAD, 0, sizeof p - ZT_PKT_PAYLOAD);
+    sim_say(t.root, t.a, "x", 1); /* makes the root's link one of a member */
+    sim_run(t.s, 100);
+    static const struct {
+        enum zt_set_relay policy;
+        unsigned from_stranger, from_member;
+    } row[] = {{ZT_RELAY_NEVER, 0, 0}, {ZT_RELAY_TRUSTED, 0, 1}, {ZT_RELAY_ALWAYS, 1, 1}};
+    for (unsigned i = 0; i < 3; i++) {
+        set(t.a, &(struct zt_settings){.relay = row[i].policy});
+        uint64_t sent = sim_link(t.a, t.b)->datagrams,
+                 refused = sim_drops(t.a)->n[ZT_DROP_RELAY_REFUSED];
+        memcpy(copy, p, sizeof p);
+        sim_inject(t.a, &stranger, copy, sizeof copy);
+        assert_int_equal(sim_link(t.a, t.b)->datagrams, sent + row[i].from_stranger);
+        memcpy(copy, p, sizeof p);
+        sim_inject(t.a, &t.root->ep, copy, sizeof copy);
+        assert_int_equal(sim_link(t.a, t.b)->datagrams,
+                         sent + row[i].from_stranger + row[i].from_member);
+        assert_int_equal(sim_drops(t.a)->n[ZT_DROP_RELAY_REFUSED],
+                         refused + 2 - row[i].from_stranger - row[i].from_member);
+    }
+    /* Trust ends ten minutes after the last proof. */
+    set(t.a, &(struct zt_settings){.relay = ZT_RELAY_TRUSTED});
+    sim_run(t.s, 600000);
+    uint64_t refused = sim_drops(t.a)->n[ZT_DROP_RELAY_REFUSED];
+    memcpy(copy, p, sizeof p);
+    sim_inject(t.a, &t.root->ep, copy, sizeof copy);
+    assert_int_equal(sim_drops(t.a)->n[ZT_DROP_RELAY_REFUSED], refused + 1);
+    sim_free(t.s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +388,7 @@ int main(void)
         cmocka_unit_test(endpoints_named_for_a_node_are_tried_each_30_s),
         cmocka_unit_test(paths_of_a_closed_socket_are_found_again_in_a_round_trip),
         cmocka_unit_test(new_endpoints_are_shown_to_roots_and_busy_peers),
+        cmocka_unit_test(a_leaf_relays_as_its_policy_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

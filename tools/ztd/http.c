@@ -1,12 +1,13 @@
-/* The local API over HTTP: transport and who may ask. What is answered comes from the node
+/* The local API over HTTP: the transport. Who may ask is guard.c's, what is answered the node's
  * (node/api.h).
  *
  * One thread serves three listeners (libmicrohttpd daemons that are driven from outside):
- * 127.0.0.1 and ::1 on the node's port, and api.sock in the home. A request is
+ * 127.0.0.1 and ::1 on the node's port (every address when local.conf's allowManagementFrom lets
+ * others in), and api.sock in the home. A request is
  *
  *   headers --refused here--> answered
  *      | allowed
- *   body, collected up to BODY_MAX
+ *   body, collected up to ZTD_BODY_MAX
  *      | complete
  *   asked: the connection is suspended, the node's loop runs the call
  *      | done, on a thread of the node: answer kept, connection resumed
@@ -18,13 +19,8 @@
  * In process rather than over the control socket: that would be the same bytes once more, and a
  * second thread or state machine to wait for them.
  *
- * Bounds: CONNECTIONS at a time and listener, HEADER_MAX bytes of header, BODY_MAX of body, IDLE_S
- * of silence, REQUEST_S for one request, however slowly it trickles in.
- *
- * Browsers. A page from anywhere may make a browser send requests to 127.0.0.1, and a name that
- * resolves to it makes the page same-origin with us. Against the first, what says that it comes
- * from another site is refused (Origin, Sec-Fetch-Site); against the second, a Host that is neither
- * localhost nor a literal address. The token is needed in any case. */
+ * Bounds: CONNECTIONS at a time and listener, HEADER_MAX bytes of header, ZTD_BODY_MAX of body,
+ * IDLE_S of silence, REQUEST_S for one request, however slowly it trickles in. */
 #include "ztd.h"
 
 #include <arpa/inet.h>
@@ -53,13 +49,10 @@
 
 #define CONNECTIONS 64
 #define HEADER_MAX 16384
-#define BODY_MAX (2u << 20)
-#define DISCARD_MAX (4 * BODY_MAX)
+#define DISCARD_MAX (4 * ZTD_BODY_MAX)
 #define IDLE_S 10
 #define REQUEST_S 30
 #define LISTENERS 3
-#define TOKEN_MAX 128
-#define JSONP_MAX 64
 
 /* One connection: since when it owes us a request. */
 struct line {
@@ -87,11 +80,13 @@ struct call {
 struct ztd_http {
     struct zts_service *service;
     char home[PATH_MAX];
-    char token[TOKEN_MAX], metrics_token[TOKEN_MAX];
+    struct ztd_guard guard;
     struct MHD_Daemon *daemons[LISTENERS];
     int epolls[LISTENERS];
     unsigned ndaemons;
     struct line *lines;
+    bool
+        closed; /* a connection went: a daemon at its limit listens again only when run once more */
     int wake;
     atomic_bool ending;
     atomic_uint waiting; /* calls that the node has not answered */
@@ -137,23 +132,10 @@ static enum MHD_Result send_error(struct MHD_Connection *c, int status, const ch
     return send_bytes(c, status, "application/json", json, (size_t)n);
 }
 
-/* jsonp=f: the name of a function and nothing else, so that nobody puts a program into our answer.
- */
-static bool is_function_name(const char *f)
-{
-    size_t n = strspn(f, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.");
-    return n > 0 && f[n] == 0 && n <= JSONP_MAX;
-}
-
-static const char *query(struct MHD_Connection *c, const char *key)
-{
-    return MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, key);
-}
-
 static enum MHD_Result send_answer(struct call *k)
 {
     struct MHD_Connection *c = k->connection;
-    const char *f = query(c, "jsonp");
+    const char *f = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "jsonp");
     if (f == NULL || k->type == NULL || strcmp(k->type, "application/json") != 0)
         return send_bytes(c, k->status, k->type, k->text, k->ntext);
     const char *body = k->text;
@@ -166,121 +148,6 @@ static enum MHD_Result send_answer(struct call *k)
     enum MHD_Result ok = send_bytes(c, k->status, "application/javascript", text, (size_t)n);
     free(text);
     return ok;
-}
-
-/* ---- who may ask -------------------------------------------------------------------------------
- */
-
-/* Takes as long for every guess of the right length. */
-static bool same_secret(const char *given, const char *secret)
-{
-    size_t n = strlen(secret);
-    unsigned char diff = 0;
-    if (n == 0 || strlen(given) != n)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        diff |= (unsigned char)(((const volatile char *)given)[i] ^ secret[i]);
-    return diff == 0;
-}
-
-/* The first one present counts: header, query, Bearer. */
-static const char *token_of(struct MHD_Connection *c)
-{
-    const char *t = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-ZT1-Auth");
-    if (t == NULL)
-        t = query(c, "auth");
-    if (t != NULL)
-        return t;
-    t = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
-    if (t == NULL || strncasecmp(t, "Bearer ", 7) != 0)
-        return "";
-    return t + 7 + strspn(t + 7, " ");
-}
-
-static bool starts(const char *path, const char *with)
-{
-    return strncmp(path, with, strlen(with)) == 0;
-}
-
-static bool has_token(const struct ztd_http *h, struct MHD_Connection *c, const char *path)
-{
-    const char *t = token_of(c);
-    if (strcmp(path, "/health") == 0 || starts(path, "/sso") || starts(path, "/app"))
-        return true; /* as the reference has it; the last two don't exist */
-    return same_secret(t, h->token) ||
-           (strcmp(path, "/metrics") == 0 && same_secret(t, h->metrics_token));
-}
-
-/* "localhost", "127.0.0.1:9993", "[::1]:9993": a literal address can't be somebody's DNS name. */
-static bool is_own_host(const char *host, size_t n)
-{
-    char name[64];
-    unsigned char ip[16];
-    if (n >= sizeof name)
-        return false;
-    memcpy(name, host, n);
-    name[n] = 0;
-    char *port = name[0] == '[' ? strchr(name, ']') : strchr(name, ':');
-    if (name[0] == '[') {
-        if (port == NULL || (port[1] != 0 && port[1] != ':'))
-            return false;
-        *port++ = 0;
-        if (inet_pton(AF_INET6, name + 1, ip) != 1)
-            return false;
-    } else {
-        if (port != NULL)
-            *port = 0;
-        if (strcasecmp(name, "localhost") != 0 && inet_pton(AF_INET, name, ip) != 1)
-            return false;
-    }
-    return port == NULL || *port == 0 || strspn(port + 1, "0123456789") == strlen(port + 1);
-}
-
-/* NULL, or why a browser was probably made to send this. */
-static const char *foreign(struct MHD_Connection *c, bool on_tcp)
-{
-    const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host");
-    const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin");
-    const char *site = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Sec-Fetch-Site");
-    if (!on_tcp)
-        return NULL; /* no browser speaks to a socket in a folder */
-    if (host != NULL && !is_own_host(host, strlen(host)))
-        return "Host is neither localhost nor an address";
-    if (origin != NULL) {
-        const char *at = strncasecmp(origin, "http://", 7) == 0 ? origin + 7 : NULL;
-        if (at == NULL || host == NULL || strcasecmp(at, host) != 0)
-            return "requests from other sites are refused";
-    }
-    if (site != NULL && strcasecmp(site, "same-origin") != 0 && strcasecmp(site, "none") != 0)
-        return "requests from other sites are refused";
-    return NULL;
-}
-
-static bool body_too_large(struct MHD_Connection *c)
-{
-    const char *n = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
-    return n != NULL && strtoull(n, NULL, 10) > BODY_MAX;
-}
-
-/* Everything that can be said from the headers alone; *ok is what MHD wants to hear. */
-static bool refused(struct call *k, const char *path, enum MHD_Result *ok)
-{
-    struct MHD_Connection *c = k->connection;
-    const union MHD_ConnectionInfo *i =
-        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    bool on_tcp = i != NULL && i->client_addr != NULL && i->client_addr->sa_family != AF_UNIX;
-    const char *why = foreign(c, on_tcp), *f = query(c, "jsonp");
-    if (why != NULL)
-        *ok = send_error(c, 403, why);
-    else if (!has_token(k->h, c, path))
-        *ok = send_bytes(c, 401, "application/json", "{}", 2);
-    else if (f != NULL && !is_function_name(f))
-        *ok = send_error(c, 400, "jsonp is not the name of a function");
-    else if (body_too_large(c))
-        *ok = send_error(c, 413, "the body is too large");
-    else
-        return false;
-    return true;
 }
 
 /* ---- one request -------------------------------------------------------------------------------
@@ -307,7 +174,7 @@ static void answered(void *arg, int status, const char *type, const char *body, 
  * hears why. */
 static void collect(struct call *k, const char *p, size_t n)
 {
-    k->too_large = k->too_large || n > BODY_MAX - k->nbody;
+    k->too_large = k->too_large || n > ZTD_BODY_MAX - k->nbody;
     char *body = k->too_large ? NULL : realloc(k->body, k->nbody + n);
     if (body == NULL) {
         k->too_large = true;
@@ -331,13 +198,24 @@ static enum MHD_Result ask(struct call *k, const char *method, const char *path)
     return MHD_YES;
 }
 
+/* Everything that can be said from the headers alone; *ok is what MHD wants to hear. */
+static bool refused(struct call *k, const char *path, const char *version, enum MHD_Result *ok)
+{
+    const char *why;
+    int status = ztd_guard_check(&k->h->guard, k->connection, path, version, &why);
+    if (status == 0)
+        return false;
+    *ok = why != NULL ? send_error(k->connection, status, why)
+                      : send_bytes(k->connection, status, "application/json", "{}", 2);
+    return true;
+}
+
 static enum MHD_Result on_request(void *user, struct MHD_Connection *c, const char *path,
                                   const char *method, const char *version, const char *data,
                                   size_t *ndata, void **state)
 {
     struct call *k = *state;
     enum MHD_Result ok;
-    (void)version;
     if (k == NULL) {
         k = *state = calloc(1, sizeof *k);
         if (k == NULL)
@@ -345,7 +223,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *c, const ch
         k->h = user;
         k->connection = c;
         k->line = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-        return refused(k, path, &ok) ? ok : MHD_YES;
+        return refused(k, path, version, &ok) ? ok : MHD_YES;
     }
     if (k->line == NULL)
         return MHD_NO;
@@ -400,6 +278,7 @@ static void on_connection(void *user, struct MHD_Connection *c, void **context,
             l->next->at = &l->next;
         h->lines = l;
     } else if (l != NULL) {
+        h->closed = true;
         *l->at = l->next;
         if (l->next != NULL)
             l->next->at = l->at;
@@ -441,6 +320,9 @@ static void *serve(void *arg)
         if (ending && atomic_load(&h->waiting) == 0)
             break;
         int wait = ending ? 1 : cut_off(h); /* the last one's wake comes before its end */
+        if (h->closed)
+            wait = 0;
+        h->closed = false;
         for (unsigned i = 0; i < h->ndaemons; i++) {
             MHD_UNSIGNED_LONG_LONG ms;
             if (MHD_get_timeout(h->daemons[i], &ms) == MHD_YES)
@@ -507,7 +389,7 @@ static int listen_on(const struct sockaddr *sa, socklen_t len, mode_t mode)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (sa->sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-    if (bind(fd, sa, len) == 0 && listen(fd, 16) == 0)
+    if (bind(fd, sa, len) == 0 && listen(fd, 128) == 0)
         return fd;
     int err = errno;
     close(fd);
@@ -515,17 +397,19 @@ static int listen_on(const struct sockaddr *sa, socklen_t len, mode_t mode)
     return -1;
 }
 
-static bool listen_tcp(struct ztd_http *h, uint16_t port)
+/* Loopback only, unless local.conf lets others in. */
+static bool listen_tcp(struct ztd_http *h, uint16_t port, bool everywhere)
 {
-    struct sockaddr_in v4 = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_in6 v6 = {
-        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_loopback};
+    struct sockaddr_in v4 = {.sin_family = AF_INET,
+                             .sin_port = htons(port),
+                             .sin_addr.s_addr = htonl(everywhere ? INADDR_ANY : INADDR_LOOPBACK)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
+                              .sin6_port = htons(port),
+                              .sin6_addr = everywhere ? in6addr_any : in6addr_loopback};
     int fd = listen_on((struct sockaddr *)&v4, sizeof v4, 0);
     if (fd < 0) {
-        ztd_say(ZTS_SERVICE_WARNING,
-                "http: 127.0.0.1 port %u: %s; the local API is on %s/api.sock only", port,
-                strerror(errno), h->home);
+        ztd_say(ZTS_SERVICE_WARNING, "http: TCP port %u: %s; the local API is on %s/api.sock only",
+                port, strerror(errno), h->home);
         return false;
     }
     add_listener(h, fd);
@@ -556,25 +440,6 @@ static void listen_unix(struct ztd_http *h)
 /* ---- files -------------------------------------------------------------------------------------
  */
 
-static void read_token(const struct ztd_http *h, const char *name, char out[TOKEN_MAX])
-{
-    char path[PATH_MAX + 32], text[TOKEN_MAX];
-    snprintf(path, sizeof path, "%s/%s", h->home, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    out[0] = 0;
-    if (n <= 0) {
-        ztd_say(ZTS_SERVICE_WARNING, "http: %s: %s", path, n < 0 ? strerror(errno) : "empty");
-        return;
-    }
-    text[n] = 0;
-    const char *from = text + strspn(text, " \t\r\n");
-    memcpy(out, from, strcspn(from, " \t\r\n"));
-    out[strcspn(from, " \t\r\n")] = 0;
-}
-
 /* Where clients find the port; not there while somebody else has it, so that none sends the token
  * to that one. */
 static void write_port(const struct ztd_http *h, uint16_t port)
@@ -604,10 +469,9 @@ struct ztd_http *ztd_http_start(struct zts_service *s, const struct zts_service_
     h->service = s;
     strcpy(h->home, info->home);
     h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    read_token(h, "authtoken.secret", h->token);
-    read_token(h, "metricstoken.secret", h->metrics_token);
-    if (h->wake >= 0 && h->token[0] != 0) {
-        write_port(h, listen_tcp(h, info->port) ? info->port : 0);
+    bool has_token = ztd_guard_init(&h->guard, s, h->home);
+    if (h->wake >= 0 && has_token) {
+        write_port(h, listen_tcp(h, info->port, info->has_managers) ? info->port : 0);
         listen_unix(h);
     }
     sigset_t all, was;

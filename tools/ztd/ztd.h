@@ -16,6 +16,20 @@ void ztd_log(enum zts_service_level level, const char *text);
 __attribute__((format(printf, 2, 3))) void ztd_say(enum zts_service_level level, const char *fmt,
                                                    ...);
 
+/* guard.c: who may ask. */
+#define ZTD_BODY_MAX (2u << 20)
+#define ZTD_TOKEN_MAX 128
+struct MHD_Connection;
+struct ztd_guard {
+    struct zts_service *service;
+    char token[ZTD_TOKEN_MAX], metrics_token[ZTD_TOKEN_MAX]; /* without white space; "": none */
+};
+/* Reads the tokens from the home. False, and said: there is none. */
+bool ztd_guard_init(struct ztd_guard *g, struct zts_service *s, const char *home);
+/* 0, or the status to refuse with; *why: text for people, NULL: nothing but {}. */
+int ztd_guard_check(const struct ztd_guard *g, struct MHD_Connection *c, const char *path,
+                    const char *version, const char **why);
+
 /* http.c: one thread. start and stop are called by one thread at a time. */
 struct ztd_http;
 

@@ -1,7 +1,6 @@
-/* /metrics: counters and gauges as Prometheus text (exposition format 0.0.4). Names of the
- * reference where the meaning is the same (zt_data, zt_num_networks,
- * zt_network_multicast_groups_subscribed is not kept here, ...); the others are ours. One line per
- * thing we have one of, not per peer: the document must stay small on a root with thousands. */
+/* /metrics: counters and gauges as Prometheus text (exposition format 0.0.4). Names of the reference
+ * where the meaning is the same (zt_data, zt_num_networks); the others are ours. One line per thing
+ * we have one of, not per peer: the document must stay small on a root with thousands. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

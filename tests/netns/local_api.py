@@ -90,7 +90,7 @@ def ask(node, x):
 
 
 def translate(text):
-    for a, b in names.items():
+    for a, b in sorted(names.items(), key=lambda ab: -len(ab[0])):  # whole ids before addresses
         text = text.replace(a, b).replace(a.upper(), b.upper())
     return text
 
@@ -124,7 +124,8 @@ def differ(want, got, at, key=None, values=True):
             out += differ(want[k], got[k], at + "." + k, k, values)
         return out
     if isinstance(want, list):
-        if key in SAME and values and shape_all(want) != shape_all(got):
+        want, got = comparable(want), comparable(got)
+        if key in SAME and values and want != got:
             return ["%s is %s, wanted %s" % (at, json.dumps(got)[:200], json.dumps(want)[:200])]
         known = {shape(w) for w in want}
         return ["%s has an odd element %s" % (at, shape(g)) for g in got
@@ -132,8 +133,9 @@ def differ(want, got, at, key=None, values=True):
     return []
 
 
-def shape_all(v):
-    return json.dumps(v, sort_keys=True)
+def comparable(v):
+    """A list of rules, say. The reference forgets INTEGER_RANGE rules it is sent; we keep them."""
+    return [e for e in v if not isinstance(e, dict) or e.get("type") != "INTEGER_RANGE"]
 
 
 def problems(x, answer, values):
@@ -215,11 +217,6 @@ def run(i, x):
                                        "; ".join(bad[:4])))
 
 
-def needs_controller(x):
-    return x["path"].startswith(("/controller", "/unstable")) or "490c45ffd7" in x["path"].lower() \
-        and x["path"].startswith("/network") or x["group"] == "node: configured"
-
-
 def main():
     data = json.load(open(VECTORS))
     for n in "RAB":
@@ -228,11 +225,11 @@ def main():
         names[n["address"]] = open("%s/%s/identity.public" % (DIR, n["name"])).read()[:10]
     wait(lambda: all(json.loads(ask(n, {"method": "GET", "path": "/health", "auth": "none"})[2])
                      ["online"] for n in "RAB"), "online")
+    for n in "RAB":  # as they had when the recording began
+        ask(n, {"method": "POST", "path": "/network/" + data["nwid"], "request_body": {},
+                "auth": "X-ZT1-Auth, right"})
     group = None
-    has_controller = ask("R", data["http"][0])[0] == 200
     for i, x in enumerate(data["http"]):
-        if not has_controller and needs_controller(x):
-            continue
         if x["group"] != group and "set in local.conf before the start" in x["group"]:
             stop("B")
             with open(DIR + "/B/local.conf", "w") as f:
@@ -242,8 +239,6 @@ def main():
         run(i, x)
     for n in "RAB":
         stop(n)
-    if not has_controller:
-        print("SKIP the controller's paths: this node has no controller")
     print("%d requests to a port that we don't open without allowManagementFrom" % deviations)
     print("%d passed, %d failed" % (passed, failed))
     sys.exit(failed > 0)

@@ -30,15 +30,29 @@ py() { python3 -c "$@"; }
 expect 'no command' 2 '^usage' "$ztctl"
 expect 'unknown command' 2 "unknown command 'frob'" "$ztctl" frob
 expect 'help' 0 'exit codes' "$ztctl" --help
-for c in up down reload info join leave networks peers sockets ping exec identity planet moon moons orbit deorbit rules; do
+for c in up down reload info join leave networks peers sockets ping exec identity planet moon moons orbit deorbit rules controller; do
     expect "help of $c" 0 "^usage: ztctl .* $c" "$ztctl" $c --help
     expect "example in help of $c" 0 "^  ztctl .*$c" "$ztctl" $c --help
 done
 
-for c in info networks peers sockets moons down reload 'orbit 1234567890 1234567890' 'deorbit 1' 'join ff0000ffff000000' 'ping 10.1.2.3'; do
+for c in info networks peers sockets moons down reload 'orbit 1234567890 1234567890' 'deorbit 1' 'join ff0000ffff000000' 'ping 10.1.2.3' \
+    'controller networks' 'controller new name=x' 'controller members 1122334455000001' \
+    'controller authorize 1122334455000001 89e92ceee5'; do
     # shellcheck disable=SC2086
     expect "$c without a node" 3 'start it with: ztctl -H .*/nohome up' "$ztctl" -H nohome $c
 done
+c='controller'
+expect 'controller alone' 2 'what is to be done' "$ztctl" $c
+expect 'controller verb' 2 "'frob' is none of" "$ztctl" $c frob
+expect 'controller network id' 2 '16 hex digits' "$ztctl" $c members 123
+expect 'controller without addresses' 2 'addresses of nodes' "$ztctl" $c authorize 1122334455000001
+expect 'controller address' 2 'not a node.s address' "$ztctl" $c authorize 1122334455000001 12
+expect 'controller surplus' 2 "unexpected argument 'x'" "$ztctl" $c networks x
+expect 'controller setting' 2 "'colour' is nothing" "$ztctl" $c new colour=red
+expect 'controller no setting' 2 'not KEY=VALUE' "$ztctl" $c new name
+expect 'controller ipv4' 2 'not an IPv4 network' "$ztctl" $c new ipv4=10.1.2.3
+expect 'controller route' 2 'not a route' "$ztctl" $c new route=10.0.0.0/8,fd00::1
+expect 'controller rules' 1 'see .ztctl rules compile' "$ztctl" $c new rules=nofile
 expect '-H after the command' 3 "no node is running in $work/other" "$ztctl" info -H other
 expect 'home from the environment' 3 "in $work/envhome" env ZT_HOME=envhome "$ztctl" info
 expect 'default home' 3 "in $work/state/zt" "$ztctl" info

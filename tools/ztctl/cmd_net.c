@@ -143,6 +143,27 @@ int zc_cmd_leave(struct zc *zc, int argc, char **argv)
     return ZC_OK;
 }
 
+/* What to do about networks that refuse us; on stderr, since it is not part of the list. */
+static void next_steps(const struct zc *zc, const json_t *networks)
+{
+    const json_t *n;
+    json_t *info = NULL;
+    size_t i;
+    char msg[256];
+    json_array_foreach((json_t *)(uintptr_t)networks, i, n)
+    {
+        const char *id = zc_str(n, "id");
+        if (strcmp(zc_str(n, "status"), "ACCESS_DENIED") != 0 ||
+            (info == NULL && zc_command_quiet(zc->home, "info", &info, msg, sizeof msg) != 0))
+            continue;
+        fprintf(stderr,
+                "%s: not authorised yet; on its controller, %.10s: ztctl controller "
+                "authorize %s %s\n",
+                id, id, id, zc_str(info, "address"));
+    }
+    json_decref(info);
+}
+
 int zc_cmd_networks(struct zc *zc, int argc, char **argv)
 {
     json_t *d;
@@ -160,6 +181,7 @@ int zc_cmd_networks(struct zc *zc, int argc, char **argv)
         network_table(&t);
         json_array_foreach(d, i, n) network_row(&t, n);
         zc_table_print(&t);
+        next_steps(zc, d);
     }
     json_decref(d);
     return ZC_OK;

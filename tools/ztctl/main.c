@@ -134,6 +134,25 @@ static const struct command commands[] = {
      "file is ID.moon. Install it on its roots (moons.d in their homes); others 'orbit' it.\n\n"
      "  ztctl moon new --root /srv/moon/identity.public 10.0.0.3/9993\n"
      "  ztctl -H /srv/moon moon install 00000009f9236294.moon\n"},
+    {"controller",
+     "networks | new [KEY=VALUE...] | members NWID | authorize NWID NODE... | set NWID [NODE] "
+     "KEY=VALUE... | ...",
+     "networks of which this node is the controller", zc_cmd_controller, false,
+     "networks                    those that there are\n"
+     "new [KEY=VALUE...]          makes one and prints its id\n"
+     "show NWID [NODE]            a network or member as JSON\n"
+     "set NWID KEY=VALUE...       changes a network\n"
+     "set NWID NODE KEY=VALUE...  changes a member\n"
+     "members NWID                who is in, and who asked\n"
+     "authorize NWID NODE...      lets nodes in, deauthorize NWID NODE... puts them out\n"
+     "delete NWID [NODE...]       a network with its members, or members\n\n"
+     "KEY of a network: name, private (true), ipv4=PREFIX (route, pool and assignment),\n"
+     "ipv6=rfc4193,6plane, route=TARGET[,GATEWAY], mtu, broadcast, multicastLimit,\n"
+     "dns=DOMAIN,SERVER..., token=TEXT, rules=FILE (of 'ztctl rules compile'); of a member: name,\n"
+     "ip=ADDRESS,..., bridge, authorized; fields of the local API's objects as JSON.\n\n"
+     "  ztctl controller new name=office ipv4=10.147.20.0/24 ipv6=6plane\n"
+     "  ztctl controller authorize 1122334455a1b2c3 89e92ceee5\n"
+     "  ztctl controller set 1122334455a1b2c3 89e92ceee5 ip=10.147.20.7 name=printer\n"},
     {"rules", "compile FILE | decompile FILE", "network rules as people write them, and as JSON",
      zc_cmd_rules, false,
      "compile    turns a source of the rule language into JSON for a controller; errors and\n"

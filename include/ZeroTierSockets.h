@@ -672,6 +672,13 @@ ZTS_API int zts_free(void);
 ZTS_API int zts_join(const uint64_t networkId);
 ZTS_API int zts_leave(const uint64_t networkId);
 
+/* Add the roots of a moon (a world beside the planet) to those that the node relies on, or take them
+ * away. moonSeed: a node that knows the moon, as its roots do; it is asked until it answers, and
+ * ZTS_EVENT_PEER_* tell of the new roots. Kept in moons.d. ZTS_ERR_OK; ZTS_ERR_SERVICE before the first
+ * NODE_ONLINE; ZTS_ERR_ARG (an id of 0, a seed that is no other node's address). */
+ZTS_API int zts_orbit(uint64_t moonWorldId, uint64_t moonSeed);
+ZTS_API int zts_deorbit(uint64_t moonWorldId);
+
 /* What a node may use of its folder: peers.d and networks.d (default 1), local.conf (default 0). Before
  * zts_start; ZTS_ERR_SERVICE while running. */
 ZTS_API int zts_allow_peer_caching(uint8_t allowed);

@@ -72,11 +72,15 @@ enum zt_ctl_type {
     ZT_CTL_NOTE,      /* id, value = enum zt_ctl_note; no reply */
     ZT_CTL_INFO,      /* id. reply: local, remote, data = struct zt_ctl_info */
     ZT_CTL_COMMAND,   /* data = text of a ztctl command (below); replies: text of one JSON document */
+    ZT_CTL_MORE,      /* data = the first, or next, part of a longer text, whose end is the data of a
+                         ZT_CTL_COMMAND on the same connection; at most ZT_CTL_TEXT in all. No reply */
 };
 
 /* ZT_CTL_COMMAND texts: "info", "networks", "peers", "join NWID", "leave NWID", "sockets",
- * "up" (stay when idle), "down" (end), "ping ADDRESS". On failure err is set and data is a message
- * for people. */
+ * "up" (stay when idle), "down" (end), "ping ADDRESS", "api METHOD PATH [BODY]" (the local API: the
+ * answer is a line "STATUS TYPE", TYPE "-" without a body, and then the body). On failure err is set
+ * and data is a message for people. */
+#define ZT_CTL_TEXT (2u << 20)
 
 enum zt_ctl_note {
     ZT_NOTE_SHUT_RD = 1,

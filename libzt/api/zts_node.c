@@ -238,6 +238,27 @@ int zts_leave(const uint64_t networkId)
     return join_or_leave(networkId, zt_node_leave);
 }
 
+int zts_orbit(uint64_t moonWorldId, uint64_t moonSeed)
+{
+    int rc = ZT_E_STATE;
+    pthread_rwlock_rdlock(&g.node_lock);
+    if (g.node != NULL && atomic_load(&g.ready) && atomic_load(&g.was_online))
+        rc = zt_node_orbit(g.node, moonWorldId, moonSeed);
+    pthread_rwlock_unlock(&g.node_lock);
+    return zts_control_error(rc);
+}
+
+static int deorbit(struct zt_node *n, uint64_t moon)
+{
+    int rc = zt_node_deorbit(n, moon);
+    return rc == ZT_E_NOENT ? 0 : rc; /* it is not orbited now, as asked */
+}
+
+int zts_deorbit(uint64_t moonWorldId)
+{
+    return join_or_leave(moonWorldId, deorbit);
+}
+
 static int set_switch(uint8_t *to, uint8_t value)
 {
     pthread_mutex_lock(&g.lock);

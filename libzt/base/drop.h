@@ -8,6 +8,7 @@
 #define ZT_DROP_TABLE(X)                                                                           \
     /* datagrams, fragments */                                                                     \
     X(SHORT, "datagram too short")                                                                 \
+    X(BEACON, "LAN beacon: unknown node, not allowed there, or too often")                         \
     X(OWN_SOURCE, "our own address as source")                                                     \
     X(RESERVED_SOURCE, "reserved source address")                                                  \
     X(FRAGMENT_HEADER, "fragment header out of range")                                             \
@@ -15,6 +16,7 @@
     X(FRAGMENT_EVICTED, "incomplete packet pushed out of the table")                               \
     X(FRAGMENT_EXPIRED, "incomplete packet timed out")                                             \
     X(CIPHER, "cipher suite unknown or not allowed here")                                          \
+    X(TRUSTED_PATH, "plaintext from no trusted path of ours, or with another id")                  \
     X(MAC, "authentication failed")                                                                \
     X(DECOMPRESS, "bad compressed payload")                                                        \
     X(DUPLICATE, "packet or fragment seen before")                                                 \
@@ -30,6 +32,9 @@
     X(IDENTITY_RATE, "identity checks rate-limited")                                               \
     X(COLLISION, "address claimed by another identity")                                            \
     X(UNEXPECTED_OK, "OK for nothing we asked")                                                    \
+    X(UNEXPECTED_ERROR, "ERROR for nothing we asked")                                              \
+    X(UNHEARD, "message for the application, which does not listen")                               \
+    X(NO_BOND, "measures a bond of paths, and there is none")                                      \
     X(NOT_UPSTREAM, "sender is not a root")                                                        \
     X(WORLD, "world update refused")                                                               \
     X(RATE, "rate limit")                                                                          \
@@ -43,6 +48,7 @@
     X(NOT_JOINED, "network not joined")                                                            \
     X(NO_CONFIG, "network has no configuration yet")                                               \
     X(GATE, "sender has no valid credentials")                                                     \
+    X(RECIPIENT, "recipient has no valid credentials")                                             \
     X(RULES_IN, "dropped by the network's rules, inbound")                                         \
     X(RULES_OUT, "dropped by the network's rules, outbound")                                       \
     X(BRIDGE, "bridging not allowed")                                                              \
@@ -52,7 +58,9 @@
     X(DESTINATION, "no such destination")                                                          \
     X(CREDENTIAL, "credential refused")                                                            \
     X(CONFIG, "network configuration refused")                                                     \
-    X(NOT_CONTROLLER, "not from the network's controller")
+    X(NOT_CONTROLLER, "not from the network's controller")                                         \
+    X(NOT_OURS, "asked for a network of another controller")                                       \
+    X(CONFIG_SIZE, "network configuration too large to send")
 
 enum zt_drop {
 #define X(name, text) ZT_DROP_##name,

@@ -28,6 +28,7 @@ enum zt_event_kind {
     ZT_EVENT_PEER,          /* id: node address; paths appeared or went; ask zt_core_peer */
     ZT_EVENT_NETWORK,       /* id: network id; status, config or addresses changed; ask zt_core_network */
     ZT_EVENT_PLANET,        /* the planet was replaced by a signed update; it was also saved */
+    ZT_EVENT_MOON,          /* id: moon; taken, replaced or gone; ask zt_core_moon */
 };
 
 struct zt_event {
@@ -41,6 +42,12 @@ enum zt_object {
     ZT_OBJECT_MOON,    /* id: world id */
     ZT_OBJECT_PEER,    /* id: node address */
     ZT_OBJECT_NETWORK, /* id: network id; the configuration dictionary */
+};
+
+/* Verbs that carry something for the application. */
+enum zt_message_kind {
+    ZT_MESSAGE_USER,  /* USER_MESSAGE: type and bytes, as the sender's application gave them */
+    ZT_MESSAGE_TRACE, /* one dictionary of a REMOTE_TRACE, text of 1..10000 bytes; type 0 */
 };
 
 struct zt_host {
@@ -61,6 +68,11 @@ struct zt_host {
     void (*save)(void *user, enum zt_object what, uint64_t id, const uint8_t *p, size_t n);
 
     void (*event)(void *user, const struct zt_event *ev);
+
+    /* A message of a node whose identity is proven, and of which nothing else is known: anybody may
+     * send these. p is valid during the call and not terminated. NULL: nobody listens; counted. */
+    void (*message)(void *user, enum zt_message_kind kind, uint64_t from, uint64_t type,
+                    const uint8_t *p, size_t n);
 
     /* Check the proof of work of this identity (tens of ms) somewhere else and answer later with
      * zt_core_identity_checked(). Returns false when too many are waiting. */

@@ -26,6 +26,7 @@ struct zt_path_info {
     int64_t last_out_ms, last_in_ms; /* monotonic; -1 never */
     int latency_ms;                  /* -1 unknown */
     bool expired, preferred;
+    uint64_t trusted_path; /* id under which it carries plaintext; 0: it doesn't */
 };
 
 struct zt_peer_info {
@@ -35,7 +36,8 @@ struct zt_peer_info {
     enum zt_role role;
     bool is_alive; /* heard from within the activity timeout */
     unsigned npaths;
-    struct zt_path_info paths[ZT_INFO_PATHS]; /* unexpired direct paths first; none = relayed */
+    struct zt_path_info paths[ZT_INFO_PATHS]; /* the preferred one, unexpired ones, others;
+                                                 no unexpired one: relayed */
 };
 
 /* vl2.md 8.5 */

@@ -47,6 +47,17 @@ void zt_core_free(struct zt_core *c)
     free(c);
 }
 
+void zt_core_configure(struct zt_core *c, const struct zt_now *now, const struct zt_settings *s)
+{
+    zt_vl1_configure(c->vl1, now, s);
+}
+
+int zt_core_control(struct zt_core *c, const struct zt_controller_store *store,
+                    struct zt_controller **out)
+{
+    return zt_vl2_control(c->vl2, store, out);
+}
+
 void zt_core_datagram(struct zt_core *c, const struct zt_now *now, const struct zt_link *in,
                       uint8_t *p, size_t n)
 {
@@ -105,6 +116,17 @@ void zt_core_set_local(struct zt_core *c, const struct zt_now *now, const struct
     zt_vl1_set_local(c->vl1, now, eps, n);
 }
 
+void zt_core_socket_gone(struct zt_core *c, const struct zt_now *now, int sock)
+{
+    zt_vl1_socket_gone(c->vl1, now, sock);
+}
+
+size_t zt_core_surface(const struct zt_core *c, const struct zt_now *now, struct zt_ep *out,
+                       size_t cap)
+{
+    return zt_vl1_surface(c->vl1, now, out, cap);
+}
+
 int zt_core_restore_peer(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n)
 {
     return zt_vl1_restore_peer(c->vl1, now, p, n);
@@ -113,6 +135,38 @@ int zt_core_restore_peer(struct zt_core *c, const struct zt_now *now, const uint
 void zt_core_save_peers(struct zt_core *c)
 {
     zt_vl1_save_peers(c->vl1);
+}
+
+int zt_core_send_message(struct zt_core *c, const struct zt_now *now, uint64_t dest, uint64_t type,
+                         const uint8_t *data, size_t n)
+{
+    return zt_vl1_send_message(c->vl1, now, dest, type, data, n);
+}
+
+int zt_core_load_moon(struct zt_core *c, const struct zt_now *now, uint64_t id, const uint8_t *p,
+                      size_t n)
+{
+    return zt_vl1_load_moon(c->vl1, now, id, p, n);
+}
+
+int zt_core_orbit(struct zt_core *c, const struct zt_now *now, uint64_t id, uint64_t seed)
+{
+    return zt_vl1_orbit(c->vl1, now, id, seed);
+}
+
+int zt_core_deorbit(struct zt_core *c, const struct zt_now *now, uint64_t id)
+{
+    return zt_vl1_deorbit(c->vl1, now, id);
+}
+
+size_t zt_core_moons(const struct zt_core *c, uint64_t *out, size_t cap)
+{
+    return zt_vl1_moons(c->vl1, out, cap);
+}
+
+int zt_core_moon(const struct zt_core *c, uint64_t id, struct zt_moon_info *out)
+{
+    return zt_vl1_moon(c->vl1, id, out);
 }
 
 enum zt_underlay zt_core_underlay(const struct zt_core *c)

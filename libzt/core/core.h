@@ -9,9 +9,12 @@
 #include "base/drop.h"
 #include "base/host.h"
 #include "base/info.h"
+#include "base/settings.h"
 #include "vl1/vl1.h"
 
 struct zt_core;
+struct zt_controller;
+struct zt_controller_store;
 
 struct zt_core_config {
     const struct zt_identity *identity; /* with private key; copied */
@@ -24,6 +27,12 @@ struct zt_core_config {
  * zt_core_tick starts talking to the roots. */
 int zt_core_new(const struct zt_core_config *cfg, const struct zt_now *now, struct zt_core **out);
 void zt_core_free(struct zt_core *c);
+/* Take on the role of a controller: see zt_vl2_control and vl2/controller.h. */
+int zt_core_control(struct zt_core *c, const struct zt_controller_store *store,
+                    struct zt_controller **out);
+
+/* Settings of the protocol, copied. Before the first tick, and whenever they change. */
+void zt_core_configure(struct zt_core *c, const struct zt_now *now, const struct zt_settings *s);
 
 /* One received UDP payload; decrypted in place. */
 void zt_core_datagram(struct zt_core *c, const struct zt_now *now, const struct zt_link *in,
@@ -45,8 +54,23 @@ void zt_core_identity_checked(struct zt_core *c, const struct zt_now *now,
                               const struct zt_identity *id, bool valid);
 void zt_core_set_local(struct zt_core *c, const struct zt_now *now, const struct zt_ep *eps,
                        size_t n);
+void zt_core_socket_gone(struct zt_core *c, const struct zt_now *now, int sock);
+size_t zt_core_surface(const struct zt_core *c, const struct zt_now *now, struct zt_ep *out,
+                       size_t cap);
 int zt_core_restore_peer(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n);
 void zt_core_save_peers(struct zt_core *c);
+
+/* See zt_vl1_send_message; what others send arrives through host.message. */
+int zt_core_send_message(struct zt_core *c, const struct zt_now *now, uint64_t dest, uint64_t type,
+                         const uint8_t *data, size_t n);
+
+/* Moons: see zt_vl1_load_moon and those after it. */
+int zt_core_load_moon(struct zt_core *c, const struct zt_now *now, uint64_t id, const uint8_t *p,
+                      size_t n);
+int zt_core_orbit(struct zt_core *c, const struct zt_now *now, uint64_t id, uint64_t seed);
+int zt_core_deorbit(struct zt_core *c, const struct zt_now *now, uint64_t id);
+size_t zt_core_moons(const struct zt_core *c, uint64_t *out, size_t cap); /* returns the total */
+int zt_core_moon(const struct zt_core *c, uint64_t id, struct zt_moon_info *out);
 
 enum zt_underlay zt_core_underlay(const struct zt_core *c);
 bool zt_core_online(const struct zt_core *c);

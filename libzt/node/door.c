@@ -41,6 +41,8 @@ struct client {
     char *text;                    /* the rest of it */
     size_t ntext, sent;
     struct zt_ctl_rep rep;
+    char *parts; /* of a command that is longer than a message: ZT_CTL_MORE so far */
+    size_t nparts, cap_parts;
 };
 
 struct zt_door_reply {
@@ -86,6 +88,7 @@ static void on_client_closed(uv_handle_t *h)
     struct zt_door *d = c->door;
 
     free(c->text);
+    free(c->parts);
     free(c);
     on_closed(h, d);
 }
@@ -135,6 +138,13 @@ static void refuse(struct client *c, uint8_t type, int err)
         client_close(c);
 }
 
+/* Refuses, and what the client has still sent with it. */
+static void end_with(struct client *c, uint8_t type, int err)
+{
+    refuse(c, type, err);
+    client_close(c);
+}
+
 static void hello(struct client *c)
 {
     struct zt_ctl_rep r = {.version = ZT_CTL_VERSION, .type = ZT_CTL_HELLO};
@@ -143,20 +153,45 @@ static void hello(struct client *c)
         client_close(c);
 }
 
+/* Adds to the text that is being put together, with a zero behind it. 0 or an errno. */
+static int add_part(struct client *c, const struct zt_ctl_req *q)
+{
+    size_t need = c->nparts + q->ndata;
+
+    if (need > ZT_CTL_TEXT)
+        return E2BIG;
+    if (need + 1 > c->cap_parts) {
+        size_t cap = c->cap_parts ? c->cap_parts * 2 : ZT_CTL_DATA * 2;
+        char *p = realloc(c->parts, cap);
+        if (!p)
+            return ENOMEM;
+        c->parts = p;
+        c->cap_parts = cap;
+    }
+    memcpy(c->parts + c->nparts, q->data, q->ndata);
+    c->nparts = need;
+    c->parts[need] = 0;
+    return 0;
+}
+
 static void command(struct client *c, const struct zt_ctl_req *q)
 {
     struct zt_door_reply *to = calloc(1, sizeof *to);
-    char text[ZT_CTL_DATA + 1];
+    int err = to ? add_part(c, q) : ENOMEM;
+    char *text = c->parts;
 
-    if (!to) {
-        refuse(c, q->type, ENOMEM);
+    c->parts = NULL;
+    c->nparts = c->cap_parts = 0;
+    if (err) {
+        free(text);
+        free(to);
+        refuse(c, q->type, err);
         return;
     }
-    memcpy(text, q->data, q->ndata);
-    text[q->ndata] = 0;
     to->client = c;
     c->waiting = to;
     c->door->cfg.command(c->door->cfg.user, text, to);
+    free(text);
 }
 
 static void socket_request(struct client *c, const struct zt_ctl_req *q)
@@ -185,7 +220,8 @@ static bool check(const struct zt_ctl_req *q, size_t n, int *err)
            q->nopts <= ZT_CTL_OPTS;
 }
 
-static void serve(struct client *c)
+/* False: nothing more to read now. */
+static bool serve_one(struct client *c)
 {
     struct zt_ctl_req q;
     ssize_t n;
@@ -194,7 +230,7 @@ static void serve(struct client *c)
     memset(&q, 0, sizeof q);
     n = recv(c->fd, &q, sizeof q, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (n <= 0)
         client_close(c);
     else if (!check(&q, (size_t)n, &err))
@@ -203,8 +239,20 @@ static void serve(struct client *c)
         hello(c);
     else if (q.type == ZT_CTL_COMMAND)
         command(c, &q);
-    else
+    else if (q.type != ZT_CTL_MORE)
         socket_request(c, &q);
+    else if ((err = add_part(c, &q)) == 0)
+        return true;
+    else
+        end_with(c, q.type, err);
+    return false;
+}
+
+/* Parts of a long command come in a row: take some of them in one go, and then let others in. */
+static void serve(struct client *c)
+{
+    for (int i = 0; i < 64 && serve_one(c); i++)
+        ;
 }
 
 static void on_client(uv_poll_t *h, int status, int events);
@@ -407,14 +455,16 @@ static void open_twin(struct zt_door *d)
     (void)open_entrance(d, &sun, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 }
 
-static int copy_allowed(struct zt_door *d, const struct zt_door_config *cfg)
+int zt_door_allow(struct zt_door *d, const uint32_t *uids, unsigned n)
 {
-    if (!cfg->nallow)
-        return 0;
-    d->allow = malloc(cfg->nallow * sizeof *d->allow);
-    if (!d->allow)
+    uint32_t *allow = malloc((n + 1u) * sizeof *allow);
+    if (!allow)
         return ZT_E_NOMEM;
-    memcpy(d->allow, cfg->allow_uids, cfg->nallow * sizeof *d->allow);
+    if (n > 0)
+        memcpy(allow, uids, n * sizeof *allow);
+    free(d->allow);
+    d->allow = allow;
+    d->cfg.nallow = n;
     return 0;
 }
 
@@ -429,7 +479,7 @@ int zt_door_new(const struct zt_door_config *cfg, struct zt_door **out)
     d->cfg = *cfg;
     zt_list_init(&d->clients);
     d->home_fd = open(cfg->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (d->home_fd < 0 || (err = copy_allowed(d, cfg)) != 0 || (err = open_file(d)) != 0) {
+    if (d->home_fd < 0 || (err = zt_door_allow(d, cfg->allow_uids, cfg->nallow)) != 0 || (err = open_file(d)) != 0) {
         if (d->home_fd >= 0)
             close(d->home_fd);
         free(d->allow);

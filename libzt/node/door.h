@@ -25,6 +25,8 @@ struct zt_door_config {
 int zt_door_new(const struct zt_door_config *cfg, struct zt_door **out);
 /* Removes the socket and closes all clients. Memory goes when libuv has closed the handles. Replies
  * still owed must be given all the same (zt_door_reply frees them); nobody gets them. */
+/* Another list of uids, copied, for those who come from now on. 0 or ZT_E_NOMEM (the old one). */
+int zt_door_allow(struct zt_door *d, const uint32_t *uids, unsigned n);
 void zt_door_free(struct zt_door *d);
 unsigned zt_door_clients(const struct zt_door *d);
 

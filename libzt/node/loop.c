@@ -31,6 +31,7 @@ struct zt_loop {
     uv_loop_t uv;
     uv_async_t wake;
     uv_prepare_t prepare;
+    uv_check_t check;
     uv_timer_t timer;
     struct zt_loop_hooks hooks;
     pthread_t thread;
@@ -39,6 +40,8 @@ struct zt_loop {
     bool now_is_old;      /* taken before the thread last slept */
     bool in_flush, again; /* touched during flush: one more turn */
     int64_t armed_for_ms;
+    int64_t woken_ns; /* 0: not yet */
+    struct zt_loop_stats stats;
 
     pthread_mutex_t lock; /* what follows */
     pthread_cond_t changed;
@@ -46,6 +49,17 @@ struct zt_loop {
     bool started, ending;
     int start_result;
 };
+
+const unsigned zt_loop_bucket_us[ZT_LOOP_BUCKETS - 1] = {
+    10, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 50000, 250000,
+};
+
+static int64_t clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
 
 static int64_t clock_ms(clockid_t id)
 {
@@ -109,6 +123,29 @@ static void arm(struct zt_loop *l, int64_t at_ms)
     uv_timer_start(&l->timer, on_timer, wait > 0 ? (uint64_t)wait : 0, 0);
 }
 
+const struct zt_loop_stats *zt_loop_stats(const struct zt_loop *l)
+{
+    return &l->stats;
+}
+
+/* Right after the poll: the turn begins. */
+static void on_check(uv_check_t *c)
+{
+    ((struct zt_loop *)c->data)->woken_ns = clock_ns();
+}
+
+static void turn_ends(struct zt_loop *l)
+{
+    int64_t ns = clock_ns() - l->woken_ns;
+    unsigned i = 0;
+    if (l->woken_ns == 0 || ns < 0)
+        return;
+    while (i < ZT_LOOP_BUCKETS - 1 && ns > (int64_t)zt_loop_bucket_us[i] * 1000)
+        i++;
+    l->stats.count[i]++;
+    l->stats.busy_ns += (uint64_t)ns;
+}
+
 static void on_prepare(uv_prepare_t *p)
 {
     struct zt_loop *l = p->data;
@@ -119,6 +156,7 @@ static void on_prepare(uv_prepare_t *p)
     l->in_flush = false;
     arm(l, l->again ? now->mono_ms : next);
     l->now_is_old = true;
+    turn_ends(l);
 }
 
 static void run_posts(struct zt_loop *l)
@@ -148,6 +186,7 @@ static void close_handles(struct zt_loop *l)
 {
     uv_close((uv_handle_t *)&l->timer, NULL);
     uv_close((uv_handle_t *)&l->prepare, NULL);
+    uv_close((uv_handle_t *)&l->check, NULL);
     uv_close((uv_handle_t *)&l->wake, NULL);
 }
 
@@ -198,7 +237,9 @@ static int open_handles(struct zt_loop *l)
     uv_prepare_init(&l->uv, &l->prepare);
     uv_timer_init(&l->uv, &l->timer);
     uv_prepare_start(&l->prepare, on_prepare);
-    l->wake.data = l->prepare.data = l->timer.data = l;
+    uv_check_init(&l->uv, &l->check);
+    uv_check_start(&l->check, on_check);
+    l->wake.data = l->prepare.data = l->check.data = l->timer.data = l;
     return 0;
 }
 

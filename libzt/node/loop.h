@@ -27,6 +27,16 @@ int zt_loop_start(const struct zt_loop_hooks *hooks, struct zt_loop **out);
 /* Ask the loop to end, join the thread, free. Not from the loop thread. */
 void zt_loop_stop(struct zt_loop *l);
 
+/* How long the loop was busy at a stretch: from waking to sleeping again. What arrives meanwhile
+ * waits so long. Bucket i counts turns of at most zt_loop_bucket_us[i]; the last one the others. */
+#define ZT_LOOP_BUCKETS 12
+extern const unsigned zt_loop_bucket_us[ZT_LOOP_BUCKETS - 1];
+struct zt_loop_stats {
+    uint64_t count[ZT_LOOP_BUCKETS];
+    uint64_t busy_ns;
+};
+const struct zt_loop_stats *zt_loop_stats(const struct zt_loop *l); /* loop thread */
+
 uv_loop_t *zt_loop_uv(struct zt_loop *l);
 bool zt_loop_is_current(const struct zt_loop *l);
 /* Time of this turn, taken once a turn (and again by zt_loop_update). Loop thread. */

@@ -144,6 +144,24 @@ bool zt_netset_allows(const struct zt_net_settings *s, const struct zt_ep *targe
     return false;
 }
 
+static void keep_addresses(struct zt_net_info *info, unsigned n)
+{
+    memset(&info->addrs[n], 0, (ZT_INFO_ADDRS - n) * sizeof info->addrs[0]);
+    info->naddrs = n;
+}
+
+void zt_netset_limit(unsigned max, struct zt_net_info *info)
+{
+    unsigned k = 0, n4 = 0, n6 = 0;
+
+    for (unsigned i = 0; i < info->naddrs; i++) {
+        unsigned *n = info->addrs[i].family == 4 ? &n4 : &n6;
+        if ((*n)++ < max)
+            info->addrs[k++] = info->addrs[i];
+    }
+    keep_addresses(info, k);
+}
+
 void zt_netset_apply(const struct zt_net_settings *s, struct zt_net_info *info)
 {
     unsigned k = 0;
@@ -152,8 +170,7 @@ void zt_netset_apply(const struct zt_net_settings *s, struct zt_net_info *info)
         if (zt_netset_allows(s, &info->addrs[i]))
             info->addrs[k++] = info->addrs[i];
     }
-    memset(&info->addrs[k], 0, (ZT_INFO_ADDRS - k) * sizeof info->addrs[0]);
-    info->naddrs = k;
+    keep_addresses(info, k);
     k = 0;
     for (unsigned i = 0; i < info->nroutes; i++) {
         if (zt_netset_allows(s, &info->routes[i].target))

@@ -28,4 +28,7 @@ bool zt_netset_allows(const struct zt_net_settings *s, const struct zt_ep *targe
  * whether names are resolved by it is the resolver's to ask (s->dns). */
 void zt_netset_apply(const struct zt_net_settings *s, struct zt_net_info *info);
 
+/* No more than max addresses of each family: the first ones stay. */
+void zt_netset_limit(unsigned max, struct zt_net_info *info);
+
 #endif

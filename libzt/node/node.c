@@ -28,7 +28,9 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "node/api.h"
 #include "node/fork.h"
+#include "node/moon.h"
 #include "node/node_priv.h"
 
 #define PEER_FILE_MAX_AGE_S (30 * 24 * 3600) /* vl1.md 5.7 */
@@ -77,12 +79,12 @@ static void report(void *user, const char *text)
 /* ---- jobs --------------------------------------------------------------------------------------
  */
 
-void zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
+bool zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
                       const char *name, unsigned flags, const char *what, const void *p, size_t len)
 {
     struct zt_job *j = malloc(sizeof *j + len);
     if (j == NULL)
-        return; /* a file that is not written is found again from the network */
+        return false; /* a file that is not written is found again from the network */
     *j = (struct zt_job){.run = run, .flags = flags, .what = what, .n = len};
     snprintf(j->name, sizeof j->name, "%s", name);
     if (len > 0)
@@ -92,6 +94,7 @@ void zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt
     zt_list_push_back(&n->jobs, &j->link);
     pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
+    return true;
 }
 
 void zt_node_job_write(struct zt_node *n, struct zt_job *j)
@@ -177,6 +180,12 @@ static void load_network(void *user, const char *name, uint64_t id, int64_t age_
     load_file(n, &n->files_networks, name, id);
 }
 
+static void load_moon(void *user, const char *name, uint64_t id, int64_t age_s)
+{
+    struct zt_node *n = user;
+    load_file(n, &n->files_moons, name, id);
+}
+
 static void load_netset(void *user, const char *name, uint64_t id, int64_t age_s)
 {
     struct zt_node *n = user;
@@ -205,24 +214,31 @@ static int prepare(struct zt_node *n)
     rc = zt_store_identity(n->store, keeper_random, NULL, &n->identity, n->why);
     if (rc != 0)
         return rc;
-    n->settings = (struct zt_store_settings){.primary_port = -1};
+    zt_conf_default(&n->conf);
+    json_decref(n->conf_doc);
+    n->conf_doc = NULL;
     if (n->cfg.read_local_conf)
-        zt_store_settings(n->store, &n->settings);
+        (void)zt_conf_read(n->store, &n->conf, report, n, &n->conf_doc); /* reported */
     rc = zt_store_read(n->store, "planet", &n->planet, &n->nplanet);
     if (rc != 0 && rc != ZT_E_NOENT) {
         snprintf(n->why, sizeof n->why, "%s/planet: cannot be read: %s", n->home, zt_err_text(rc));
         return rc;
     }
+    zt_store_each(n->store, "moons.d", 16, ".moon", load_moon, n);
     if (n->cfg.cache_peers)
         zt_store_each(n->store, "peers.d", 10, ".peer", load_peer, n);
     if (n->cfg.cache_networks) {
         zt_store_each(n->store, "networks.d", 16, ".conf", load_network, n);
         zt_store_each(n->store, "networks.d", 16, ".local.conf", load_netset, n);
     }
+    if (n->cfg.controller && (rc = zt_ctl_db_load(n, &n->controller)) != 0)
+        return rc;
     if (n->cfg.door) {
-        rc = zt_store_authtoken(n->store, keeper_random, NULL);
+        rc = zt_store_token(n->store, "authtoken.secret", keeper_random, NULL);
+        if (rc == 0)
+            rc = zt_store_token(n->store, "metricstoken.secret", keeper_random, NULL);
         if (rc != 0)
-            snprintf(n->why, sizeof n->why, "%s/authtoken.secret: cannot be written", n->home);
+            snprintf(n->why, sizeof n->why, "%s: the API's tokens cannot be written", n->home);
     }
     return rc;
 }
@@ -234,6 +250,7 @@ static void forget_files(struct zt_node *n)
     n->nplanet = 0;
     free_files(&n->files_peers);
     free_files(&n->files_networks);
+    free_files(&n->files_moons);
     free_files(&n->files_netset);
 }
 
@@ -280,6 +297,8 @@ static void take_down(struct zt_node *n)
     n->loop = NULL;
     run_jobs(n);
     pthread_mutex_unlock(&n->lock);
+    zt_ctl_db_free(n->controller);
+    n->controller = NULL;
 }
 
 static bool start_over(struct zt_node *n)
@@ -355,7 +374,9 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     zt_list_init(&n->files_networks);
     zt_list_init(&n->files_netset);
     zt_list_init(&n->files_peers);
+    zt_list_init(&n->files_moons);
     zt_list_init(&n->pings);
+    zt_list_init(&n->reloads);
     pthread_mutex_init(&n->lock, NULL);
     pthread_condattr_t ca;
     pthread_condattr_init(&ca);
@@ -366,15 +387,16 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     sigset_t all, was;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &was); /* signals belong to the application's threads */
+    *out = n; /* before there is a thread whose notes could ask for it */
     int rc = pthread_create(&n->keeper, NULL, keep, n);
     pthread_sigmask(SIG_SETMASK, &was, NULL);
     if (rc != 0) {
+        *out = NULL;
         free((void *)(uintptr_t)n->cfg.networks);
         free(home);
         free(n);
         return ZT_E_NOMEM;
     }
-    *out = n;
     return 0;
 }
 
@@ -437,6 +459,7 @@ void zt_node_free(struct zt_node *n)
     pthread_join(n->keeper, NULL);
     pthread_mutex_destroy(&n->lock);
     pthread_cond_destroy(&n->changed);
+    json_decref(n->conf_doc);
     free(n->home);
     free((void *)(uintptr_t)n->cfg.networks);
     free((void *)(uintptr_t)n->cfg.home);
@@ -450,7 +473,7 @@ struct call {
     struct zt_node *n;
     void (*fn)(struct call *c);
     int rc;
-    uint64_t id;
+    uint64_t id, seed;
     void *out;
     size_t cap, *total;
     const struct zt_net_settings *settings;
@@ -509,6 +532,39 @@ int zt_node_leave(struct zt_node *n, uint64_t nwid)
 {
     struct call c = {.id = nwid};
     return on_loop(n, &c, do_leave);
+}
+
+static void do_reload(struct call *c)
+{
+    zt_reload_start(c->n, NULL, NULL);
+}
+
+int zt_node_reload(struct zt_node *n)
+{
+    struct call c = {0};
+    return on_loop(n, &c, do_reload);
+}
+
+static void do_orbit(struct call *c)
+{
+    c->rc = zt_moon_orbit(c->n, c->id, c->seed);
+}
+
+int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed)
+{
+    struct call c = {.id = moon, .seed = seed};
+    return on_loop(n, &c, do_orbit);
+}
+
+static void do_deorbit(struct call *c)
+{
+    c->rc = zt_moon_deorbit(c->n, c->id);
+}
+
+int zt_node_deorbit(struct zt_node *n, uint64_t moon)
+{
+    struct call c = {.id = moon};
+    return on_loop(n, &c, do_deorbit);
 }
 
 static void do_status(struct call *c)
@@ -612,6 +668,64 @@ int zt_node_state_fd(struct zt_node *n)
 {
     struct call c = {0};
     return on_loop(n, &c, do_state_fd);
+}
+
+static void do_managers(struct call *c)
+{
+    const struct zt_conf *conf = &c->n->conf;
+    *c->total = conf->nmanagers < c->cap ? conf->nmanagers : c->cap;
+    memcpy(c->out, conf->managers, *c->total * sizeof *conf->managers);
+}
+
+unsigned zt_node_managers(struct zt_node *n, struct zt_ep *out, unsigned cap)
+{
+    size_t total = 0;
+    struct call c = {.out = out, .cap = cap, .total = &total};
+    return on_loop(n, &c, do_managers) == 0 ? (unsigned)total : 0;
+}
+
+const char *zt_node_home(const struct zt_node *n)
+{
+    return n->home;
+}
+
+struct api_post {
+    struct zt_node *n;
+    struct zt_api_request r;
+    zt_api_done *done;
+    void *arg;
+    char text[]; /* method, path, body: what r points to */
+};
+
+static void run_api(void *arg)
+{
+    struct api_post *p = arg;
+    zt_api_call(p->n, &p->r, p->done, p->arg);
+    zt_turn_drain(p->n);
+    free(p);
+}
+
+int zt_node_api(struct zt_node *n, const struct zt_api_request *r, zt_api_done *done, void *arg)
+{
+    size_t nmethod = strlen(r->method) + 1, npath = strlen(r->path) + 1;
+    struct api_post *p = malloc(sizeof *p + nmethod + npath + r->nbody);
+    if (p == NULL)
+        return ZT_E_NOMEM;
+    char *at = p->text;
+    *p = (struct api_post){.n = n, .done = done, .arg = arg};
+    p->r.method = memcpy(at, r->method, nmethod);
+    p->r.path = memcpy(at += nmethod, r->path, npath);
+    p->r.nbody = r->nbody;
+    if (r->nbody > 0)
+        p->r.body = memcpy(at + npath, r->body, r->nbody);
+    int rc = ZT_E_STATE;
+    pthread_mutex_lock(&n->lock);
+    if (!zt_node_is_inherited(n) && n->state == ZT_NODE_RUNNING)
+        rc = zt_loop_post(n->loop, run_api, p); /* runs, even if the loop is asked to end */
+    pthread_mutex_unlock(&n->lock);
+    if (rc != 0)
+        free(p);
+    return rc;
 }
 
 struct command_wait {

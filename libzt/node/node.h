@@ -43,6 +43,7 @@ struct zt_node_config {
     bool door;        /* serve control.sock */
     int lock_fd;      /* descriptor that already holds identity.lock, or -1 */
     bool cache_peers, cache_networks, read_local_conf;
+    bool controller; /* serve the networks of controller.d, and the local API's /controller */
     const uint64_t *networks; /* to join at start, beside those of networks.d; copied */
     size_t nnetworks;
     int idle_exit_s;          /* ztd: end after so long without sockets and clients; 0 never */
@@ -60,6 +61,11 @@ void zt_node_free(struct zt_node *n); /* stops and waits when need be */
 
 int zt_node_join(struct zt_node *n, uint64_t nwid);
 int zt_node_leave(struct zt_node *n, uint64_t nwid);
+/* Begin to read local.conf again; what is wrong with it comes as WARNING notes. */
+int zt_node_reload(struct zt_node *n);
+/* See zt_vl1_orbit, zt_vl1_deorbit. */
+int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed);
+int zt_node_deorbit(struct zt_node *n, uint64_t moon);
 int zt_node_status(struct zt_node *n, struct zt_status_info *out);
 int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total);
 /* What is in use: without addresses and routes that the settings don't allow. */
@@ -77,6 +83,19 @@ int zt_node_state_fd(struct zt_node *n);
 
 /* One ztctl command (ZT_CTL_COMMAND): JSON text in *json (malloc'd), or an errno with a message. */
 int zt_node_command(struct zt_node *n, const char *command, char **json);
+
+/* One request to the local API (node/api.h): posted to the loop. r is copied. 0, or ZT_E_STATE,
+ * ZT_E_NOMEM (then done is not called). */
+struct zt_api_request;
+int zt_node_api(struct zt_node *n, const struct zt_api_request *r,
+                void (*done)(void *arg, int status, const char *type, const char *body, size_t len),
+                void *arg);
+/* Who may use the local API from elsewhere (local.conf; port: prefix length). Returns how many. */
+unsigned zt_node_managers(struct zt_node *n, struct zt_ep *out, unsigned cap);
+/* Absolute path; once it is up. */
+const char *zt_node_home(const struct zt_node *n);
+/* "OK", "ACCESS_DENIED", ...: vl2.md 8.5. */
+const char *zt_net_status_name(enum zt_net_status status);
 
 /* After fork the child has no node: every call above on a node of the parent gives ZT_E_STATE, and
  * zt_node_free only forgets it, so that a new one can be started. True in the child. */

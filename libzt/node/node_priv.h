@@ -3,18 +3,23 @@
 #ifndef ZT_NODE_PRIV_H
 #define ZT_NODE_PRIV_H
 
+#include <jansson.h>
 #include <pthread.h>
 
 #include "base/list.h"
 #include "base/map.h"
 #include "core/core.h"
+#include "node/conf.h"
+#include "node/controller.h"
 #include "node/door.h"
 #include "node/events.h"
 #include "node/loop.h"
 #include "node/node.h"
+#include "node/portmap.h"
 #include "node/proxy.h"
 #include "node/store.h"
 #include "node/udp.h"
+#include "node/udp_watch.h"
 #include "stack/stack.h"
 
 /* STARTING -> RUNNING -> STOPPING -> ENDED; STARTING -> ENDED when it fails. */
@@ -77,11 +82,13 @@ struct zt_node {
 
     /* keeper; and the loop thread during init and fini, while the keeper waits */
     struct zt_store *store;
-    struct zt_store_settings settings;
+    struct zt_conf conf; /* local.conf in force; keeper at start, then the loop's */
+    json_t *conf_doc;    /* its whole text, NULL: no usable file; owned likewise */
+    struct zt_ctl_db *controller; /* NULL: not a controller */
     struct zt_identity identity;
     uint8_t *planet;
     size_t nplanet;
-    struct zt_list files_networks, files_netset, files_peers;
+    struct zt_list files_networks, files_netset, files_peers, files_moons;
     char why[ZT_STORE_WHY];
 
     /* loop thread */
@@ -100,7 +107,15 @@ struct zt_node {
     struct zt_event *pending;
     size_t npending, cap_pending;
     bool draining;
-    int64_t rescan_at, idle_since;
+    int64_t idle_since;
+    struct zt_udp_watch *watch;
+    struct zt_portmap *portmap;
+    struct zt_ep mapped; /* our endpoint on the router's outside; family 0: none */
+    int64_t rescan_at;   /* underlay.c: when to look at the interfaces again */
+    int64_t offline_at;  /* since when no root answers, or when the secondary port was chosen */
+    int64_t wall_offset; /* wall less monotonic time at the last look */
+    int64_t clean_at;    /* when to look through peers.d */
+    struct zt_list reloads; /* reload.c: waiting for the file */
     bool sticky; /* `up`: do not end when idle */
     bool online;
     char *ranges_text;
@@ -111,7 +126,8 @@ struct zt_node {
 };
 
 /* node.c */
-void zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
+/* False: no memory, and the job will not run. */
+bool zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
                       const char *name, unsigned flags, const char *what, const void *p,
                       size_t len);
 void zt_node_job_write(struct zt_node *n, struct zt_job *j);
@@ -138,10 +154,22 @@ int zt_turn_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *
 /* Deliver the frames and events that the core produced. After every call into the core. */
 void zt_turn_drain(struct zt_node *n);
 
+/* underlay.c: sockets, ports and own addresses; all on the loop thread */
+int zt_underlay_open(struct zt_node *n, zt_udp_recv_fn *recv); /* a message in why on failure */
+void zt_underlay_close(struct zt_node *n);
+void zt_underlay_due(struct zt_node *n, const struct zt_now *now);
+int64_t zt_underlay_deadline(const struct zt_node *n);
+void zt_underlay_announce(struct zt_node *n); /* tell the core our endpoints */
+void zt_underlay_configure(struct zt_node *n); /* n->conf changed */
+
 /* command.c. done is called once, at once or later, on the loop thread: err 0 and JSON, or an errno
  * and a message for people. */
 typedef void zt_command_done(void *arg, int err, const char *text, size_t len);
 void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, void *arg);
+
+/* reload.c: read local.conf again and go by it. done as above; may be NULL. */
+void zt_reload_start(struct zt_node *n, zt_command_done *done, void *arg);
+void zt_reload_end_all(struct zt_node *n);
 
 /* ping.c */
 void zt_ping_start(struct zt_node *n, const char *address, zt_command_done *done, void *arg);

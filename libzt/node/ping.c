@@ -1,5 +1,9 @@
 /* Echo requests from the node itself, for `ztctl ping`: a setuid ping ignores a preload. One raw
- * pcb per probe; at most MAX_PINGS at a time, each answered after at most TIMEOUT_MS. */
+ * pcb per probe; at most MAX_PINGS at a time, each answered after at most TIMEOUT_MS.
+ *
+ * lwIP goes on using a raw pcb after its callback (it moves one that is not the first of its list
+ * to the front), so an answered probe is told of at once but goes only when the next deadlines are
+ * looked at: it is put in front of the list, due immediately. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +30,7 @@ struct zt_ping {
     uint16_t id, seq;
     uint64_t token; /* in the payload: an answer to somebody else's probe is not ours */
     int64_t sent_us, end_ms;
-    zt_command_done *done;
+    zt_command_done *done; /* NULL: answered */
     void *arg;
     char address[ZT_EP_STR];
 };
@@ -42,8 +46,20 @@ static void finish(struct zt_ping *p, int err, const char *text)
 {
     zt_list_remove(&p->link);
     raw_remove(p->pcb);
-    p->done(p->arg, err, text, strlen(text));
+    if (p->done != NULL)
+        p->done(p->arg, err, text, strlen(text));
     free(p);
+}
+
+static void answered(struct zt_ping *p, const char *text)
+{
+    zt_command_done *done = p->done;
+    p->done = NULL;
+    raw_recv(p->pcb, NULL, NULL);
+    p->end_ms = 0;
+    zt_list_remove(&p->link);
+    zt_list_push_front(&p->n->pings, &p->link);
+    done(p->arg, 0, text, strlen(text));
 }
 
 static u8_t on_echo(void *arg, struct raw_pcb *pcb, struct pbuf *pb, const ip_addr_t *from)
@@ -61,7 +77,7 @@ static u8_t on_echo(void *arg, struct raw_pcb *pcb, struct pbuf *pb, const ip_ad
     double ms = (double)(now_us() - p->sent_us) / 1000.0;
     snprintf(text, sizeof text, "{\"address\":\"%s\",\"ms\":%.3f}", p->address, ms);
     pbuf_free(pb);
-    finish(p, 0, text);
+    answered(p, text);
     return 1; /* eaten */
 }
 
@@ -167,7 +183,7 @@ void zt_ping_due(struct zt_node *n, int64_t mono_ms)
 
 int64_t zt_ping_deadline(const struct zt_node *n)
 {
-    /* In order of their start, and all wait equally long. */
+    /* The answered first; the others in order of their start, and all wait equally long. */
     if (zt_list_empty(&n->pings))
         return ZT_NEVER;
     return ZT_CONTAINER(n->pings.next, struct zt_ping, link)->end_ms;

@@ -197,6 +197,16 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *pb, err_t err)
 }
 
 /* lwIP has freed the pcb. */
+/* lwIP gives a connection up for two reasons: nobody answered, or its address was taken away. */
+static int why_aborted(const struct zt_stream *st)
+{
+    struct zt_ep local = zt_ep_make(st->s.slot->lfamily, st->s.slot->lip, 0);
+
+    if (zt_stack_is_local(st->s.p->cfg.stack, &local))
+        return ETIMEDOUT;
+    return st->connecting ? ENETDOWN : ECONNRESET;
+}
+
 static void on_err(void *arg, err_t err)
 {
     struct zt_stream *st = arg;
@@ -210,7 +220,7 @@ static void on_err(void *arg, err_t err)
     else if (err == ERR_CLSD)
         st->rx_fin = true;
     else
-        st->err = ETIMEDOUT;
+        st->err = why_aborted(st);
     zt_sock_touch(&st->s);
 }
 

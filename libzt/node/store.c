@@ -12,16 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/addr.h"
 #include "base/err.h"
 #include "node/fork.h"
 
-/* jansson rather than a little reader of our own: local.conf is written by people and by other
- * programs, with everything that JSON allows. */
-
-#define NAME_MAX_LEN 96 /* longest name below the home, with ".damaged" */
+#define NAME_MAX_LEN 128 /* longest name below the home, with ".damaged" */
 
 struct zt_store {
     char *home; /* absolute */
@@ -245,14 +240,41 @@ static int write_all(int fd, const uint8_t *p, size_t n)
     return 0;
 }
 
-static int make_parent(struct zt_store *s, const char *name)
+/* The entries of a folder are on disk once the folder itself is flushed. */
+static int flush_folder(struct zt_store *s, const char *dir)
 {
-    const char *slash = strchr(name, '/');
-    if (slash == NULL)
-        return 0;
-    char dir[NAME_MAX_LEN];
-    snprintf(dir, sizeof dir, "%.*s", (int)(slash - name), name);
-    return mkdirat(s->dir, dir, 0700) == 0 || errno == EEXIST ? 0 : errno;
+    int fd = openat(s->dir, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int err = fsync(fd) == 0 ? 0 : errno;
+    close(fd);
+    return err;
+}
+
+/* The folder that a name is in, "." for the home. */
+static void folder_of(const char *name, char dir[NAME_MAX_LEN])
+{
+    const char *slash = strrchr(name, '/');
+    snprintf(dir, NAME_MAX_LEN, "%.*s", slash != NULL ? (int)(slash - name) : 1,
+             slash != NULL ? name : ".");
+}
+
+/* mkdir -p below the home. A folder that had to be made is itself an entry to be flushed. */
+static int make_parent(struct zt_store *s, const char *name, unsigned flags)
+{
+    char dir[NAME_MAX_LEN], above[NAME_MAX_LEN];
+    for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        snprintf(dir, sizeof dir, "%.*s", (int)(slash - name), name);
+        if (mkdirat(s->dir, dir, 0700) == 0) {
+            folder_of(dir, above);
+            int err = flags & ZT_STORE_DURABLE ? flush_folder(s, above) : 0;
+            if (err != 0)
+                return err;
+        } else if (errno != EEXIST) {
+            return errno;
+        }
+    }
+    return 0;
 }
 
 static int write_tmp(struct zt_store *s, const char *tmp, unsigned flags, const void *p, size_t n)
@@ -274,7 +296,7 @@ int zt_store_write(struct zt_store *s, const char *name, unsigned flags, const v
 {
     char tmp[NAME_MAX_LEN];
     snprintf(tmp, sizeof tmp, "%s.tmp", name);
-    int err = make_parent(s, name);
+    int err = make_parent(s, name, flags);
     if (err == 0)
         err = write_tmp(s, tmp, flags, p, n);
     if (err == 0 && renameat(s->dir, tmp, s->dir, name) != 0)
@@ -285,8 +307,15 @@ int zt_store_write(struct zt_store *s, const char *name, unsigned flags, const v
         return code_of(err) == ZT_E_PERM ? ZT_E_PERM : ZT_E_IO;
     }
     /* The rename itself is durable only once the folder is. */
-    if (flags & ZT_STORE_DURABLE)
-        (void)fsync(s->dir);
+    if (flags & ZT_STORE_DURABLE) {
+        char dir[NAME_MAX_LEN];
+        folder_of(name, dir);
+        err = flush_folder(s, dir);
+        if (err != 0) {
+            say(s, "%s/%s: cannot be flushed: %s", s->home, dir, strerror(err));
+            return ZT_E_IO;
+        }
+    }
     return 0;
 }
 
@@ -294,6 +323,42 @@ void zt_store_remove(struct zt_store *s, const char *name)
 {
     if (unlinkat(s->dir, name, 0) != 0 && errno != ENOENT)
         say(s, "%s/%s: cannot be removed: %s", s->home, name, strerror(errno));
+}
+
+int zt_store_erase(struct zt_store *s, const char *name)
+{
+    char dir[NAME_MAX_LEN];
+    folder_of(name, dir);
+    int err = unlinkat(s->dir, name, 0) == 0 || errno == ENOENT ? 0 : errno;
+    if (err == 0)
+        err = flush_folder(s, dir);
+    if (err == 0 || err == ENOENT)
+        return 0;
+    say(s, "%s/%s: cannot be removed: %s", s->home, name, strerror(err));
+    return ZT_E_IO;
+}
+
+void zt_store_remove_folder(struct zt_store *s, const char *name)
+{
+    int fd = openat(s->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            (void)unlinkat(fd, e->d_name, 0);
+    closedir(d);
+    if (unlinkat(s->dir, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+        say(s, "%s/%s: cannot be removed: %s", s->home, name, strerror(errno));
+}
+
+bool zt_store_has(struct zt_store *s, const char *name)
+{
+    struct stat st;
+    return fstatat(s->dir, name, &st, 0) == 0;
 }
 
 void zt_store_aside(struct zt_store *s, const char *name, const char *what)
@@ -431,45 +496,19 @@ int zt_store_identity_aside(struct zt_store *s)
 /* ---- the rest ----------------------------------------------------------------------------------
  */
 
-void zt_store_settings(struct zt_store *s, struct zt_store_settings *out)
-{
-    *out = (struct zt_store_settings){.primary_port = -1};
-    uint8_t *p = NULL;
-    size_t n = 0;
-    int rc = zt_store_read(s, "local.conf", &p, &n);
-    if (rc == ZT_E_NOENT)
-        return;
-    if (rc != 0) {
-        say(s, "%s/local.conf: cannot be read, ignored: %s", s->home, zt_err_text(rc));
-        return;
-    }
-    json_error_t e;
-    json_t *root = json_loadb((const char *)p, n, 0, &e);
-    free(p);
-    if (root == NULL) {
-        say(s, "%s/local.conf:%d: %s; ignored", s->home, e.line, e.text);
-        return;
-    }
-    json_t *port = json_object_get(json_object_get(root, "settings"), "primaryPort");
-    json_int_t v = json_integer_value(port);
-    if (json_is_integer(port) && v >= 0 && v <= 65535)
-        out->primary_port = (int)v;
-    else if (port != NULL)
-        say(s, "%s/local.conf: settings.primaryPort is not a port; ignored", s->home);
-    json_decref(root);
-}
-
-int zt_store_authtoken(struct zt_store *s, zt_random_fn *random, void *user)
+int zt_store_token(struct zt_store *s, const char *name, zt_random_fn *random, void *user)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     struct stat st;
-    if (fstatat(s->dir, "authtoken.secret", &st, 0) == 0)
+    if (fstatat(s->dir, name, &st, 0) == 0)
         return 0;
     uint8_t raw[24];
     char text[24];
     random(user, raw, sizeof raw);
     for (size_t i = 0; i < sizeof raw; i++)
         text[i] = letters[raw[i] % (sizeof letters - 1)];
-    return zt_store_write(s, "authtoken.secret", ZT_STORE_PRIVATE | ZT_STORE_DURABLE, text,
-                          sizeof text);
+    int rc = zt_store_write(s, name, ZT_STORE_PRIVATE | ZT_STORE_DURABLE, text, sizeof text);
+    zt_wipe(raw, sizeof raw);
+    zt_wipe(text, sizeof text);
+    return rc;
 }

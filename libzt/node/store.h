@@ -48,9 +48,15 @@ int zt_store_read(struct zt_store *s, const char *name, uint8_t **out, size_t *n
 
 #define ZT_STORE_PRIVATE 1u /* mode 0600 instead of 0644 */
 #define ZT_STORE_DURABLE 2u /* fsync before the rename: survives a power cut */
-/* Replace. Makes the folder in front of the name (0700). 0 or ZT_E_IO (reported). */
+/* Replace. Makes the folders in front of the name (0700). 0 or ZT_E_IO (reported). */
 int zt_store_write(struct zt_store *s, const char *name, unsigned flags, const void *p, size_t n);
 void zt_store_remove(struct zt_store *s, const char *name);
+/* Remove for good: not there any more after a power cut either. 0 (also when there was none) or
+ * ZT_E_IO (reported). */
+int zt_store_erase(struct zt_store *s, const char *name);
+/* A folder with the files in it; what it can't remove is reported. */
+void zt_store_remove_folder(struct zt_store *s, const char *name);
+bool zt_store_has(struct zt_store *s, const char *name);
 /* Damaged: move to NAME.damaged and report `what` is wrong with it. */
 void zt_store_aside(struct zt_store *s, const char *name, const char *what);
 
@@ -59,15 +65,8 @@ void zt_store_each(struct zt_store *s, const char *dir, unsigned digits, const c
                    void (*fn)(void *user, const char *name, uint64_t id, int64_t age_s),
                    void *user);
 
-/* Settings of local.conf that we know. */
-struct zt_store_settings {
-    int primary_port; /* -1: not set */
-};
-/* A missing file gives the defaults; a damaged one too, and is reported (it is the user's, so it
- * stays where it is). */
-void zt_store_settings(struct zt_store *s, struct zt_store_settings *out);
-
-/* Make authtoken.secret (24 letters and digits, 0600) when it is missing. 0 or ZT_E_IO. */
-int zt_store_authtoken(struct zt_store *s, zt_random_fn *random, void *user);
+/* Make a token of the local API (24 letters and digits, 0600) when the file is missing. 0 or
+ * ZT_E_IO. */
+int zt_store_token(struct zt_store *s, const char *name, zt_random_fn *random, void *user);
 
 #endif

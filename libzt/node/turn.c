@@ -23,12 +23,11 @@
 #include "node/default_planet.h"
 #include "node/netset.h"
 #include "node/node_priv.h"
+#include "wire/netconf.h"
 
 #define FRAMES_MAX (8u << 20)
 #define PENDING_MAX 4096
-#define RESCAN_MS 30000
 #define MAX_CHECKS 16
-#define DEFAULT_PORT 9993
 
 /* ---- the host, as the core sees it -------------------------------------------------------------
  */
@@ -264,7 +263,7 @@ static void add_range(struct range_list *l, const struct zt_ep *ep, unsigned bit
         r->ip[b / 8] &= (uint8_t) ~(0x80u >> (b % 8));
 }
 
-static void add_net_ranges(struct range_list *l, const struct zt_net_info *i)
+static void add_addresses(struct range_list *l, const struct zt_net_info *i)
 {
     for (unsigned k = 0; k < i->naddrs; k++) {
         unsigned total = i->addrs[k].family == 4 ? 32 : 128;
@@ -272,6 +271,10 @@ static void add_net_ranges(struct range_list *l, const struct zt_net_info *i)
         if (i->addrs[k].port > 0 && i->addrs[k].port < total)
             add_range(l, &i->addrs[k], i->addrs[k].port, false, 0);
     }
+}
+
+static void add_routes(struct range_list *l, const struct zt_net_info *i)
+{
     for (unsigned k = 0; k < i->nroutes; k++) {
         const struct zt_route *r = &i->routes[k];
         add_range(l, &r->target, r->target.port, false, r->metric);
@@ -299,10 +302,16 @@ static void publish_ranges(struct zt_node *n)
         const struct zt_netent *e = v;
         l.networks++;
         if (usable(&e->info) && e->info.naddrs > 0)
-            add_net_ranges(&l, &e->info);
+            add_addresses(&l, &e->info);
         else
             l.configuring +=
                 e->info.status == ZT_NET_REQUESTING_CONFIGURATION || !e->told || usable(&e->info);
+    }
+    /* Routes last: there may be more than fit, and our own addresses matter most. */
+    for (size_t i = 0; zt_map_next(&n->nets, &i, NULL, &v);) {
+        const struct zt_netent *e = v;
+        if (usable(&e->info) && e->info.naddrs > 0)
+            add_routes(&l, &e->info);
     }
     zt_proxy_set_ranges(n->proxy, l.r, l.n, l.networks, l.configuring, n->online);
     /* While a network is still being configured, the file keeps what the last run knew. */
@@ -338,6 +347,7 @@ static int network_used(struct zt_node *n, const struct zt_netent *e, uint64_t n
     if (rc != 0)
         return rc;
     zt_netset_apply(&e->settings, out);
+    zt_netset_limit(ZT_STACK_ADDRS, out);
     out->port_error = e->port_error;
     if (e->port_error != 0)
         out->status = ZT_NET_PORT_ERROR;
@@ -543,6 +553,7 @@ static void handle_event(struct zt_node *n, const struct zt_event *ev)
         network_changed(n, ev->id);
         break;
     case ZT_EVENT_PLANET:
+    case ZT_EVENT_MOON:
         break; /* saved already; the core follows it by itself */
     }
 }
@@ -604,13 +615,6 @@ static void on_datagram(void *user, const struct zt_link *in, uint8_t *p, size_t
         zt_turn_drain(n);
 }
 
-static void announce_local(struct zt_node *n)
-{
-    struct zt_ep eps[32];
-    size_t k = zt_udp_local(n->udp, eps, 32);
-    zt_core_set_local(n->core, zt_loop_now(n->loop), eps, k);
-}
-
 void zt_turn_due(void *user, const struct zt_now *now)
 {
     struct zt_node *n = user;
@@ -618,11 +622,9 @@ void zt_turn_due(void *user, const struct zt_now *now)
     zt_turn_drain(n);
     zt_stack_tick(n->stack, now->mono_ms);
     zt_ping_due(n, now->mono_ms);
-    if (now->mono_ms >= n->rescan_at) {
-        n->rescan_at = now->mono_ms + RESCAN_MS;
-        if (zt_udp_rescan(n->udp))
-            announce_local(n);
-    }
+    if (n->controller != NULL)
+        zt_ctl_db_due(n->controller, now->mono_ms);
+    zt_underlay_due(n, now);
     zt_turn_drain(n);
 }
 
@@ -661,8 +663,10 @@ int64_t zt_turn_flush(void *user, const struct zt_now *now)
     zt_udp_flush(n->udp);
     int64_t next = least(zt_core_deadline(n->core), zt_stack_deadline(n->stack));
     next = least(next, zt_ping_deadline(n));
+    if (n->controller != NULL)
+        next = least(next, zt_ctl_db_deadline(n->controller));
     next = least(next, watch_idle(n, now->mono_ms));
-    return least(next, n->rescan_at);
+    return least(next, zt_underlay_deadline(n));
 }
 
 /* ---- building and taking apart -----------------------------------------------------------------
@@ -695,37 +699,10 @@ static int make_core(struct zt_node *n)
         cc.nplanet = 0;
         rc = zt_core_new(&cc, now, &n->core);
     }
-    if (rc != 0)
-        snprintf(n->why, sizeof n->why, "protocol core: %s", zt_err_text(rc));
-    return rc;
-}
-
-static int try_port(struct zt_node *n, int port)
-{
-    return zt_udp_open(n->loop, zt_core_underlay(n->core), (uint16_t)port, on_datagram, n, &n->udp);
-}
-
-static int bind_udp(struct zt_node *n)
-{
-    int want = n->cfg.port;
-    if (want < 0)
-        want = n->settings.primary_port >= 0 ? n->settings.primary_port : DEFAULT_PORT;
-    int rc = try_port(n, want);
-    if (rc == ZT_E_PORT && n->cfg.port < 0 && want != 0) {
-        rc = try_port(n, 0);
-        if (rc == 0) {
-            char text[96];
-            snprintf(text, sizeof text, "UDP port %d is taken, using %u", want,
-                     zt_udp_port(n->udp));
-            zt_node_warn(n, text);
-        }
-    }
-    if (rc == ZT_E_PORT)
-        snprintf(n->why, sizeof n->why, "UDP port %d is taken", want);
-    else if (rc != 0)
-        snprintf(n->why, sizeof n->why, "UDP sockets: %s", zt_err_text(rc));
     if (rc == 0)
-        n->port = zt_udp_port(n->udp);
+        zt_core_configure(n->core, now, &n->conf.core);
+    else
+        snprintf(n->why, sizeof n->why, "protocol core: %s", zt_err_text(rc));
     return rc;
 }
 
@@ -746,8 +723,12 @@ static int make_proxy(struct zt_node *n)
     char *state = NULL;
     if (n->cfg.door && asprintf(&state, "%s/%s", n->home, ZT_STATE_FILE) < 0)
         return ZT_E_NOMEM;
-    struct zt_proxy_config pc = {
-        .loop = n->loop, .stack = n->stack, .state_path = state, .random = host_random, .user = n};
+    struct zt_proxy_config pc = {.loop = n->loop,
+                                 .stack = n->stack,
+                                 .state_path = state,
+                                 .random = host_random,
+                                 .user = n,
+                                 .memory_budget = n->conf.memory_budget};
     int rc = zt_proxy_new(&pc, &n->proxy);
     if (rc != 0)
         snprintf(n->why, sizeof n->why, "virtual sockets: %s", zt_err_text(rc));
@@ -759,12 +740,30 @@ static int make_door(struct zt_node *n)
 {
     if (!n->cfg.door)
         return 0;
-    struct zt_door_config dc = {
-        .loop = n->loop, .proxy = n->proxy, .home = n->home, .command = on_command, .user = n};
+    struct zt_door_config dc = {.loop = n->loop,
+                                .proxy = n->proxy,
+                                .home = n->home,
+                                .command = on_command,
+                                .user = n,
+                                .allow_uids = n->conf.users,
+                                .nallow = n->conf.nusers};
     int rc = zt_door_new(&dc, &n->door);
     if (rc != 0)
         snprintf(n->why, sizeof n->why, "%s/%s: %s", n->home, ZT_CTL_SOCKET, zt_err_text(rc));
     return rc;
+}
+
+/* A file that can't be read as a configuration is kept for people to look at; the network is joined
+ * all the same. */
+static bool readable_config(const struct zt_file *f)
+{
+    struct zt_netconf *cfg = malloc(sizeof *cfg);
+    uint8_t *arena = malloc(f->n + 1);
+    bool ok = cfg != NULL && arena != NULL && f->n < ZT_NETCONF_MAX &&
+              zt_netconf_decode(f->p, f->n, arena, cfg) == 0 && cfg->nwid == f->id;
+    free(cfg);
+    free(arena);
+    return ok;
 }
 
 static void restore(struct zt_node *n)
@@ -775,23 +774,28 @@ static void restore(struct zt_node *n)
         if (zt_core_restore_peer(n->core, zt_loop_now(n->loop), f->p, f->n) == ZT_E_FORMAT)
             zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged peer file", NULL, 0);
     }
+    ZT_LIST_EACH(it, &n->files_moons)
+    {
+        struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
+        int rc = zt_core_load_moon(n->core, zt_loop_now(n->loop), f->id, f->p, f->n);
+        if (rc == ZT_E_FORMAT)
+            zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged moon", NULL, 0);
+        else if (rc != 0)
+            zt_node_warn(n, "a moon of moons.d is not used: there are too many");
+    }
     ZT_LIST_EACH(it, &n->files_networks)
     {
         struct zt_file *f = ZT_CONTAINER(it, struct zt_file, link);
+        bool has_config = f->n > 1;
+        if (has_config && !readable_config(f)) {
+            zt_node_post_job(n, zt_node_job_aside, f->name, 0, "damaged network file", NULL, 0);
+            has_config = false;
+        }
         if (f->id != 0)
-            (void)join(n, f->id, f->n > 1 ? f->p : NULL, f->n > 1 ? f->n : 0);
+            (void)join(n, f->id, has_config ? f->p : NULL, has_config ? f->n : 0);
     }
     for (size_t i = 0; i < n->cfg.nnetworks; i++)
         (void)zt_turn_join(n, n->cfg.networks[i]);
-}
-
-static void write_port(struct zt_node *n)
-{
-    char text[16];
-    if (!n->cfg.door)
-        return;
-    int len = snprintf(text, sizeof text, "%u", n->port);
-    zt_node_post_job(n, zt_node_job_write, "zerotier-one.port", 0, NULL, text, (size_t)len);
 }
 
 int zt_turn_init(void *user, struct zt_loop *l)
@@ -804,11 +808,12 @@ int zt_turn_init(void *user, struct zt_loop *l)
     host_random(n, seed, sizeof seed);
     zt_map_init(&n->nets, seed[0]);
     zt_map_init(&n->peers, seed[1]);
-    n->rescan_at = zt_loop_now(l)->mono_ms + RESCAN_MS;
     n->idle_since = zt_loop_now(l)->mono_ms;
     int rc = make_core(n);
+    if (rc == 0 && n->controller != NULL)
+        rc = zt_ctl_db_start(n->controller);
     if (rc == 0)
-        rc = bind_udp(n);
+        rc = zt_underlay_open(n, on_datagram);
     if (rc == 0)
         rc = make_stack(n);
     if (rc == 0)
@@ -819,12 +824,11 @@ int zt_turn_init(void *user, struct zt_loop *l)
         zt_turn_fini(n);
         return rc;
     }
-    write_port(n);
     pthread_mutex_lock(&n->lock);
     n->state = ZT_NODE_RUNNING;
     pthread_mutex_unlock(&n->lock);
     zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_UP});
-    announce_local(n);
+    zt_underlay_announce(n);
     restore(n);
     publish_ranges(n);
     zt_core_tick(n->core, zt_loop_now(l));
@@ -837,6 +841,9 @@ void zt_turn_fini(void *user)
 {
     struct zt_node *n = user;
     zt_ping_end_all(n);
+    zt_reload_end_all(n);
+    if (n->controller != NULL)
+        zt_ctl_db_end(n->controller);
     /* Programs first: their sockets end with a reset while there is still a way out. */
     if (n->proxy != NULL)
         zt_proxy_free(n->proxy);
@@ -846,11 +853,7 @@ void zt_turn_fini(void *user)
         network_gone(n, nwid);
     if (n->core != NULL && n->cfg.cache_peers)
         zt_core_save_peers(n->core);
-    if (n->udp != NULL) {
-        zt_udp_flush(n->udp);
-        zt_udp_close(n->udp);
-    }
-    n->udp = NULL;
+    zt_underlay_close(n);
     if (n->door != NULL)
         zt_door_free(n->door);
     n->door = NULL;

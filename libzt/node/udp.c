@@ -1,5 +1,5 @@
-/* The UDP sockets: one per usable local address, all on one port, so that a path knows which
- * address it uses. Descriptors of our own under uv_poll: libuv's own UDP cannot carry the control
+/* The UDP sockets: one per usable local address and port in use, so that a path knows which address
+ * it uses. Descriptors of our own under uv_poll: libuv's own UDP cannot carry the control
  * data that segmentation and coalescing need.
  *
  * A socket's number (zt_link.sock) stays the same while it lives and is not given to another soon
@@ -86,7 +86,7 @@ static void hand_up(struct zt_udp_sock *s, struct msghdr *h, size_t n)
     while (n > 0 && !u->closing) {
         size_t size = n < segment ? n : segment;
         u->stats.rx_datagrams++;
-        u->recv(u->user, &in, p, size);
+        u->cfg.recv(u->cfg.user, &in, p, size);
         p += size;
         n -= size;
     }
@@ -204,18 +204,18 @@ static int free_index(struct zt_udp *u)
     return -1;
 }
 
-static int sock_open(struct zt_udp *u, const struct zt_ep *address)
+static int sock_open(struct zt_udp *u, const struct zt_ep *address, enum zt_udp_slot slot)
 {
     struct zt_ep local = *address;
     int index = free_index(u), fd;
-    local.port = u->port;
+    local.port = u->port[slot];
     if (index < 0)
         return ZT_E_LIMIT;
     int e = bind_fd(&local, &fd);
     if (e != 0)
         return e;
     struct zt_udp_sock *s = calloc(1, sizeof *s);
-    if (s == NULL || uv_poll_init(zt_loop_uv(u->loop), &s->poll, fd) != 0) {
+    if (s == NULL || uv_poll_init(zt_loop_uv(u->cfg.loop), &s->poll, fd) != 0) {
         free(s);
         zt_fd_close(fd);
         return ZT_E_NOMEM;
@@ -224,6 +224,7 @@ static int sock_open(struct zt_udp *u, const struct zt_ep *address)
     s->fd = fd;
     s->index = (unsigned)index;
     s->local = local;
+    s->slot = slot;
     s->is_loopback = zt_ep_scope(&local) == ZT_SCOPE_LOOPBACK;
     s->poll.data = s;
     set_offload(s);
@@ -254,66 +255,108 @@ static void on_closed(uv_handle_t *h)
 
 static void sock_close(struct zt_udp_sock *s)
 {
-    s->u->sock[s->index] = NULL;
+    struct zt_udp *u = s->u;
+    int index = (int)s->index;
+    u->sock[index] = NULL;
     uv_poll_stop(&s->poll);
     zt_fd_close(
         s->fd); /* at once, so that the port is free; libuv does not touch it after the stop */
     uv_close((uv_handle_t *)&s->poll, on_closed);
+    if (!u->closing && u->cfg.gone != NULL)
+        u->cfg.gone(u->cfg.user, index);
 }
 
 /* --- which addresses ------------------------------------------------------------------------ */
 
-static bool usable(const struct zt_udp *u, const struct ifaddrs *i, struct zt_ep *out)
+static bool scope_usable(const struct zt_udp *u, const struct zt_ep *address, bool on_loopback)
 {
-    static const char *const skip[] = {"zt", "tun", "tap"};
-    if (i->ifa_addr == NULL || (i->ifa_flags & IFF_UP) == 0)
-        return false;
-    for (unsigned k = 0; k < sizeof skip / sizeof skip[0]; k++)
-        if (strncmp(i->ifa_name, skip[k], strlen(skip[k])) == 0)
-            return false;
-    *out = ep_of(i->ifa_addr);
-    out->port = 0;
-    if (out->family == 0)
-        return false;
-    switch (zt_ep_scope(out)) {
+    switch (zt_ep_scope(address)) {
     case ZT_SCOPE_LOOPBACK:
-        return u->underlay != ZT_UNDERLAY_NORMAL;
+        return u->cfg.underlay != ZT_UNDERLAY_NORMAL;
     case ZT_SCOPE_PSEUDO_PRIVATE:
     case ZT_SCOPE_GLOBAL:
     case ZT_SCOPE_SHARED:
     case ZT_SCOPE_PRIVATE:
-        return u->underlay != ZT_UNDERLAY_LOOPBACK_ONLY && (i->ifa_flags & IFF_LOOPBACK) == 0;
+        return u->cfg.underlay != ZT_UNDERLAY_LOOPBACK_ONLY && !on_loopback;
     default:
         return false;
     }
 }
 
-static size_t addresses(const struct zt_udp *u, struct zt_ep out[UDP_SOCKS])
+static bool is_skipped(const struct zt_conf *conf, const char *name)
+{
+    static const char *const always[] = {"zt", "tun", "tap"};
+    for (unsigned k = 0; k < sizeof always / sizeof always[0]; k++)
+        if (strncmp(name, always[k], strlen(always[k])) == 0)
+            return true;
+    for (unsigned k = 0; conf != NULL && k < conf->nskip; k++)
+        if (strncmp(name, conf->skip[k], strlen(conf->skip[k])) == 0)
+            return true;
+    return false;
+}
+
+static bool usable(const struct zt_udp *u, const struct ifaddrs *i, struct zt_ep *out)
+{
+    const struct zt_conf *conf = u->cfg.conf;
+    if (i->ifa_addr == NULL || (i->ifa_flags & IFF_UP) == 0 || is_skipped(conf, i->ifa_name))
+        return false;
+    *out = ep_of(i->ifa_addr);
+    out->port = 0;
+    if (out->family == 0 || !scope_usable(u, out, (i->ifa_flags & IFF_LOOPBACK) != 0))
+        return false;
+    return conf == NULL || !zt_settings_forbid(&conf->core, 0, out);
+}
+
+/* The addresses of `bind`, which may come and go like any: until the kernel has one, binding fails
+ * and the next look tries again. The wildcard address is bound too, where somebody wants it. */
+static size_t bind_list(const struct zt_udp *u, struct zt_ep out[UDP_ADDRESSES])
+{
+    static_assert(ZT_CONF_BIND <= UDP_ADDRESSES, "all fit");
+    const struct zt_conf *conf = u->cfg.conf;
+    size_t n = 0;
+    for (unsigned i = 0; i < conf->nbind; i++) {
+        bool any = zt_ep_scope(&conf->bind[i]) == ZT_SCOPE_NONE &&
+                   u->cfg.underlay != ZT_UNDERLAY_LOOPBACK_ONLY;
+        if (any || scope_usable(u, &conf->bind[i], false))
+            out[n++] = conf->bind[i];
+    }
+    return n;
+}
+
+static size_t addresses(const struct zt_udp *u, struct zt_ep out[UDP_ADDRESSES])
 {
     struct ifaddrs *list;
     size_t n = 0;
+    if (u->cfg.conf != NULL && u->cfg.conf->nbind > 0)
+        return bind_list(u, out);
     if (getifaddrs(&list) != 0)
         return 0;
-    for (const struct ifaddrs *i = list; i != NULL && n < UDP_SOCKS; i = i->ifa_next)
+    for (const struct ifaddrs *i = list; i != NULL && n < UDP_ADDRESSES; i = i->ifa_next)
         if (usable(u, i, &out[n]))
             n++;
     freeifaddrs(list);
     return n;
 }
 
-static bool has(const struct zt_udp *u, const struct zt_ep *address)
+static bool has(const struct zt_udp *u, const struct zt_ep *address, enum zt_udp_slot slot)
 {
     for (unsigned i = 0; i < UDP_SOCKS; i++)
-        if (u->sock[i] != NULL && zt_ep_same_ip(&u->sock[i]->local, address))
+        if (u->sock[i] != NULL && u->sock[i]->slot == slot &&
+            zt_ep_same_ip(&u->sock[i]->local, address))
             return true;
     return false;
 }
 
+/* New sockets first: when the old ones go, there is a way left to say so. */
 bool zt_udp_rescan(struct zt_udp *u)
 {
-    struct zt_ep now[UDP_SOCKS];
+    struct zt_ep now[UDP_ADDRESSES];
     size_t n = addresses(u, now);
     bool changed = false;
+    for (unsigned slot = 0; slot < ZT_UDP_SLOTS; slot++)
+        for (size_t k = 0; k < n && u->port[slot] != 0; k++)
+            if (!has(u, &now[k], slot) && sock_open(u, &now[k], slot) == 0)
+                changed = true;
     for (unsigned i = 0; i < UDP_SOCKS; i++) {
         bool found = false;
         for (size_t k = 0; k < n && u->sock[i] != NULL; k++)
@@ -323,9 +366,6 @@ bool zt_udp_rescan(struct zt_udp *u)
             changed = true;
         }
     }
-    for (size_t k = 0; k < n; k++)
-        if (!has(u, &now[k]) && sock_open(u, &now[k]) == 0)
-            changed = true;
     return changed;
 }
 
@@ -338,19 +378,27 @@ static void close_all(struct zt_udp *u)
             sock_close(u->sock[i]);
 }
 
+void zt_udp_clear_slot(struct zt_udp *u, enum zt_udp_slot slot)
+{
+    for (unsigned i = 0; i < UDP_SOCKS; i++)
+        if (u->sock[i] != NULL && u->sock[i]->slot == slot)
+            sock_close(u->sock[i]);
+    u->port[slot] = 0;
+}
+
 /* The port must be free on every address. An address that cannot be bound for another reason (just
  * gone, or still checked for duplicates) is left to the next rescan. */
-static int bind_all(struct zt_udp *u, uint16_t port)
+static int bind_all(struct zt_udp *u, enum zt_udp_slot slot, uint16_t port)
 {
-    struct zt_ep list[UDP_SOCKS];
+    struct zt_ep list[UDP_ADDRESSES];
     size_t n = addresses(u, list);
     int other = 0;
     bool any = false;
-    u->port = port;
+    u->port[slot] = port;
     for (size_t i = 0; i < n; i++) {
-        int e = has(u, &list[i]) ? 0 : sock_open(u, &list[i]);
+        int e = has(u, &list[i], slot) ? 0 : sock_open(u, &list[i], slot);
         if (e == ZT_E_PORT) {
-            close_all(u);
+            zt_udp_clear_slot(u, slot);
             return e;
         }
         any = any || e == 0;
@@ -359,30 +407,45 @@ static int bind_all(struct zt_udp *u, uint16_t port)
     return any || n == 0 ? 0 : other;
 }
 
-static int bind_random(struct zt_udp *u)
+static int bind_random(struct zt_udp *u, enum zt_udp_slot slot)
 {
     for (unsigned i = 0; i < RANDOM_TRIALS; i++) {
         uint32_t r;
         if (getrandom(&r, sizeof r, 0) != sizeof r)
             return ZT_E_IO;
-        int e = bind_all(u, (uint16_t)(RANDOM_FIRST + r % (RANDOM_LAST - RANDOM_FIRST + 1)));
+        int e = bind_all(u, slot, (uint16_t)(RANDOM_FIRST + r % (RANDOM_LAST - RANDOM_FIRST + 1)));
         if (e != ZT_E_PORT)
             return e;
     }
     return ZT_E_PORT;
 }
 
-int zt_udp_open(struct zt_loop *l, enum zt_underlay underlay, uint16_t port, zt_udp_recv_fn *recv,
-                void *user, struct zt_udp **out)
+int zt_udp_set_slot(struct zt_udp *u, enum zt_udp_slot slot, uint16_t port)
+{
+    assert(slot != ZT_UDP_PRIMARY && port != 0);
+    for (unsigned i = 0; i < ZT_UDP_SLOTS; i++)
+        if (i != slot && u->port[i] == port)
+            return ZT_E_PORT;
+    if (u->port[slot] == port)
+        return 0;
+    zt_udp_clear_slot(u, slot);
+    return bind_all(u, slot, port);
+}
+
+int zt_udp_set_random(struct zt_udp *u, enum zt_udp_slot slot)
+{
+    assert(slot != ZT_UDP_PRIMARY);
+    zt_udp_clear_slot(u, slot);
+    return bind_random(u, slot);
+}
+
+int zt_udp_open(const struct zt_udp_config *cfg, uint16_t port, struct zt_udp **out)
 {
     struct zt_udp *u = calloc(1, sizeof *u);
     if (u == NULL)
         return ZT_E_NOMEM;
     *u = (struct zt_udp){
-        .loop = l,
-        .underlay = underlay,
-        .recv = recv,
-        .user = user,
+        .cfg = *cfg,
         .want_gso = true,
         .want_gro = true,
         .batch = zt_batch_new(),
@@ -391,7 +454,7 @@ int zt_udp_open(struct zt_loop *l, enum zt_underlay underlay, uint16_t port, zt_
     };
     int e = ZT_E_NOMEM;
     if (u->batch != NULL && u->vector != NULL && u->arena != NULL)
-        e = port != 0 ? bind_all(u, port) : bind_random(u);
+        e = port != 0 ? bind_all(u, ZT_UDP_PRIMARY, port) : bind_random(u, ZT_UDP_PRIMARY);
     if (e != 0) {
         zt_udp_close(u);
         return e;
@@ -420,16 +483,30 @@ void zt_udp_offload(struct zt_udp *u, bool gso, bool gro)
 
 uint16_t zt_udp_port(const struct zt_udp *u)
 {
-    return u->port;
+    return u->port[ZT_UDP_PRIMARY];
+}
+
+uint16_t zt_udp_slot(const struct zt_udp *u, enum zt_udp_slot slot)
+{
+    return u->port[slot];
 }
 
 size_t zt_udp_local(const struct zt_udp *u, struct zt_ep *out, size_t cap)
 {
     size_t n = 0;
-    for (unsigned i = 0; i < UDP_SOCKS && n < cap; i++)
-        if (u->sock[i] != NULL)
-            out[n++] = u->sock[i]->local;
+    for (unsigned slot = 0; slot < ZT_UDP_SLOTS; slot++)
+        for (unsigned i = 0; i < UDP_SOCKS && n < cap; i++)
+            if (u->sock[i] != NULL && u->sock[i]->slot == slot &&
+                zt_ep_scope(&u->sock[i]->local) != ZT_SCOPE_NONE)
+                out[n++] = u->sock[i]->local;
     return n;
+}
+
+struct zt_ep zt_udp_of(const struct zt_udp *u, int sock)
+{
+    if (sock < 0 || sock >= UDP_SOCKS || u->sock[sock] == NULL)
+        return (struct zt_ep){0};
+    return u->sock[sock]->local;
 }
 
 void zt_udp_stats(const struct zt_udp *u, struct zt_udp_stats *out)

@@ -7,7 +7,8 @@
 #include "node/udp.h"
 #include "node/udp_batch.h"
 
-#define UDP_SOCKS 64 /* addresses bound at once */
+#define UDP_SOCKS 96 /* 32 addresses with three ports */
+#define UDP_ADDRESSES 32
 
 struct zt_udp_sock {
     uv_poll_t poll;
@@ -15,16 +16,14 @@ struct zt_udp_sock {
     int fd;
     unsigned index;
     struct zt_ep local;
+    enum zt_udp_slot slot;
     bool is_loopback;
     unsigned gso_max; /* largest segment the kernel takes here; 0: no segmentation */
 };
 
 struct zt_udp {
-    struct zt_loop *loop;
-    enum zt_underlay underlay;
-    uint16_t port;
-    zt_udp_recv_fn *recv;
-    void *user;
+    struct zt_udp_config cfg;
+    uint16_t port[ZT_UDP_SLOTS]; /* 0: not in use */
     struct zt_udp_sock *sock[UDP_SOCKS];
     unsigned next_index;
     unsigned open_handles; /* sockets whose uv_close has not come back */

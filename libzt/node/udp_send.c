@@ -168,7 +168,7 @@ void zt_udp_send(struct zt_udp *u, const struct zt_link *to, const uint8_t *head
 {
     bool loopback = zt_ep_scope(&to->ep) == ZT_SCOPE_LOOPBACK, sent = false;
     bool allowed =
-        loopback ? u->underlay != ZT_UNDERLAY_NORMAL : u->underlay != ZT_UNDERLAY_LOOPBACK_ONLY;
+        loopback ? u->cfg.underlay != ZT_UNDERLAY_NORMAL : u->cfg.underlay != ZT_UNDERLAY_LOOPBACK_ONLY;
     struct zt_ep ep = to->ep;
     for (unsigned i = 0; i < UDP_SOCKS && allowed && nhead + nbody <= 65507; i++) {
         struct zt_udp_sock *s = u->sock[i];

@@ -21,8 +21,8 @@
 
 #define NET_MTU_MAX 9890 /* vl2.md 6.3 */
 #define NET_MTU_MIN 1280
-#define NET_IPV4_MAX 16 /* addresses a network */
-#define NET_IPV6_MAX 16 /* besides the link-local one */
+#define NET_IPV4_MAX ZT_STACK_ADDRS
+#define NET_IPV6_MAX ZT_STACK_ADDRS /* besides the link-local one */
 #define ROUTE_CACHE 256 /* direct-mapped; a power of two */
 #define LOOP_BYTES_MAX (4u << 20)
 

@@ -17,6 +17,8 @@
 
 struct zt_stack;
 
+#define ZT_STACK_ADDRS 16 /* of each family that a network can have, beside the link-local one */
+
 struct zt_stack_host {
     void *user;
     /* A frame to the network: n >= 14 bytes at eth, with ZT_FRAME_HEADROOM writable bytes before

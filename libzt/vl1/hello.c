@@ -69,32 +69,58 @@ static bool parse(const uint8_t *p, size_t n, struct hello *h)
     return !r.bad;
 }
 
-/* The fields after the identity are all optional; they are read in order while bytes remain. */
-static void read_rest(struct zt_rd *r, struct zt_ep *seen, uint64_t *planet, uint64_t *timestamp)
+struct rest {
+    struct zt_ep seen;  /* where the sender sees us; family 0: not said */
+    bool older_planet;  /* the sender has an older revision of our planet */
+    uint32_t our_moons; /* zt_moons_read_list */
+};
+
+/* The fields after the identity are all optional; they are read in order while bytes remain. The
+ * list of moons is unmasked in place. False: malformed. */
+static bool read_rest(const struct zt_vl1 *v, const struct zt_peer *peer, uint8_t *p, size_t n,
+                      size_t at, struct rest *out)
 {
-    *seen = (struct zt_ep){0};
-    *planet = *timestamp = 0;
-    if (zt_rd_left(r) == 0)
-        return;
-    zt_rd_ep(r, seen);
-    if (r->bad || zt_rd_left(r) < 16)
-        return;
-    *planet = zt_rd_u64(r);
-    *timestamp = zt_rd_u64(r);
-    /* Then the masked list of moons that the sender has or wants. We hold none: nothing to answer.
-     */
+    struct zt_rd r = zt_rd(p, n);
+    *out = (struct rest){0};
+    zt_rd_skip(&r, at);
+    if (zt_rd_left(&r) == 0)
+        return true;
+    zt_rd_ep(&r, &out->seen);
+    if (r.bad || zt_rd_left(&r) < 16)
+        return !r.bad;
+    uint64_t planet = zt_rd_u64(&r), timestamp = zt_rd_u64(&r);
+    out->older_planet =
+        planet != 0 && planet == v->roots.planet.id && timestamp < v->roots.planet.timestamp_ms;
+    if (zt_rd_left(&r) == 0)
+        return true;
+    zt_hello_mask(&peer->keys, p, n, r.pos);
+    out->our_moons = zt_moons_read_list(v, &r);
+    return true;
+}
+
+/* Append a world, if the packet has room for it; the next HELLO asks again for what is left out. */
+static void add_world(struct zt_wr *w, const struct zt_world *world)
+{
+    size_t before = w->n;
+    zt_wr_world(w, world);
+    if (w->bad) {
+        w->n = before;
+        w->bad = false;
+    }
 }
 
 static void send_ok(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
-                    const struct zt_link *link, uint64_t id, const struct hello *h, bool update)
+                    const struct zt_link *link, uint64_t id, const struct hello *h,
+                    const struct rest *rest)
 {
-    static_assert(sizeof v->reply >= ZT_PKT_PAYLOAD + 64 + ZT_WORLD_WIRE_MAX, "holds a world");
-    struct zt_wr w = zt_wr(v->reply, sizeof v->reply);
+    static_assert(ZT_PKT_MAX_SENT <= sizeof v->reply, "room for all that can be sent");
+    static_assert(ZT_PKT_MAX_SENT >= ZT_PKT_PAYLOAD + 64 + ZT_WORLD_WIRE_MAX, "holds a world");
+    struct zt_wr w = zt_wr(v->reply, ZT_PKT_MAX_SENT);
     w.n = ZT_PKT_PAYLOAD;
     zt_wr_u8(&w, ZT_VERB_HELLO);
     zt_wr_u64(&w, id);
     zt_wr_u64(&w, h->timestamp);
-    zt_wr_u8(&w, ZT_PROTO_VERSION);
+    zt_wr_u8(&w, zt_own_proto(v));
     zt_wr_u8(&w, ZT_VERSION_MAJOR);
     zt_wr_u8(&w, ZT_VERSION_MINOR);
     zt_wr_u16(&w, ZT_VERSION_REV);
@@ -104,8 +130,11 @@ static void send_ok(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *
     zt_wr_ep(&w, &from);
     size_t length_at = w.n;
     zt_wr_u16(&w, 0);
-    if (update)
-        zt_wr_world(&w, &v->roots.planet);
+    if (rest->older_planet)
+        add_world(&w, &v->roots.planet);
+    for (unsigned i = 0; i < v->moons.n; i++)
+        if (rest->our_moons >> i & 1)
+            add_world(&w, v->moons.m[i].world);
     assert(!w.bad);
     zt_put16(w.p + length_at, (uint16_t)(w.n - length_at - 2));
     if (zt_tx_packet(v, now, peer, link, ZT_VERB_OK, w.p, w.n, 0, NULL) == 0) {
@@ -125,27 +154,21 @@ static void store_version(struct zt_peer *peer, const struct hello *h)
 
 /* An authentic HELLO of a known peer: learn from it and answer. */
 static void answer(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
-                   const struct zt_link *link, unsigned hops, const uint8_t *p, size_t n,
+                   const struct zt_link *link, unsigned hops, uint8_t *p, size_t n,
                    const struct hello *h)
 {
     if (!zt_bucket_take(&peer->hello, now->mono_ms, ANSWER_BURST, ANSWER_REFILL_MS)) {
         zt_drop_count(v->drops, ZT_DROP_RATE);
         return;
     }
-    struct zt_ep seen;
-    uint64_t planet, timestamp;
-    struct zt_rd r = zt_rd(p, n);
-    zt_rd_skip(&r, h->rest);
-    read_rest(&r, &seen, &planet, &timestamp);
-    if (r.bad) {
+    struct rest rest;
+    if (!read_rest(v, peer, p, n, h->rest, &rest)) {
         zt_drop_count(v->drops, ZT_DROP_MALFORMED);
         return;
     }
     if (hops == 0)
-        zt_nat_seen(v, now, peer, link, &seen);
-    bool update =
-        planet != 0 && planet == v->roots.planet.id && timestamp < v->roots.planet.timestamp_ms;
-    send_ok(v, now, peer, link, zt_pkt_id(p), h, update);
+        zt_nat_seen(v, now, peer, link, &rest.seen);
+    send_ok(v, now, peer, link, zt_pkt_id(p), h, &rest);
     store_version(peer, h);
     /* A repeated HELLO is as old as it was. Not a condition for anything but this: clocks step. */
     if (h->timestamp > peer->hello_timestamp) {
@@ -360,6 +383,34 @@ enum zt_verdict zt_hello_opened(struct zt_vl1 *v, const struct zt_now *now, cons
     return ZT_VERDICT_IGNORED; /* answer() counted it */
 }
 
+/* The worlds in an OK(HELLO): taken one by one, but none when what follows one is damaged. */
+static void take_worlds(struct zt_vl1 *v, const struct zt_now *now, const struct zt_peer *peer,
+                        struct zt_rd *r)
+{
+    struct zt_world world;
+    size_t len = zt_rd_u16(r);
+    const uint8_t *worlds = zt_rd_view(r, len);
+    if (r->bad) {
+        zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+        return;
+    }
+    if (len > 0 && !zt_roots_believes(v, peer)) {
+        zt_drop_count(v->drops, ZT_DROP_NOT_UPSTREAM);
+        return;
+    }
+    struct zt_rd look = zt_rd(worlds, len);
+    while (zt_rd_left(&look) > 0 && !look.bad)
+        zt_rd_world(&look, &world);
+    if (look.bad) {
+        zt_drop_count(v->drops, ZT_DROP_WORLD);
+        return;
+    }
+    for (struct zt_rd take = zt_rd(worlds, len); zt_rd_left(&take) > 0;) {
+        zt_rd_world(&take, &world);
+        zt_roots_offer(v, now, &world);
+    }
+}
+
 enum zt_verdict zt_hello_ok(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *rx,
                             const struct zt_expected *asked, const uint8_t *body, size_t n)
 {
@@ -384,20 +435,8 @@ enum zt_verdict zt_hello_ok(struct zt_vl1 *v, const struct zt_now *now, const st
     store_version(peer, &h);
     if (rx->hops == 0)
         zt_nat_seen(v, now, peer, &rx->link, &seen);
-    if (zt_rd_left(&r) >= 2) {
-        size_t len = zt_rd_u16(&r);
-        const uint8_t *worlds = zt_rd_view(&r, len);
-        struct zt_rd wr = zt_rd(worlds, worlds != NULL ? len : 0);
-        while (peer->is_upstream && zt_rd_left(&wr) > 0) {
-            struct zt_world world;
-            zt_rd_world(&wr, &world);
-            if (wr.bad) {
-                zt_drop_count(v->drops, ZT_DROP_MALFORMED);
-                break;
-            }
-            zt_roots_offer(v, now, &world);
-        }
-    }
+    if (zt_rd_left(&r) >= 2)
+        take_worlds(v, now, peer, &r);
     zt_peer_received(v, now, peer, &rx->link, rx->hops, ZT_VERB_OK, false, asked);
     return ZT_VERDICT_IGNORED; /* counted just above */
 }

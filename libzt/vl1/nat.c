@@ -32,6 +32,7 @@
 
 #define SURFACE_MS 600000
 #define PUSH_DIRECT_MS 120000
+#define PUSH_LOW_SCALE 16 /* where bandwidth is low */
 #define PUSH_RELAYED_MS 15000
 #define PUSH_WINDOW_MS 30000
 #define PUSH_GATE 8
@@ -71,6 +72,7 @@ void zt_vl1_set_local(struct zt_vl1 *v, const struct zt_now *now, const struct z
     /* What we told the others is out of date: tell them with the next packet. */
     ZT_LIST_EACH(it, &v->peers.lru)
     ZT_CONTAINER(it, struct zt_peer, lru)->last_push_sent_ms = ZT_LONG_AGO;
+    zt_peers_reach_out(v, now);
 }
 
 /* -- probes -- */
@@ -119,6 +121,18 @@ void zt_nat_probe(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pe
     row->left = ZT_PROBE_TRIES;
     row->full = full;
     step(v, now, row);
+}
+
+void zt_nat_socket_gone(struct zt_vl1 *v, int sock)
+{
+    for (unsigned i = 0; i < ZT_PROBES; i++)
+        if (v->nat.probes[i].link.sock == sock)
+            v->nat.probes[i].link.sock = -1;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < v->nat.nsurfaces; i++)
+        if (v->nat.surfaces[i].link.sock != sock)
+            v->nat.surfaces[kept++] = v->nat.surfaces[i];
+    v->nat.nsurfaces = kept;
 }
 
 /* -- self-awareness -- */
@@ -220,6 +234,16 @@ static unsigned own_endpoints(const struct zt_vl1 *v, int64_t now_ms, struct zt_
     return n;
 }
 
+size_t zt_vl1_surface(const struct zt_vl1 *v, const struct zt_now *now, struct zt_ep *out,
+                      size_t cap)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < v->nat.nsurfaces; i++)
+        if (now->mono_ms - v->nat.surfaces[i].at_ms < SURFACE_MS)
+            add_once(out, &n, (unsigned)cap, &v->nat.surfaces[i].seen);
+    return n;
+}
+
 static void push_some(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                       const struct zt_link *link, const struct zt_ep *eps, unsigned n)
 {
@@ -244,6 +268,8 @@ void zt_nat_push_when_due(struct zt_vl1 *v, const struct zt_now *now, struct zt_
                           const struct zt_link *link, unsigned hops)
 {
     int64_t pause = hops == 0 ? PUSH_DIRECT_MS : PUSH_RELAYED_MS;
+    if (hops == 0 && v->settings.low_bandwidth)
+        pause *= PUSH_LOW_SCALE;
     if (now->mono_ms - peer->last_push_sent_ms < pause)
         return;
     peer->last_push_sent_ms = now->mono_ms;

@@ -54,6 +54,8 @@ void zt_nat_fini(struct zt_vl1 *v);
  */
 void zt_nat_probe(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                   const struct zt_link *link, bool full);
+/* Forget what hangs on a socket that is closed. */
+void zt_nat_socket_gone(struct zt_vl1 *v, int sock);
 /* Direct HELLO or OK(HELLO) said what our endpoint looks like. */
 void zt_nat_seen(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *reporter,
                  const struct zt_link *link, const struct zt_ep *seen);

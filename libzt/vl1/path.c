@@ -5,10 +5,18 @@
  * life: there any datagram from a known endpoint refreshes a path, so a stranger can keep a dead
  * one preferred.
  *
- * A path that we send on without hearing anything for 3 s is probed twice a second. After two
- * unanswered probes it is `doubted`: traffic prefers the relay. After four it is set aside
- * (`silent`), instead of losing everything until the path expires minutes later. Either state ends
- * with the first authentic packet.
+ * A path that we send on for a second (or two round trips) without hearing anything, or for the
+ * first time after 3 s of silence, is probed, every 250 ms or two round trips. After two unanswered
+ * probes it is `doubted`: traffic prefers the relay. After four it is set aside (`silent`), instead
+ * of losing everything until the path expires minutes later. Either state ends with the first
+ * authentic packet. Bulk traffic hears its answers all the time, so it moves within two seconds,
+ * before TCP has backed off; what is sent now and then costs a probe at most.
+ *
+ * When the first probe is not answered, the peer's other paths are probed as well (peer.c): often
+ * they died with it (several ports of one machine), and each would otherwise be tried for as long.
+ * Silent paths are asked again each 5 s while traffic takes the relay, by both sides, which also
+ * opens their NATs for each other again: a break in the network ends some seconds after it is
+ * repaired, and not only with the root's next introduction.
  *
  * And a path is doubted at once, with a probe, when there is a sign that the peer moved: it speaks
  * directly from somewhere else, or, having a path to us, through the relay. The usual reason is a
@@ -33,6 +41,7 @@ void zt_path_init(struct zt_path *path, const struct zt_link *link, int64_t now_
         .latency_ms = ZT_LATENCY_UNKNOWN,
         .last_in_ms = now_ms,
         .last_out_ms = now_ms,
+        .unheard_ms = ZT_LONG_AGO,
         .doubted_ms = ZT_LONG_AGO,
     };
 }
@@ -40,6 +49,7 @@ void zt_path_init(struct zt_path *path, const struct zt_link *link, int64_t now_
 void zt_path_heard(struct zt_path *path, int64_t now_ms)
 {
     path->last_in_ms = now_ms;
+    path->unheard_ms = ZT_LONG_AGO;
     path->probes = 0;
     path->silent = path->doubted = false;
 }
@@ -116,7 +126,7 @@ bool zt_path_allowed(const struct zt_vl1 *v, const struct zt_peer *peer, const s
         return false;
     if (ep->family == 6 && memcmp(ep->ip, tunnel_broker, sizeof tunnel_broker) == 0)
         return false;
-    if (!zt_roots_endpoint_fits(v, peer, ep))
+    if (!zt_roots_endpoint_fits(v, peer, ep) || zt_settings_forbid(&v->settings, peer->id.addr, ep))
         return false;
     return v->upper.is_virtual == NULL || !v->upper.is_virtual(v->upper.user, ep);
 }

@@ -7,15 +7,18 @@
 
 #define ZT_LONG_AGO (INT64_MIN / 4) /* "never": now minus this is larger than every limit */
 
-#define ZT_PATH_HEARTBEAT_MS 14000 /* silence after which a path that is in use gets an ECHO */
+#define ZT_PATH_HEARTBEAT_MS 14000     /* silence after which a path that is in use gets an ECHO */
+#define ZT_PATH_HEARTBEAT_LOW_MS 25000 /* the same where bandwidth is low */
 #define ZT_PATH_ALIVE_MS 19000
 #define ZT_PATH_EXPIRE_MS 243000
 #define ZT_PATH_AGE_CAP_MS 140000
-#define ZT_PATH_SUSPECT_MS 3000   /* sent to, and silent for so long: probe it */
-#define ZT_PATH_PROBE_MS 500      /* between probes */
-#define ZT_PATH_PROBE_FAST_MS 250 /* when there is a sign that the peer has moved */
-#define ZT_PATH_DOUBT 2           /* unanswered probes after which a relay is better, */
-#define ZT_PATH_PROBES 4          /* and after which it is not used at all */
+#define ZT_PATH_SUSPECT_MS 3000    /* silent for so long, and now sent on: probe it */
+#define ZT_PATH_UNANSWERED_MS 1000 /* sent on for so long without hearing anything: probe it */
+#define ZT_PATH_PROBE_MS 500       /* between probes while the latency is unknown, */
+#define ZT_PATH_PROBE_LEAST_MS 250 /* else twice the latency, but not less and */
+#define ZT_PATH_PROBE_MOST_MS 2000 /* not more than these */
+#define ZT_PATH_DOUBT 2            /* unanswered probes after which a relay is better, */
+#define ZT_PATH_PROBES 4           /* and after which it is not used at all */
 #define ZT_LATENCY_UNKNOWN 65535
 
 struct zt_vl1;
@@ -32,6 +35,7 @@ struct zt_path {
     uint16_t latency_ms;
     int64_t last_in_ms; /* last authentic packet that came directly ("lr" of vl1.md 6.1) */
     int64_t last_out_ms;
+    int64_t unheard_ms;  /* first packet of the application since last_in_ms; ZT_LONG_AGO: none */
     int64_t probe_at_ms; /* with probes > 0: when the next is due */
     int64_t doubted_ms;  /* when it was last doubted on a sign from outside */
 };

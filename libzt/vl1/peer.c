@@ -20,6 +20,10 @@
  * The answer that makes a path may have waited for a check of our identity, so its round trip is a
  * first guess; an ECHO soon after gives a better one.
  *
+ * Sockets come and go with the addresses of the machine. A path over one that is closed stays as a
+ * note of the endpoint: over "any socket", silent, until the endpoint is a path again or it
+ * expires.
+ *
  * Upkeep is driven by one timer per peer, set to the earliest time at which anything is due. Facts
  * that put work off (a packet was sent, a packet arrived) do not move the timer: it fires, finds
  * that nothing is due yet, and is set anew; so traffic costs no heap operation, and a peer that
@@ -32,6 +36,7 @@
 #include "base/err.h"
 #include "vl1/nat.h"
 #include "vl1/roots.h"
+#include "vl1/rx.h"
 #include "vl1/state.h"
 #include "vl1/tx.h"
 #include "vl1/whois.h"
@@ -41,19 +46,56 @@
 #define SIBLINGS_MAX 4
 #define ROUND_MS 1000
 #define PEER_FILE_FORMAT 2
+#define TRY_MS 30000
+#define RETRY_MS 5000
+#define REACH_OUT_MAX 256
+#define FEW_PATHS 4 /* so many are looked through for every packet */
+#define BEST_MS 20  /* with more, the best one stands for so long */
+#define SAVE_DELAY_MS 60000
+#define SAVE_PAUSE_MS 1000
+#define SAVE_AT_ONCE 64
+#define SAVE_AGAIN_MS (24 * 3600 * 1000LL)
+
+/* Files are written a minute after the first change, and not all at once: a node that crashes
+ * loses little, and one that meets many others doesn't keep its disk busy. */
+static void save_some(void *user, struct zt_timer *t)
+{
+    const struct zt_tick *tick = user;
+    struct zt_list *unsaved = &tick->v->peers.unsaved;
+    for (unsigned i = 0; i < SAVE_AT_ONCE && !zt_list_empty(unsaved); i++) {
+        struct zt_peer *peer = ZT_CONTAINER(unsaved->next, struct zt_peer, unsaved);
+        peer->saved_ms = tick->now->mono_ms;
+        zt_peer_save(tick->v, peer);
+    }
+    if (!zt_list_empty(unsaved))
+        (void)zt_heap_set(&tick->v->heap, t, tick->now->mono_ms + SAVE_PAUSE_MS);
+}
+
+static void mark_unsaved(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    if (!zt_list_empty(&peer->unsaved))
+        return;
+    zt_list_push_back(&v->peers.unsaved, &peer->unsaved);
+    if (v->peers.save_timer.pos == 0)
+        (void)zt_heap_set(&v->heap, &v->peers.save_timer, now->mono_ms + SAVE_DELAY_MS);
+}
 
 void zt_peers_init(struct zt_vl1 *v, uint64_t seed)
 {
     zt_map_init(&v->peers.by_addr, seed);
     zt_list_init(&v->peers.lru);
+    zt_list_init(&v->peers.unsaved);
+    v->peers.save_timer.fire = save_some;
 }
 
 static void peer_free(struct zt_vl1 *v, struct zt_peer *peer)
 {
     zt_heap_remove(&v->heap, &peer->timer);
     zt_list_remove(&peer->lru);
+    zt_list_remove(&peer->unsaved);
     zt_map_del(&v->peers.by_addr, peer->id.addr);
     zt_keys_fini(&peer->keys);
+    free(peer->paths);
     free(peer);
 }
 
@@ -123,11 +165,15 @@ int zt_peer_add(struct zt_vl1 *v, const struct zt_now *now, const struct zt_iden
     peer->last_receive_ms = ZT_LONG_AGO;
     peer->last_active_ms = peer->last_trust_ms = peer->last_full_hello_ms = ZT_LONG_AGO;
     peer->last_push_sent_ms = peer->last_push_in_ms = peer->last_whois_ms = ZT_LONG_AGO;
+    peer->last_try_ms = peer->last_retry_ms = ZT_LONG_AGO;
     peer->hello_at_ms = ZT_LONG_AGO;
     peer->measure_at_ms = ZT_NEVER;
     for (unsigned i = 0; i < ZT_PEER_PROBED; i++)
         peer->probed[i].at_ms = ZT_LONG_AGO;
+    peer->sign_at_ms = ZT_LONG_AGO;
+    peer->saved_ms = now->mono_ms;
     zt_list_init(&peer->lru);
+    zt_list_init(&peer->unsaved);
 
     rc = zt_heap_set(&v->heap, &peer->timer, now->mono_ms + ZT_PEER_ALIVE_MS);
     if (rc == 0)
@@ -145,9 +191,13 @@ int zt_peer_add(struct zt_vl1 *v, const struct zt_now *now, const struct zt_iden
 
 struct zt_path *zt_peer_path(struct zt_peer *peer, const struct zt_link *link)
 {
+    if (peer->heard < peer->npaths && zt_link_equal(&peer->paths[peer->heard].link, link))
+        return &peer->paths[peer->heard];
     for (unsigned i = 0; i < peer->npaths; i++)
-        if (zt_link_equal(&peer->paths[i].link, link))
+        if (zt_link_equal(&peer->paths[i].link, link)) {
+            peer->heard = i;
             return &peer->paths[i];
+        }
     return NULL;
 }
 
@@ -155,6 +205,12 @@ struct zt_path *zt_peer_best(struct zt_peer *peer, int64_t now_ms, bool any)
 {
     struct zt_path *best = NULL;
     int64_t least = INT64_MAX;
+    if (!any && peer->npaths > FEW_PATHS && now_ms < peer->best_until_ms) {
+        best = &peer->paths[peer->best];
+        if (zt_path_alive(best, now_ms) && !best->doubted)
+            return best;
+        best = NULL;
+    }
     for (unsigned i = 0; i < peer->npaths; i++) {
         struct zt_path *path = &peer->paths[i];
         if (!any && !zt_path_usable(path, now_ms))
@@ -167,7 +223,17 @@ struct zt_path *zt_peer_best(struct zt_peer *peer, int64_t now_ms, bool any)
             best = path;
         }
     }
+    if (!any && best != NULL) {
+        peer->best = (unsigned)(best - peer->paths);
+        peer->best_until_ms = now_ms + BEST_MS;
+    }
     return best;
+}
+
+/* Places moved: what was found by place is to be looked for again. */
+static void paths_changed(struct zt_peer *peer)
+{
+    peer->best_until_ms = ZT_LONG_AGO;
 }
 
 void zt_peer_wake(struct zt_vl1 *v, struct zt_peer *peer, int64_t at_ms)
@@ -188,19 +254,43 @@ static void report_direct(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms
 
 static bool is_sibling(const struct zt_path *path, const struct zt_link *link)
 {
-    return path->link.sock == link->sock && zt_ep_same_ip(&path->link.ep, &link->ep);
+    return (path->link.sock == link->sock || path->link.sock < 0) &&
+           zt_ep_same_ip(&path->link.ep, &link->ep);
+}
+
+/* Which of two paths to give up: one that is silent, else the one of worse quality. */
+static bool is_worse(const struct zt_path *a, const struct zt_path *b, int64_t now_ms)
+{
+    if (a->silent != b->silent)
+        return a->silent;
+    return zt_path_quality(a, now_ms) > zt_path_quality(b, now_ms);
+}
+
+/* One more place, or NULL: there are enough, or no memory. */
+static struct zt_path *add_place(struct zt_peer *peer)
+{
+    if (peer->npaths == peer->cap_paths) {
+        unsigned cap = peer->cap_paths == 0 ? 2 : 2 * peer->cap_paths;
+        struct zt_path *paths =
+            cap > ZT_PEER_PATHS ? NULL : realloc(peer->paths, cap * sizeof *paths);
+        if (paths == NULL)
+            return NULL;
+        peer->paths = paths;
+        peer->cap_paths = cap;
+    }
+    return &peer->paths[peer->npaths++];
 }
 
 /* Where to put a path to this link: in place of a dead one of the same host, in a free place, or in
- * place of the one unheard for longest. */
-static struct zt_path *slot_for(struct zt_peer *peer, const struct zt_link *link)
+ * place of the worst. NULL: no memory for the first one. */
+static struct zt_path *slot_for(struct zt_peer *peer, const struct zt_link *link, int64_t now_ms)
 {
-    struct zt_path *oldest = NULL, *oldest_sibling = NULL;
+    struct zt_path *worst = NULL, *oldest_sibling = NULL;
     unsigned siblings = 0;
     for (unsigned i = 0; i < peer->npaths; i++) {
         struct zt_path *path = &peer->paths[i];
-        if (oldest == NULL || path->last_in_ms < oldest->last_in_ms)
-            oldest = path;
+        if (worst == NULL || is_worse(path, worst, now_ms))
+            worst = path;
         if (!is_sibling(path, link))
             continue;
         if (path->silent)
@@ -211,7 +301,8 @@ static struct zt_path *slot_for(struct zt_peer *peer, const struct zt_link *link
     }
     if (siblings >= SIBLINGS_MAX)
         return oldest_sibling;
-    return peer->npaths < ZT_PEER_PATHS ? &peer->paths[peer->npaths++] : oldest;
+    struct zt_path *place = add_place(peer);
+    return place != NULL ? place : worst;
 }
 
 /* The peer answered from this link what we asked it there rtt ms ago. */
@@ -228,7 +319,13 @@ static void learn(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pe
     if (has_sibling && !in_use)
         return; /* another socket of a peer that is well where we know it */
 
-    struct zt_path *slot = slot_for(peer, link);
+    struct zt_path *slot = slot_for(peer, link, now->mono_ms);
+    if (slot == NULL) {
+        zt_drop_count(v->drops, ZT_DROP_NO_MEMORY);
+        return;
+    }
+    paths_changed(peer);
+    mark_unsaved(v, now, peer);
     zt_path_init(slot, link, now->mono_ms);
     zt_path_latency(slot, rtt, true);
     peer->measure_at_ms = now->mono_ms + MEASURE_MS;
@@ -276,6 +373,57 @@ void zt_peer_probe_again(struct zt_vl1 *v, const struct zt_now *now, struct zt_p
     zt_tx_hello(v, now, peer, &peer->probed[last].link, false);
 }
 
+void zt_peer_retry(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    if (peer->npaths == 0 || now->mono_ms - peer->last_retry_ms < RETRY_MS)
+        return;
+    peer->last_retry_ms = now->mono_ms;
+    for (unsigned i = 0; i < peer->npaths; i++)
+        if (peer->paths[i].silent)
+            zt_tx_contact(v, now, peer, &peer->paths[i].link, false);
+}
+
+void zt_peer_try(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    const struct zt_set_node *node = NULL;
+    if (v->settings.nnodes > 0 && now->mono_ms - peer->last_try_ms >= TRY_MS)
+        node = zt_settings_node(&v->settings, peer->id.addr);
+    if (node == NULL)
+        return;
+    peer->last_try_ms = now->mono_ms;
+    for (unsigned i = 0; i < node->ntry; i++)
+        if (zt_path_allowed(v, peer, &node->try_at[i]))
+            zt_nat_probe(v, now, peer, &(struct zt_link){.sock = -1, .ep = node->try_at[i]}, true);
+        else
+            zt_drop_count(v->drops, ZT_DROP_PATH);
+}
+
+/* Forget paths that are not allowed any more. */
+static void drop_forbidden_paths(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < peer->npaths; i++)
+        if (zt_path_allowed(v, peer, &peer->paths[i].link.ep))
+            peer->paths[kept++] = peer->paths[i];
+    if (kept == peer->npaths)
+        return;
+    peer->npaths = kept;
+    paths_changed(peer);
+    report_direct(v, peer, now->mono_ms);
+    zt_peer_wake(v, peer, now->mono_ms);
+}
+
+void zt_vl1_configure(struct zt_vl1 *v, const struct zt_now *now, const struct zt_settings *s)
+{
+    v->settings = *s;
+    ZT_LIST_EACH(it, &v->peers.lru)
+    {
+        struct zt_peer *peer = ZT_CONTAINER(it, struct zt_peer, lru);
+        drop_forbidden_paths(v, now, peer);
+        peer->last_try_ms = ZT_LONG_AGO;
+    }
+}
+
 static void received_direct(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                             const struct zt_link *link, uint8_t verb,
                             const struct zt_expected *asked)
@@ -311,6 +459,9 @@ void zt_peer_sign(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pe
     if (peer->npaths == 0 ||
         (hops == 0 && (zt_peer_path(peer, link) != NULL || !zt_path_allowed(v, peer, &link->ep))))
         return;
+    if (peer->npaths > FEW_PATHS && now->mono_ms - peer->sign_at_ms < BEST_MS)
+        return;
+    peer->sign_at_ms = now->mono_ms;
     for (unsigned i = 0; i < peer->npaths; i++)
         if (zt_path_doubt(&peer->paths[i], now->mono_ms, false))
             zt_peer_wake(v, peer, now->mono_ms);
@@ -341,6 +492,8 @@ void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
     }
     if (trusted)
         peer->last_trust_ms = t;
+    if (trusted && hops == 0)
+        zt_rx_trust(v, now, link);
     if (hops == 0) {
         received_direct(v, now, peer, link, verb, asked);
         report_direct(v, peer, t);
@@ -351,15 +504,91 @@ void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
         zt_nat_push_when_due(v, now, peer, link, hops);
 }
 
+/* Two round trips, within bounds; when the latency is unknown, the middle one. */
+static int64_t patience(const struct zt_path *path, int64_t least, int64_t unknown, int64_t most)
+{
+    int64_t ms = 2 * (int64_t)path->latency_ms;
+    if (path->latency_ms == ZT_LATENCY_UNKNOWN)
+        return unknown;
+    return ms < least ? least : ms > most ? most : ms;
+}
+
+static int64_t unanswered_ms(const struct zt_path *path)
+{
+    return patience(path, ZT_PATH_UNANSWERED_MS, ZT_PATH_UNANSWERED_MS, ZT_PATH_SUSPECT_MS);
+}
+
 void zt_peer_sent(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                   struct zt_path *path)
 {
-    path->last_out_ms = now->mono_ms;
-    if (path->probes == 0 && !path->silent &&
-        now->mono_ms - path->last_in_ms > ZT_PATH_SUSPECT_MS) {
+    int64_t t = now->mono_ms;
+    path->last_out_ms = t;
+    bool is_first = path->unheard_ms == ZT_LONG_AGO;
+    if (is_first)
+        path->unheard_ms = t;
+    if (path->probes > 0 || path->silent)
+        return;
+    if (is_first ? t - path->last_in_ms > ZT_PATH_SUSPECT_MS
+                 : t - path->unheard_ms > unanswered_ms(path)) {
         path->probes = 1;
-        path->probe_at_ms = now->mono_ms;
-        zt_peer_wake(v, peer, now->mono_ms);
+        path->probe_at_ms = t;
+        zt_peer_wake(v, peer, t);
+    }
+}
+
+static bool is_busy(const struct zt_peer *peer, int64_t now_ms)
+{
+    return peer->is_upstream || now_ms - peer->last_active_ms < ZT_PEER_ALIVE_MS;
+}
+
+void zt_vl1_socket_gone(struct zt_vl1 *v, const struct zt_now *now, int sock)
+{
+    zt_nat_socket_gone(v, sock);
+    ZT_LIST_EACH(it, &v->peers.lru)
+    {
+        struct zt_peer *peer = ZT_CONTAINER(it, struct zt_peer, lru);
+        bool lost = false;
+        for (unsigned i = 0; i < peer->npaths; i++) {
+            struct zt_path *path = &peer->paths[i];
+            if (path->link.sock != sock)
+                continue;
+            path->link.sock = -1;
+            path->silent = true;
+            path->probes = 0;
+            lost = true;
+            if (is_busy(peer, now->mono_ms))
+                zt_nat_probe(v, now, peer, &path->link, true);
+        }
+        for (unsigned i = 0; i < ZT_PEER_PROBED; i++)
+            if (peer->probed[i].link.sock == sock)
+                peer->probed[i].link.sock = -1;
+        if (lost) {
+            report_direct(v, peer, now->mono_ms);
+            zt_peer_wake(v, peer, now->mono_ms);
+        }
+    }
+}
+
+void zt_peers_reach_out(struct zt_vl1 *v, const struct zt_now *now)
+{
+    unsigned left = v->roots.started ? REACH_OUT_MAX : 0;
+    for (struct zt_list *it = v->peers.lru.prev; it != &v->peers.lru; it = it->prev) {
+        struct zt_peer *peer = ZT_CONTAINER(it, struct zt_peer, lru);
+        struct zt_path *best = zt_peer_best(peer, now->mono_ms, false);
+        if (left == 0)
+            break;
+        if (!is_busy(peer, now->mono_ms))
+            continue;
+        left--;
+        if (best != NULL)
+            zt_tx_hello(v, now, peer, &(struct zt_link){.sock = -1, .ep = best->link.ep}, false);
+        for (unsigned i = 0; i < peer->npaths; i++)
+            if (peer->paths[i].link.sock < 0)
+                zt_nat_probe(v, now, peer, &peer->paths[i].link, true);
+        if (best == NULL && peer->is_upstream) {
+            peer->hello_at_ms = now->mono_ms;
+            zt_peer_wake(v, peer, now->mono_ms);
+        }
     }
 }
 
@@ -369,22 +598,24 @@ static void drop_expired_paths(struct zt_peer *peer, int64_t now_ms)
     for (unsigned i = 0; i < peer->npaths; i++)
         if (!zt_path_expired(&peer->paths[i], now_ms))
             peer->paths[kept++] = peer->paths[i];
+    if (kept == peer->npaths)
+        return;
     peer->npaths = kept;
+    paths_changed(peer);
 }
 
 /* Is this path kept up? Then heartbeats are due on it. */
 static bool is_kept(const struct zt_peer *peer, const struct zt_path *path, int64_t now_ms)
 {
-    if (path->silent)
-        return false;
-    return peer->is_upstream || now_ms - peer->last_active_ms < ZT_PEER_ALIVE_MS;
+    return !path->silent && is_busy(peer, now_ms);
 }
 
 /* When the heartbeat is due: nothing out (a NAT forgets us) or nothing in (it may be gone). */
-static int64_t heartbeat_at(const struct zt_path *path)
+static int64_t heartbeat_at(const struct zt_vl1 *v, const struct zt_path *path)
 {
     int64_t least = path->last_out_ms < path->last_in_ms ? path->last_out_ms : path->last_in_ms;
-    int64_t at = least + ZT_PATH_HEARTBEAT_MS;
+    int64_t at =
+        least + (v->settings.low_bandwidth ? ZT_PATH_HEARTBEAT_LOW_MS : ZT_PATH_HEARTBEAT_MS);
     return (at + ROUND_MS - 1) / ROUND_MS * ROUND_MS;
 }
 
@@ -401,12 +632,20 @@ static void give_up(struct zt_peer *peer, struct zt_path *path, int64_t now_ms)
 
 static int64_t probe_pause(const struct zt_path *path)
 {
-    if (!path->doubted)
-        return ZT_PATH_PROBE_MS;
-    int64_t rtts = path->latency_ms == ZT_LATENCY_UNKNOWN ? 0 : 2 * (int64_t)path->latency_ms;
-    if (rtts < ZT_PATH_PROBE_FAST_MS)
-        return ZT_PATH_PROBE_FAST_MS;
-    return rtts < ZT_PATH_PROBE_MS ? rtts : ZT_PATH_PROBE_MS;
+    return patience(path, ZT_PATH_PROBE_LEAST_MS, ZT_PATH_PROBE_MS, ZT_PATH_PROBE_MOST_MS);
+}
+
+/* One path doesn't answer: ask the others before the traffic depends on them. */
+static void suspect_others(struct zt_peer *peer, const struct zt_path *but, int64_t now_ms)
+{
+    for (unsigned i = 0; i < peer->npaths; i++) {
+        struct zt_path *path = &peer->paths[i];
+        if (path != but && path->probes == 0 && zt_path_usable(path, now_ms) &&
+            now_ms - path->last_in_ms > probe_pause(path)) {
+            path->probes = 1;
+            path->probe_at_ms = now_ms;
+        }
+    }
 }
 
 static void service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
@@ -421,14 +660,17 @@ static void service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_p
         /* From the second probe on a HELLO: the other side may have lost our identity. */
         zt_tx_contact(v, now, peer, &path->link, path->probes > 1 || path->doubted || full);
         path->doubted |= path->probes > ZT_PATH_DOUBT;
+        if (path->probes == 2)
+            suspect_others(peer, path, t);
         path->last_out_ms = t;
         path->probes++;
         path->probe_at_ms = t + probe_pause(path);
-    } else if (path->probes == 0 && is_kept(peer, path, t) && (full || t >= heartbeat_at(path))) {
+    } else if (path->probes == 0 && is_kept(peer, path, t) &&
+               (full || t >= heartbeat_at(v, path))) {
         zt_tx_contact(v, now, peer, &path->link, full);
         path->last_out_ms = t;
         path->probes = 1;
-        path->probe_at_ms = t + ZT_PATH_PROBE_MS;
+        path->probe_at_ms = t + probe_pause(path);
     }
 }
 
@@ -461,8 +703,8 @@ static void set_timer(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms)
         if (path->probes > 0)
             at = earlier(at, path->probe_at_ms);
         else if (is_kept(peer, path, now_ms))
-            at = earlier(
-                at, earlier(heartbeat_at(path), peer->last_full_hello_ms + ZT_PEER_FULL_HELLO_MS));
+            at = earlier(at, earlier(heartbeat_at(v, path),
+                                     peer->last_full_hello_ms + ZT_PEER_FULL_HELLO_MS));
     }
     if (peer->is_upstream && zt_peer_best(peer, now_ms, false) == NULL)
         at = earlier(at, peer->hello_at_ms);
@@ -498,6 +740,8 @@ void zt_peer_service(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer 
         service_path(v, now, peer, &peer->paths[i], full);
     if (t >= peer->measure_at_ms)
         measure(v, now, peer);
+    if (t - peer->saved_ms >= SAVE_AGAIN_MS)
+        mark_unsaved(v, now, peer); /* files that are not touched for 30 days are deleted */
 
     report_direct(v, peer, t);
     if (peer->is_upstream)
@@ -505,8 +749,9 @@ void zt_peer_service(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer 
     set_timer(v, peer, t);
 }
 
-void zt_peer_save(struct zt_vl1 *v, const struct zt_peer *peer)
+void zt_peer_save(struct zt_vl1 *v, struct zt_peer *peer)
 {
+    zt_list_remove(&peer->unsaved);
     if (peer->npaths == 0 || v->host->save == NULL)
         return;
     uint8_t file[1 + ZT_IDENTITY_WIRE + 10 + ZT_PEER_PATHS * 19];

@@ -1,4 +1,5 @@
-/* Roots.
+/* Upstreams: the roots of the planet and of the moons (moons.c), who count alike. They are asked
+ * for identities, relay for us, and are believed when they say how others reach us.
  *
  * The planet given at construction is trusted as it is; from then on it is replaced only by a world
  * of the same type and id, newer, and signed by the key that the current one names (vl1.md 5.4).
@@ -11,6 +12,10 @@
  * a path, the ordinary upkeep of peer.c holds it: an ECHO when 14 s passed without traffic either
  * way, so that NAT mappings stay, a HELLO each minute, and quick probes when an answer is missing,
  * which also make a restarted root know us again.
+ *
+ * Choice. The best upstream is the one with the shortest round trip, of those whose path answers:
+ * silence is noticed by the probes of path.c some seconds after traffic begins to go unanswered,
+ * and then the next one is used, until the first answers again.
  *
  * Online means: an upstream was heard within 30 s, or we are a root ourselves.
  *
@@ -51,8 +56,45 @@ static enum zt_underlay underlay_of(const struct zt_world *w)
     return other ? ZT_UNDERLAY_LOOPBACK_TOO : ZT_UNDERLAY_LOOPBACK_ONLY;
 }
 
-/* Make the list of upstreams anew from the planet. */
-static int recompute(struct zt_vl1 *v, const struct zt_now *now)
+static void set_online(struct zt_vl1 *v, bool online)
+{
+    if (online == v->roots.online)
+        return;
+    v->roots.online = online;
+    zt_event(v, online ? ZT_EVENT_ONLINE : ZT_EVENT_OFFLINE, v->id.addr);
+}
+
+static int adopt(struct zt_vl1 *v, const struct zt_now *now, const struct zt_world *world)
+{
+    struct zt_roots *r = &v->roots;
+    int worst = 0;
+    for (unsigned i = 0; i < world->nroots; i++) {
+        const struct zt_identity *id = &world->roots[i].id;
+        if (zt_identity_equal(id, &v->id)) {
+            r->is_root = true;
+            continue;
+        }
+        struct zt_peer *peer = zt_peer_get(v, id->addr);
+        if (peer == NULL) {
+            int rc = id->addr == v->id.addr || zt_addr_reserved(id->addr)
+                         ? ZT_E_EXIST
+                         : zt_peer_add(v, now, id, NULL, &peer);
+            if (rc == ZT_E_NOMEM)
+                worst = rc;
+            if (rc != 0)
+                continue; /* an unusable key: this root does not exist for us */
+        } else if (!zt_identity_equal(&peer->id, id)) {
+            continue; /* a known identity is never replaced */
+        }
+        if (!peer->is_upstream && r->n < ZT_UPSTREAMS_MAX) { /* else named by two worlds */
+            peer->is_upstream = true;
+            r->up[r->n++] = peer;
+        }
+    }
+    return worst;
+}
+
+int zt_roots_recompute(struct zt_vl1 *v, const struct zt_now *now)
 {
     struct zt_roots *r = &v->roots;
     for (unsigned i = 0; i < r->n; i++) {
@@ -62,40 +104,21 @@ static int recompute(struct zt_vl1 *v, const struct zt_now *now)
     r->n = 0;
     r->is_root = false;
     r->underlay = underlay_of(&r->planet);
-    for (unsigned i = 0; i < r->planet.nroots; i++) {
-        const struct zt_identity *id = &r->planet.roots[i].id;
-        if (zt_identity_equal(id, &v->id)) {
-            r->is_root = true;
-            continue;
-        }
-        struct zt_peer *peer = zt_peer_get(v, id->addr);
-        if (peer == NULL) {
-            int rc = id->addr == v->id.addr ? ZT_E_EXIST : zt_peer_add(v, now, id, NULL, &peer);
-            if (rc == ZT_E_NOMEM)
-                return rc;
-            if (rc != 0)
-                continue; /* an unusable key: this root does not exist for us */
-        } else if (!zt_identity_equal(&peer->id, id)) {
-            continue; /* a known identity is never replaced */
-        }
-        peer->is_upstream = true;
-        r->up[r->n++] = peer;
-    }
+    int rc = adopt(v, now, &r->planet);
+    for (unsigned i = 0; i < v->moons.n; i++)
+        if (v->moons.m[i].world != NULL && adopt(v, now, v->moons.m[i].world) != 0)
+            rc = ZT_E_NOMEM;
     for (unsigned i = 0; i < r->n; i++) {
         r->up[i]->hello_step = 0;
         r->up[i]->hello_at_ms = now->mono_ms;
         if (r->started)
             zt_peer_wake(v, r->up[i], now->mono_ms);
     }
-    return 0;
-}
-
-static void set_online(struct zt_vl1 *v, bool online)
-{
-    if (online == v->roots.online)
-        return;
-    v->roots.online = online;
-    zt_event(v, online ? ZT_EVENT_ONLINE : ZT_EVENT_OFFLINE, v->id.addr);
+    if (r->started && r->is_root)
+        set_online(v, true);
+    else if (r->online && zt_heap_set(&v->heap, &r->timer, now->mono_ms + ZT_ONLINE_MS) != 0)
+        rc = ZT_E_NOMEM; /* a root no longer: from now on the others decide */
+    return rc;
 }
 
 static int64_t last_heard(const struct zt_vl1 *v)
@@ -141,7 +164,7 @@ int zt_roots_init(struct zt_vl1 *v, const struct zt_now *now, const uint8_t *pla
         v->roots.planet = (struct zt_world){0};
         return ZT_E_FORMAT;
     }
-    return recompute(v, now);
+    return zt_roots_recompute(v, now);
 }
 
 void zt_roots_start(struct zt_vl1 *v, const struct zt_now *now)
@@ -158,8 +181,10 @@ void zt_roots_start(struct zt_vl1 *v, const struct zt_now *now)
 void zt_roots_offer(struct zt_vl1 *v, const struct zt_now *now, const struct zt_world *world)
 {
     struct zt_world *planet = &v->roots.planet;
-    if (world->type == ZT_WORLD_MOON)
-        return; /* not orbited: no concern of ours */
+    if (world->type == ZT_WORLD_MOON) {
+        zt_moons_offer(v, now, world);
+        return;
+    }
     if (world->type == planet->type && world->id == planet->id &&
         world->timestamp_ms <= planet->timestamp_ms)
         return; /* ours is as new; several roots offer the same one */
@@ -169,10 +194,8 @@ void zt_roots_offer(struct zt_vl1 *v, const struct zt_now *now, const struct zt_
         return;
     }
     *planet = *world;
-    if (recompute(v, now) != 0)
+    if (zt_roots_recompute(v, now) != 0)
         zt_drop_count(v->drops, ZT_DROP_NO_MEMORY);
-    if (v->roots.is_root)
-        set_online(v, true);
     struct zt_wr w = zt_wr(v->tx_scratch, sizeof v->tx_scratch);
     zt_wr_world(&w, planet);
     if (!w.bad && v->host->save != NULL)
@@ -187,8 +210,9 @@ static int64_t relay_quality(struct zt_peer *peer, int64_t now_ms)
     /* The reference waits 500 s; our heartbeats tell within ZT_ONLINE_MS. */
     if (since >= ZT_ONLINE_MS || path == NULL)
         return WORST_QUALITY;
-    /* One more than measured: a round trip below a millisecond is good, not unknown. */
-    int64_t latency = path->latency_ms + 1;
+    /* One more than measured: a round trip below a millisecond is good, not unknown. One whose
+     * probes go unanswered comes after every one that answers, however far away that is. */
+    int64_t latency = path->latency_ms + 1 + (path->doubted ? ZT_LATENCY_UNKNOWN : 0);
     return latency * (since / QUALITY_STEP_MS + 1);
 }
 
@@ -206,12 +230,55 @@ struct zt_peer *zt_roots_best(const struct zt_vl1 *v, int64_t now_ms)
     return best;
 }
 
-static const struct zt_root *entry_of(const struct zt_vl1 *v, const struct zt_peer *peer)
+struct zt_peer *zt_roots_turn(const struct zt_vl1 *v, int64_t now_ms, unsigned turn)
 {
+    const struct zt_roots *r = &v->roots;
+    struct zt_peer *best = zt_roots_best(v, now_ms);
+    if (turn == 0 || r->n < 2)
+        return best;
+    unsigned at = 0;
+    while (r->up[at] != best)
+        at++;
+    for (unsigned k = 0; k < r->n; k++) {
+        struct zt_peer *up = r->up[(at + turn + k) % r->n];
+        if (zt_peer_best(up, now_ms, false) != NULL)
+            return up;
+    }
+    return best;
+}
+
+/* -- what the worlds say about an upstream -- */
+
+/* The next entry that names this peer, from *at on (start with 0), which moves on; NULL: no more.
+ * A world that has the address with another key does not mean this peer. */
+static const struct zt_root *next_entry(const struct zt_vl1 *v, const struct zt_peer *peer,
+                                        unsigned *at)
+{
+    for (; *at < (1 + v->moons.n) * ZT_WORLD_ROOTS; (*at)++) {
+        unsigned w = *at / ZT_WORLD_ROOTS, i = *at % ZT_WORLD_ROOTS;
+        const struct zt_world *world = w == 0 ? &v->roots.planet : v->moons.m[w - 1].world;
+        if (world == NULL || i >= world->nroots ||
+            !zt_identity_equal(&world->roots[i].id, &peer->id))
+            continue;
+        (*at)++;
+        return &world->roots[i];
+    }
+    return NULL;
+}
+
+enum zt_role zt_roots_role(const struct zt_vl1 *v, const struct zt_peer *peer)
+{
+    if (!peer->is_upstream)
+        return ZT_ROLE_LEAF;
     for (unsigned i = 0; i < v->roots.planet.nroots; i++)
         if (v->roots.planet.roots[i].id.addr == peer->id.addr)
-            return &v->roots.planet.roots[i];
-    return NULL;
+            return ZT_ROLE_PLANET;
+    return ZT_ROLE_MOON;
+}
+
+bool zt_roots_believes(const struct zt_vl1 *v, const struct zt_peer *peer)
+{
+    return peer->is_upstream || zt_moons_is_seed(v, peer->id.addr);
 }
 
 bool zt_roots_endpoint_fits(const struct zt_vl1 *v, const struct zt_peer *peer,
@@ -219,29 +286,45 @@ bool zt_roots_endpoint_fits(const struct zt_vl1 *v, const struct zt_peer *peer,
 {
     if (!peer->is_upstream)
         return true;
-    const struct zt_root *root = entry_of(v, peer);
-    if (root == NULL || root->neps == 0)
-        return true;
-    for (unsigned i = 0; i < root->neps; i++)
-        if (zt_ep_same_ip(&root->eps[i], ep))
+    unsigned at = 0;
+    for (const struct zt_root *root; (root = next_entry(v, peer, &at)) != NULL;) {
+        if (root->neps == 0)
             return true;
+        for (unsigned i = 0; i < root->neps; i++)
+            if (zt_ep_same_ip(&root->eps[i], ep))
+                return true;
+    }
     return false;
+}
+
+/* The turn-th endpoint of this family, going around; NULL: there is none. */
+static const struct zt_ep *endpoint_at(const struct zt_vl1 *v, const struct zt_peer *peer,
+                                       uint8_t family, unsigned turn)
+{
+    unsigned n = 0, at = 0;
+    for (const struct zt_root *root; (root = next_entry(v, peer, &at)) != NULL;)
+        for (unsigned i = 0; i < root->neps; i++)
+            n += root->eps[i].family == family;
+    if (n == 0)
+        return NULL;
+    turn %= n;
+    at = 0;
+    for (const struct zt_root *root; (root = next_entry(v, peer, &at)) != NULL;)
+        for (unsigned i = 0; i < root->neps; i++)
+            if (root->eps[i].family == family && turn-- == 0)
+                return &root->eps[i];
+    return NULL;
 }
 
 /* One endpoint of each family per round, going around, so that a dead one costs one round. */
 static bool call_endpoints(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
 {
-    const struct zt_root *root = entry_of(v, peer);
     bool called = false;
-    for (uint8_t family = 4; root != NULL && family <= 6; family = (uint8_t)(family + 2)) {
-        unsigned at[ZT_WORLD_ENDPOINTS], n = 0;
-        for (unsigned i = 0; i < root->neps; i++)
-            if (root->eps[i].family == family)
-                at[n++] = i;
-        if (n == 0)
+    for (uint8_t family = 4; family <= 6; family = (uint8_t)(family + 2)) {
+        const struct zt_ep *ep = endpoint_at(v, peer, family, peer->next_ep);
+        if (ep == NULL)
             continue;
-        struct zt_link link = {.sock = -1, .ep = root->eps[at[peer->next_ep % n]]};
-        zt_tx_hello(v, now, peer, &link, false);
+        zt_tx_hello(v, now, peer, &(struct zt_link){.sock = -1, .ep = *ep}, false);
         called = true;
     }
     peer->next_ep++;

@@ -1,4 +1,4 @@
-/* The planet: who the roots are, how we reach them, which one we ask. */
+/* Upstreams: the roots of the planet and of moons, how we reach them, which one we ask. */
 #ifndef ZT_VL1_ROOTS_H
 #define ZT_VL1_ROOTS_H
 
@@ -11,6 +11,8 @@
 
 struct zt_peer;
 
+#define ZT_UPSTREAMS_MAX (ZT_WORLD_ROOTS * (1 + ZT_MOONS_MAX))
+
 struct zt_roots {
     struct zt_world planet; /* id 0: none */
     enum zt_underlay underlay;
@@ -18,7 +20,7 @@ struct zt_roots {
     bool online; /* as last told to the application */
     bool started;
     unsigned n; /* of up */
-    struct zt_peer *up[ZT_WORLD_ROOTS];
+    struct zt_peer *up[ZT_UPSTREAMS_MAX];
     struct zt_timer timer; /* online or not */
 };
 
@@ -27,12 +29,22 @@ struct zt_roots {
 int zt_roots_init(struct zt_vl1 *v, const struct zt_now *now, const uint8_t *planet, size_t n);
 /* First tick: start calling. */
 void zt_roots_start(struct zt_vl1 *v, const struct zt_now *now);
-/* A world offered by an upstream: replaces ours only by the rule of vl1.md 5.4. */
+/* A world offered by a believed sender (zt_roots_believes): planets and moons replace ours only by
+ * the rules of vl1.md 5.4. */
 void zt_roots_offer(struct zt_vl1 *v, const struct zt_now *now, const struct zt_world *world);
+
+/* May worlds in an OK(HELLO) of this peer be taken: is it an upstream, or the seed of a moon? */
+bool zt_roots_believes(const struct zt_vl1 *v, const struct zt_peer *peer);
+/* A world came or went: make the list of upstreams anew. 0 or ZT_E_NOMEM (some root is missing). */
+int zt_roots_recompute(struct zt_vl1 *v, const struct zt_now *now);
 
 /* Least relay quality (vl1.md 6.6), NULL when there is no upstream. */
 struct zt_peer *zt_roots_best(const struct zt_vl1 *v, int64_t now_ms);
-/* Path filter rule 2: upstreams only at the addresses their world names. */
+/* Whom to ask when the same question is asked for the turn-th time (from 0): the best one first,
+ * then the others around, because the best may be silent, or may not know. NULL: none. */
+struct zt_peer *zt_roots_turn(const struct zt_vl1 *v, int64_t now_ms, unsigned turn);
+enum zt_role zt_roots_role(const struct zt_vl1 *v, const struct zt_peer *peer);
+/* Path filter rule 2: upstreams only at the addresses their worlds name. */
 bool zt_roots_endpoint_fits(const struct zt_vl1 *v, const struct zt_peer *peer,
                             const struct zt_ep *ep);
 /* Call an upstream that has no usable path; sets peer->hello_at_ms. */

@@ -2,8 +2,9 @@
  * peer.
  *
  * Suites: AES and SALSA for everything; POLY (no secrecy) only for HELLO and for the two measuring
- * verbs that are sent so, which is stricter than the reference. Cipher 2 (trusted paths) is
- * refused.
+ * verbs that are sent so, which is stricter than the reference. Cipher 2 (trusted paths) counts as
+ * authentic where the settings name the sender's network with this very id, and nowhere else. A
+ * node held to one suite by its settings refuses the other.
  *
  * VL1 has no sequence numbers, so it cannot tell every replay. What it can do is remember the ids
  * of the last few thousand authentic packets: a copy made by the network, or by somebody in the
@@ -11,12 +12,14 @@
  * is one packet with several links, and each copy must be answered, so there the link is part of
  * the key.
  *
- * Relaying is a root's job; a leaf refuses (RELAY_REFUSED). */
+ * Relaying is a root's job; a leaf refuses (RELAY_REFUSED), unless relayPolicy lets it pass on what
+ * members of its networks, or all, send it. */
 #include "vl1/rx.h"
 
 #include "base/err.h"
 #include "vl1/defrag.h"
 #include "vl1/hello.h"
+#include "vl1/message.h"
 #include "vl1/nat.h"
 #include "vl1/peer.h"
 #include "vl1/roots.h"
@@ -27,6 +30,7 @@
 #define ECHO_BURST 8
 #define ECHO_REFILL_MS 166
 #define WHOIS_PAUSE_MS 100
+#define BEACON_PAUSE_MS 2500
 #define REPLY_MAX 1400
 #define OK_PREFIX 9
 
@@ -44,10 +48,33 @@ bool zt_seen_before(struct zt_vl1 *v, uint64_t id)
 
 /* -- relaying -- */
 
-static void relay(struct zt_vl1 *v, const struct zt_now *now, uint8_t *p, size_t n)
+/* Links on which a member of our networks proved itself within the last ten minutes. One link that
+ * collides takes another's place until the next packet. */
+static struct zt_trusted_link *trusted_link(struct zt_vl1 *v, const struct zt_link *link)
+{
+    return &v->trusted_links[(zt_link_hash(link) ^ v->seed) % ZT_TRUSTED_LINKS];
+}
+
+void zt_rx_trust(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *link)
+{
+    *trusted_link(v, link) =
+        (struct zt_trusted_link){.hash = zt_link_hash(link), .at_ms = now->mono_ms};
+}
+
+static bool may_relay(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in)
+{
+    if (v->roots.is_root || v->settings.relay == ZT_RELAY_ALWAYS)
+        return true;
+    const struct zt_trusted_link *t = trusted_link(v, in);
+    return v->settings.relay == ZT_RELAY_TRUSTED && t->hash == zt_link_hash(in) &&
+           now->mono_ms - t->at_ms < ZT_PEER_TRUST_MS;
+}
+
+static void relay(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in, uint8_t *p,
+                  size_t n)
 {
     bool is_head = p[ZT_FRAG_INDICATOR_AT] != ZT_FRAG_INDICATOR;
-    if (!v->roots.is_root) {
+    if (!may_relay(v, now, in)) {
         zt_drop_count(v->drops, ZT_DROP_RELAY_REFUSED);
         return;
     }
@@ -81,7 +108,7 @@ static void relay(struct zt_vl1 *v, const struct zt_now *now, uint8_t *p, size_t
     v->packets_relayed++;
     path->last_out_ms = now->mono_ms;
     zt_tx_datagram(v, &path->link, p, n, NULL, 0, 0);
-    if (is_head)
+    if (is_head && v->roots.is_root) /* of anybody else the two would not believe it */
         zt_nat_unite(v, now, src, dest, to);
 }
 
@@ -202,10 +229,15 @@ static enum zt_verdict on_error(struct zt_vl1 *v, const struct zt_now *now, cons
     }
     uint8_t code = rx->payload[OK_PREFIX];
     if (code == ZT_ERROR_IDENTITY_COLLISION) {
-        if (rx->peer->is_upstream)
-            zt_event(v, ZT_EVENT_COLLISION, v->id.addr);
-        else
+        /* It costs us our identity, so unlike other errors it must answer a HELLO of ours: one that
+         * was recorded years ago and is sent again does not. */
+        if (!rx->peer->is_upstream)
             zt_drop_count(v->drops, ZT_DROP_NOT_UPSTREAM);
+        else if (rx->payload[0] != ZT_VERB_HELLO ||
+                 zt_tx_expected(v, zt_be64(rx->payload + 1)) == NULL)
+            zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_ERROR);
+        else
+            zt_event(v, ZT_EVENT_COLLISION, v->id.addr);
         return ZT_VERDICT_IGNORED; /* a root that refuses us does not make us online */
     }
     if (v->upper.error == NULL)
@@ -234,14 +266,17 @@ static enum zt_verdict dispatch(struct zt_vl1 *v, const struct zt_now *now, cons
         return on_echo(v, now, rx);
     case ZT_VERB_PUSH_DIRECT_PATHS:
         return zt_nat_pushed(v, now, rx);
+    case ZT_VERB_USER_MESSAGE:
+        return zt_message_user(v, rx);
+    case ZT_VERB_REMOTE_TRACE:
+        return zt_message_trace(v, rx);
     case ZT_VERB_ACK:
     case ZT_VERB_QOS_MEASUREMENT:
     case ZT_VERB_PATH_NEGOTIATION_REQUEST:
-        return ZT_VERDICT_IGNORED; /* without bonding these mean nothing */
+        return zt_message_bond(v, rx);
     default:
         if (is_vl2(rx->verb) && v->upper.packet != NULL)
             return v->upper.packet(v->upper.user, now, rx);
-        /* USER_MESSAGE and REMOTE_TRACE too: nobody here listens for them. */
         zt_drop_count(v->drops, ZT_DROP_UNKNOWN_VERB);
         return ZT_VERDICT_OK;
     }
@@ -280,12 +315,15 @@ void zt_rx_upper(struct zt_vl1 *v, const struct zt_now *now, struct zt_rx *rx, i
         conclude(v, now, rx, verdict);
 }
 
-static bool suite_fits(uint8_t *p)
+static bool suite_fits(const struct zt_vl1 *v, const uint8_t *p)
 {
     switch (zt_pkt_suite(p)) {
     case ZT_SUITE_SALSA:
+        return v->settings.suites != ZT_SUITES_AES;
     case ZT_SUITE_AES:
-        return true;
+        return v->settings.suites != ZT_SUITES_SALSA;
+    case ZT_SUITE_TRUSTED:
+        return true; /* is_trusted has the say */
     case ZT_SUITE_POLY: {
         uint8_t verb = p[ZT_PKT_VERB] & ZT_VERB_MASK;
         return verb == ZT_VERB_QOS_MEASUREMENT || verb == ZT_VERB_PATH_NEGOTIATION_REQUEST;
@@ -295,6 +333,12 @@ static bool suite_fits(uint8_t *p)
     }
 }
 
+static bool is_trusted(const struct zt_vl1 *v, const struct zt_ep *from, const uint8_t *p)
+{
+    const struct zt_set_physical *net = zt_settings_physical(&v->settings, from);
+    return net != NULL && net->trusted_path != 0 && net->trusted_path == zt_be64(p + ZT_PKT_MAC);
+}
+
 void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *link,
                   uint8_t *p, size_t n)
 {
@@ -302,8 +346,13 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
         zt_hello_received(v, now, link, p, n);
         return;
     }
-    if (!suite_fits(p)) {
+    if (!suite_fits(v, p)) {
         zt_drop_count(v->drops, ZT_DROP_CIPHER);
+        return;
+    }
+    bool is_plain = zt_pkt_suite(p) == ZT_SUITE_TRUSTED;
+    if (is_plain && !is_trusted(v, &link->ep, p)) {
+        zt_drop_count(v->drops, ZT_DROP_TRUSTED_PATH);
         return;
     }
     struct zt_peer *peer = zt_peer_get(v, zt_pkt_src(p));
@@ -312,7 +361,7 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
         zt_wait_rx(v, now, link, p, n);
         return;
     }
-    if (zt_open(&peer->keys, p, n) != 0) {
+    if (!is_plain && zt_open(&peer->keys, p, n) != 0) {
         zt_drop_count(v->drops, ZT_DROP_MAC);
         return;
     }
@@ -342,6 +391,23 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
 }
 
 /* -- datagrams -- */
+
+/* The LAN beacon of old versions: eight bytes of anything and a node address (vl1.md 6.10). Whom we
+ * know gets a NOP there, which proves to it that we are near; one per 2.5 s for all of them, since
+ * anybody can send such a thing with any source. */
+static void beacon(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in,
+                   const uint8_t *p)
+{
+    uint8_t nop[ZT_PKT_PAYLOAD];
+    struct zt_peer *peer = zt_peer_get(v, zt_be40(p + ZT_BEACON_SIZE - 5));
+    if (peer == NULL || !zt_path_allowed(v, peer, &in->ep) ||
+        now->mono_ms - v->last_beacon_ms < BEACON_PAUSE_MS) {
+        zt_drop_count(v->drops, ZT_DROP_BEACON);
+    } else {
+        v->last_beacon_ms = now->mono_ms;
+        (void)zt_tx_packet(v, now, peer, in, ZT_VERB_NOP, nop, sizeof nop, 0, NULL);
+    }
+}
 
 static void for_us(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in, uint8_t *p,
                    size_t n)
@@ -378,7 +444,10 @@ void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt
 {
     v->packets_in++;
     v->bytes_in += n;
-    /* 13 bytes are the LAN beacon of old versions; nobody sends it any more. */
+    if (n == ZT_BEACON_SIZE) {
+        beacon(v, now, in, p);
+        return;
+    }
     if (n <= ZT_FRAG_DATA) {
         zt_drop_count(v->drops, ZT_DROP_SHORT);
         return;
@@ -391,7 +460,7 @@ void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt
     if (zt_pkt_dest(p) == v->id.addr)
         for_us(v, now, in, p, n);
     else
-        relay(v, now, p, n);
+        relay(v, now, in, p, n);
     zt_run_due(v, now);
 }
 

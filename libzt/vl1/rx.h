@@ -10,4 +10,7 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
 /* An opened packet of a VL2 verb: hand it up and act on the verdict. */
 void zt_rx_upper(struct zt_vl1 *v, const struct zt_now *now, struct zt_rx *rx, int64_t since_ms);
 
+/* A member of a network of ours proved itself on this link. */
+void zt_rx_trust(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *link);
+
 #endif

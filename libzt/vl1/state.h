@@ -5,8 +5,10 @@
 #include <assert.h>
 
 #include "base/heap.h"
+#include "base/settings.h"
 #include "vl1/defrag.h"
 #include "vl1/hello.h"
+#include "vl1/moons.h"
 #include "vl1/nat.h"
 #include "vl1/peer.h"
 #include "vl1/roots.h"
@@ -16,6 +18,7 @@
 #define ZT_EXPECT_BUCKETS 256
 #define ZT_EXPECT_SLOTS 32
 #define ZT_SEEN_SLOTS 8192
+#define ZT_TRUSTED_LINKS 256
 
 struct zt_expected {  /* something we sent and an OK may answer, tx.c */
     uint32_t id;      /* upper half of the wire id */
@@ -23,17 +26,25 @@ struct zt_expected {  /* something we sent and an OK may answer, tx.c */
     uint32_t sent_ms; /* lower half of mono_ms */
 };
 
+struct zt_trusted_link { /* rx.c, for relayPolicy */
+    uint64_t hash;
+    int64_t at_ms;
+};
+
 struct zt_vl1 {
     struct zt_identity id; /* with private key; wiped at the end */
     const struct zt_host *host;
     struct zt_drops *drops;
     struct zt_vl1_upper upper;
+    struct zt_settings settings;
 
     int64_t created_ms;
+    int64_t last_beacon_ms; /* answered */
     struct zt_heap heap; /* every deadline of this object */
     struct zt_timer defrag_timer;
     struct zt_peers peers;
     struct zt_roots roots;
+    struct zt_moons moons;
     struct zt_nat nat;
     struct zt_hellos hellos;
     struct zt_waits waits;
@@ -42,6 +53,7 @@ struct zt_vl1 {
     struct zt_expected expected[ZT_EXPECT_BUCKETS][ZT_EXPECT_SLOTS];
     uint8_t expected_at[ZT_EXPECT_BUCKETS];
     uint64_t seen[ZT_SEEN_SLOTS]; /* ids of authentic packets of late, rx.c */
+    struct zt_trusted_link trusted_links[ZT_TRUSTED_LINKS];
     uint64_t seed;
 
     uint64_t packets_in, packets_out, bytes_in, bytes_out, packets_relayed;
@@ -59,6 +71,12 @@ struct zt_tick {
 
 /* Fire every timer that is due. */
 void zt_run_due(struct zt_vl1 *v, const struct zt_now *now);
+
+/* The protocol version that we announce: what a peer may send us follows from it. */
+static inline uint8_t zt_own_proto(const struct zt_vl1 *v)
+{
+    return v->settings.suites == ZT_SUITES_SALSA ? ZT_PROTO_BEFORE_AES : ZT_PROTO_VERSION;
+}
 
 /* Note the id of an authentic packet; true when it was there already. */
 bool zt_seen_before(struct zt_vl1 *v, uint64_t id);

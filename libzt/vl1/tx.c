@@ -22,7 +22,7 @@
 #include "vl1/state.h"
 #include "vl1/whois.h"
 
-#define HELLO_MAX (ZT_PKT_PAYLOAD + 13 + ZT_IDENTITY_WIRE + 19 + 16 + 2)
+#define HELLO_MAX (ZT_PKT_PAYLOAD + 13 + ZT_IDENTITY_WIRE + 19 + 16 + ZT_MOONS_LIST_MAX)
 #define PROTO_ECHO 5
 #define PROTO_AES 12
 
@@ -110,6 +110,25 @@ static void send_pieces(struct zt_vl1 *v, const struct zt_link *link, const uint
     }
 }
 
+static enum zt_suite suite_for(const struct zt_vl1 *v, const struct zt_peer *peer)
+{
+    switch (v->settings.suites) {
+    case ZT_SUITES_SALSA:
+        return ZT_SUITE_SALSA;
+    case ZT_SUITES_AES:
+        return ZT_SUITE_AES;
+    default:
+        return peer->proto >= PROTO_AES ? ZT_SUITE_AES : ZT_SUITE_SALSA;
+    }
+}
+
+/* Plaintext, where it is configured, only to the peer itself: what a relay gets is sealed. */
+static bool is_trusted(const struct zt_set_physical *net, struct zt_peer *peer,
+                       const struct zt_link *link)
+{
+    return net != NULL && net->trusted_path != 0 && zt_peer_path(peer, link) != NULL;
+}
+
 int zt_tx_packet(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                  const struct zt_link *link, uint8_t verb, uint8_t *p, size_t n, unsigned flags,
                  uint64_t *id)
@@ -118,14 +137,20 @@ int zt_tx_packet(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pee
     if (flags & ZT_TX_COMPRESS)
         n = zt_pkt_compress(p, n, v->tx_scratch);
     size_t piece;
-    unsigned total = zt_frag_plan(n, ZT_MTU_DEFAULT, &piece);
+    const struct zt_set_physical *net = zt_settings_physical(&v->settings, &link->ep);
+    size_t mtu = net != NULL && net->mtu != 0 ? net->mtu : ZT_MTU_DEFAULT;
+    unsigned total = zt_frag_plan(n, mtu, &piece);
     if (total == 0)
         return ZT_E_SPACE;
     if (total > 1)
         p[ZT_PKT_FLAGS] |= ZT_FLAG_FRAGMENTED; /* authenticated: before sealing */
-    int rc = zt_seal(&peer->keys, peer->proto >= PROTO_AES ? ZT_SUITE_AES : ZT_SUITE_SALSA, p, n);
-    if (rc != 0)
-        return rc;
+    if (is_trusted(net, peer, link)) {
+        zt_pkt_trust(p, net->trusted_path);
+    } else {
+        int rc = zt_seal(&peer->keys, suite_for(v, peer), p, n);
+        if (rc != 0)
+            return rc;
+    }
     if (flags & ZT_TX_EXPECT)
         expect(v, now, zt_pkt_id(p), verb == ZT_VERB_ECHO ? &link->ep : NULL); /* the final id:
                                                                  sealing with AES changes it */
@@ -140,6 +165,10 @@ int zt_tx_route(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer
 {
     struct zt_peer *via = peer;
     struct zt_path *path = zt_peer_best(peer, now->mono_ms, false);
+    if (path == NULL) {
+        zt_peer_try(v, now, peer);
+        zt_peer_retry(v, now, peer);
+    }
     if (path == NULL || path->doubted) {
         struct zt_peer *up = zt_roots_best(v, now->mono_ms);
         struct zt_path *relay = up != NULL ? zt_peer_best(up, now->mono_ms, false) : NULL;
@@ -181,10 +210,14 @@ void zt_tx_hello(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pee
                  const struct zt_link *link, bool relayed)
 {
     uint8_t p[HELLO_MAX];
+    if (zt_settings_forbid(&v->settings, relayed ? 0 : peer->id.addr, &link->ep)) {
+        zt_drop_count(v->drops, ZT_DROP_PATH);
+        return;
+    }
     zt_pkt_init(p, new_id(v), peer->id.addr, v->id.addr, ZT_VERB_HELLO);
     struct zt_wr w = zt_wr(p, sizeof p);
     w.n = ZT_PKT_PAYLOAD;
-    zt_wr_u8(&w, ZT_PROTO_VERSION);
+    zt_wr_u8(&w, zt_own_proto(v));
     zt_wr_u8(&w, ZT_VERSION_MAJOR);
     zt_wr_u8(&w, ZT_VERSION_MINOR);
     zt_wr_u16(&w, ZT_VERSION_REV);
@@ -194,7 +227,7 @@ void zt_tx_hello(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pee
     zt_wr_u64(&w, v->roots.planet.id);
     zt_wr_u64(&w, v->roots.planet.timestamp_ms);
     size_t masked_from = w.n;
-    zt_wr_u16(&w, 0); /* moons held or wanted: none yet */
+    zt_moons_write_list(v, &w);
     assert(!w.bad);
     zt_hello_mask(&peer->keys, p, w.n, masked_from);
     if (zt_seal(&peer->keys, ZT_SUITE_POLY, p, w.n) != 0)

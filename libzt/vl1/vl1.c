@@ -35,6 +35,7 @@ int zt_vl1_new(const struct zt_vl1_config *cfg, const struct zt_now *now, struct
     v->host = cfg->host;
     v->drops = cfg->drops;
     v->created_ms = now->mono_ms;
+    v->last_beacon_ms = ZT_LONG_AGO;
     uint64_t seeds[4];
     v->host->random(v->host->user, seeds, sizeof seeds);
     v->host->random(v->host->user, &v->seed, sizeof v->seed);
@@ -47,6 +48,7 @@ int zt_vl1_new(const struct zt_vl1_config *cfg, const struct zt_now *now, struct
     zt_hellos_init(v, seeds[2]);
     zt_tx_expect_init(v);
     zt_nat_init(v, seeds[3]);
+    zt_moons_init(v);
     int rc = zt_roots_init(v, now, cfg->planet, cfg->nplanet);
     if (rc != 0) {
         zt_vl1_free(v);
@@ -63,6 +65,7 @@ void zt_vl1_free(struct zt_vl1 *v)
     zt_waits_fini(v);
     zt_hellos_fini(v);
     zt_nat_fini(v);
+    zt_moons_fini(v);
     zt_peers_fini(v);
     zt_defrag_fini(&v->defrag);
     zt_heap_fini(&v->heap);
@@ -149,8 +152,10 @@ size_t zt_vl1_peers(const struct zt_vl1 *v, uint64_t *out, size_t cap)
     return n;
 }
 
-static struct zt_path_info path_info(const struct zt_path *path, int64_t now_ms, bool preferred)
+static struct zt_path_info path_info(const struct zt_vl1 *v, const struct zt_path *path,
+                                     int64_t now_ms, bool preferred)
 {
+    const struct zt_set_physical *net = zt_settings_physical(&v->settings, &path->link.ep);
     return (struct zt_path_info){
         .ep = path->link.ep,
         .sock = path->link.sock,
@@ -159,6 +164,7 @@ static struct zt_path_info path_info(const struct zt_path *path, int64_t now_ms,
         .latency_ms = path->latency_ms == ZT_LATENCY_UNKNOWN ? -1 : path->latency_ms,
         .expired = !zt_path_usable(path, now_ms),
         .preferred = preferred,
+        .trusted_path = net != NULL ? net->trusted_path : 0,
     };
 }
 
@@ -176,15 +182,16 @@ int zt_vl1_peer(const struct zt_vl1 *v, const struct zt_now *now, uint64_t addr,
         .version_minor = known ? peer->minor : -1,
         .version_rev = known ? peer->rev : -1,
         .latency_ms = zt_vl1_latency(v, now, addr),
-        .role = peer->is_upstream ? ZT_ROLE_PLANET : ZT_ROLE_LEAF,
+        .role = zt_roots_role(v, peer),
         .is_alive = zt_peer_alive(peer, now->mono_ms),
     };
-    static_assert(ZT_PEER_PATHS <= ZT_INFO_PATHS, "all paths fit");
     const struct zt_path *best = zt_peer_best(peer, now->mono_ms, false);
+    if (best != NULL)
+        out->paths[out->npaths++] = path_info(v, best, now->mono_ms, true);
     for (int usable = 1; usable >= 0; usable--)
-        for (unsigned i = 0; i < peer->npaths; i++)
-            if (zt_path_usable(&peer->paths[i], now->mono_ms) == (usable == 1))
-                out->paths[out->npaths++] =
-                    path_info(&peer->paths[i], now->mono_ms, &peer->paths[i] == best);
+        for (unsigned i = 0; i < peer->npaths && out->npaths < ZT_INFO_PATHS; i++)
+            if (&peer->paths[i] != best &&
+                zt_path_usable(&peer->paths[i], now->mono_ms) == (usable == 1))
+                out->paths[out->npaths++] = path_info(v, &peer->paths[i], now->mono_ms, false);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "base/drop.h"
 #include "base/host.h"
 #include "base/info.h"
+#include "base/settings.h"
 #include "wire/identity.h"
 #include "wire/packet.h"
 #include "wire/world.h"
@@ -72,6 +73,9 @@ int zt_vl1_new(const struct zt_vl1_config *cfg, const struct zt_now *now, struct
 void zt_vl1_free(struct zt_vl1 *v);
 void zt_vl1_set_upper(struct zt_vl1 *v, const struct zt_vl1_upper *upper); /* copied */
 
+/* New settings, copied; takes effect with the next packet. Paths that they forbid end. */
+void zt_vl1_configure(struct zt_vl1 *v, const struct zt_now *now, const struct zt_settings *s);
+
 /* p is decrypted in place and needs no slack. */
 void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link *in,
                      uint8_t *p, size_t n);
@@ -86,9 +90,16 @@ void zt_vl1_identity_checked(struct zt_vl1 *v, const struct zt_now *now,
  */
 void zt_vl1_set_local(struct zt_vl1 *v, const struct zt_now *now, const struct zt_ep *eps,
                       size_t n);
+/* This socket of the host is closed: no path leads over it any more. Where the endpoints of the
+ * paths lost belong to busy peers, they are asked at once over the sockets that are left. */
+void zt_vl1_socket_gone(struct zt_vl1 *v, const struct zt_now *now, int sock);
+/* How others saw us of late; at most cap, returns how many. */
+size_t zt_vl1_surface(const struct zt_vl1 *v, const struct zt_now *now, struct zt_ep *out,
+                      size_t cap);
 /* A peers.d file (vl1.md 5.7): remember the identity and try its endpoints. */
 int zt_vl1_restore_peer(struct zt_vl1 *v, const struct zt_now *now, const uint8_t *p, size_t n);
-/* Hand every alive peer to host.save (shutdown, and now and then). */
+/* Hand every peer with a path to host.save (shutdown). Peers whose paths changed are handed over a
+ * minute later, and all once a day, by themselves. */
 void zt_vl1_save_peers(struct zt_vl1 *v);
 
 #define ZT_TX_COMPRESS 1u /* try LZ4 */
@@ -101,6 +112,11 @@ void zt_vl1_save_peers(struct zt_vl1 *v);
  * ZT_E_LIMIT (queue). */
 int zt_vl1_send(struct zt_vl1 *v, const struct zt_now *now, uint64_t dest, uint8_t verb,
                 uint8_t *payload, size_t n, unsigned flags, uint64_t *id);
+
+/* A USER_MESSAGE for the application of another node. data is copied. Types up to 65535 are reserved
+ * by the protocol's owner. As zt_vl1_send. */
+int zt_vl1_send_message(struct zt_vl1 *v, const struct zt_now *now, uint64_t dest, uint64_t type,
+                        const uint8_t *data, size_t n);
 
 /* Answer a packet on the link it came in on. body is copied (<= 1400 bytes, else ZT_E_SPACE). */
 int zt_vl1_reply_ok(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *to,
@@ -121,6 +137,27 @@ size_t zt_vl1_upstreams(const struct zt_vl1 *v, uint64_t *out, size_t cap);
 uint64_t zt_vl1_best_upstream(const struct zt_vl1 *v, const struct zt_now *now); /* 0: none */
 bool zt_vl1_online(const struct zt_vl1 *v);
 enum zt_underlay zt_vl1_underlay(const struct zt_vl1 *v);
+
+#define ZT_MOONS_MAX 16
+
+struct zt_moon_info {
+    uint64_t id, seed; /* seed: 0 unless waiting */
+    bool is_waiting;   /* wanted, not yet received: world is empty */
+    struct zt_world world;
+};
+
+/* Moons (moons.c). A moon from the host's own storage: no signature is asked for. 0, ZT_E_FORMAT
+ * (no moon, or another id), ZT_E_EXIST (held, and this is no newer revision), ZT_E_LIMIT,
+ * ZT_E_NOMEM. */
+int zt_vl1_load_moon(struct zt_vl1 *v, const struct zt_now *now, uint64_t id, const uint8_t *p,
+                     size_t n);
+/* Want this moon, which the node `seed` knows; nothing happens when it is held. 0, ZT_E_INVAL (id
+ * 0, seed no node's address or our own), ZT_E_LIMIT. */
+int zt_vl1_orbit(struct zt_vl1 *v, const struct zt_now *now, uint64_t id, uint64_t seed);
+/* Neither hold nor want it any more. 0 or ZT_E_NOENT. */
+int zt_vl1_deorbit(struct zt_vl1 *v, const struct zt_now *now, uint64_t id);
+size_t zt_vl1_moons(const struct zt_vl1 *v, uint64_t *out, size_t cap); /* returns the total */
+int zt_vl1_moon(const struct zt_vl1 *v, uint64_t id, struct zt_moon_info *out); /* or ZT_E_NOENT */
 
 /* Retry packets that a handler put on ZT_VERDICT_HOLD for this sender, now. */
 void zt_vl1_release(struct zt_vl1 *v, const struct zt_now *now, uint64_t from);

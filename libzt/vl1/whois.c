@@ -138,21 +138,21 @@ static int64_t ask_pause(const struct room *room)
 {
     if (!room->is_wanted)
         return ZT_WAIT_RETRY_MS;
-    return room->asks == 0 ? ASK_SECOND_MS : ASK_AGAIN_MS;
+    return room->asks <= 1 ? ASK_SECOND_MS : ASK_AGAIN_MS;
 }
 
-/* Ask the best upstream, unless we did a moment ago or there is none to ask. */
+/* Ask the best upstream, or, having asked before, the next one, unless we did a moment ago or there
+ * is none to ask. */
 static void ask(struct zt_vl1 *v, const struct zt_now *now, struct room *room)
 {
-    struct zt_peer *up = zt_roots_best(v, now->mono_ms);
+    struct zt_peer *up = zt_roots_turn(v, now->mono_ms, room->asks);
     if (up == NULL || up->id.addr == room->addr || now->mono_ms - room->asked_ms < ask_pause(room))
         return;
     uint8_t p[ZT_PKT_PAYLOAD + 5];
     zt_put40(p + ZT_PKT_PAYLOAD, room->addr);
     if (zt_tx_route(v, now, up, ZT_VERB_WHOIS, p, sizeof p, ZT_TX_EXPECT, NULL) != 0)
         return;
-    if (room->asked_ms != ZT_LONG_AGO)
-        room->asks++;
+    room->asks++;
     room->asked_ms = now->mono_ms;
     int64_t again_ms = now->mono_ms + ask_pause(room);
     if (room->timer.at_ms > again_ms)

@@ -93,7 +93,7 @@ int zt_assembly_add(struct zt_assembly *a, const struct zt_chunk *chunk, uint8_t
         i = begin(a, chunk);
     if (i < 0)
         return i;
-    if (a->slot[i].total != chunk->total)
+    if (a->slot[i].total != chunk->total || a->slot[i].data == NULL)
         return ZT_E_FORMAT;
     struct zt_piece p = {chunk->offset, (uint32_t)chunk->data.n, sig_id(chunk)};
     int r = insert(a->slot[i].pieces, &a->slot[i].n, p);
@@ -104,8 +104,9 @@ int zt_assembly_add(struct zt_assembly *a, const struct zt_chunk *chunk, uint8_t
     a->slot[i].got += (uint32_t)chunk->data.n;
     if (a->slot[i].got < a->slot[i].total)
         return 0;
+    /* Its pieces stay known until another update needs the place, so that copies of them that go
+     * round are not taken for news. */
     *dict = a->slot[i].data;
     a->slot[i].data = NULL;
-    clear(a, (unsigned)i);
     return 1;
 }

@@ -17,7 +17,7 @@ struct zt_assembly {
         uint64_t fed;       /* order of feeding */
         uint32_t total, got;
         unsigned n;
-        uint8_t *data; /* total + 1 bytes */
+        uint8_t *data; /* total + 1 bytes; NULL: complete, and handed out */
         struct zt_piece {
             uint32_t offset, n;
             uint64_t sig; /* first 16 signature bytes, folded: known chunks skip the check */

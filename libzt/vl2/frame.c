@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "vl2/hold.h"
 
 #define ETH 14
 #define BRIDGE_FAN_OUT 32
@@ -39,6 +40,11 @@ static void send_copies(struct zt_network *net, const struct zt_now *now,
 {
     for (unsigned i = 0; i < o->ncopies; i++) {
         struct zt_member *m = net->is_adhoc ? NULL : zt_member_get(net, o->copies[i].to);
+        /* The network's owner chose the target: it need not have shown anything to us. */
+        if (zt_member_barred(net, m)) {
+            zt_drop_count(net->vl2->drops, ZT_DROP_RECIPIENT);
+            continue;
+        }
         if (m != NULL)
             zt_member_push(net, now, m, false);
         struct zt_wr w = zt_vl2_begin(net->vl2);
@@ -68,7 +74,10 @@ bool zt_frame_allowed(struct zt_network *net, const struct zt_now *now, uint64_t
     zt_filter_out(&net->policy, &f, zt_member_holdings(net, m), no_tee, &o);
     if (o.ncopies > 0)
         send_copies(net, now, &f, &o);
-    return o.result != ZT_FILTER_DROP;
+    if (ZT_GATE(RULES_OUT, o.result != ZT_FILTER_DROP))
+        return true;
+    zt_drop_count(net->vl2->drops, ZT_DROP_RULES_OUT);
+    return false;
 }
 
 static enum zt_filter_result filter_in(struct zt_network *net, const struct zt_now *now,
@@ -79,8 +88,10 @@ static enum zt_filter_result filter_in(struct zt_network *net, const struct zt_n
     zt_filter_in(&net->policy, f, zt_member_holdings(net, m), &o);
     if (o.ncopies > 0)
         send_copies(net, now, f, &o);
-    if (o.result == ZT_FILTER_DROP)
+    if (!ZT_GATE(RULES_IN, o.result != ZT_FILTER_DROP))
         zt_drop_count(net->vl2->drops, ZT_DROP_RULES_IN);
+    else if (o.result == ZT_FILTER_DROP)
+        return ZT_FILTER_ACCEPT;
     return o.result;
 }
 
@@ -152,18 +163,16 @@ static int send_behind_bridge(struct zt_network *net, const struct zt_now *now, 
     unsigned count = 1, sent = 0;
 
     if (!zt_frame_allowed(net, now, 0, source, dest, type, eth + ETH, n - ETH, false))
-        return refuse(net, ZT_DROP_RULES_OUT);
+        return ZT_E_PERM;
     targets[0] = find_route(net, dest);
     if (targets[0] == 0 || targets[0] == net->policy.self ||
         !zt_network_has_role(net, targets[0], ZT_ROLE_BRIDGE))
         count = choose_bridges(net, targets, BRIDGE_FAN_OUT);
     for (unsigned i = 0; i < count; i++) {
-        if (!zt_frame_allowed(net, now, targets[i], source, dest, type, eth + ETH, n - ETH, true)) {
-            refuse(net, ZT_DROP_RULES_OUT);
+        struct zt_member *m = net->is_adhoc ? NULL : zt_member_get(net, targets[i]);
+        if (!zt_hold_ready(net, now, m) ||
+            !zt_frame_allowed(net, now, targets[i], source, dest, type, eth + ETH, n - ETH, true))
             continue;
-        }
-        if (!net->is_adhoc)
-            zt_member_get(net, targets[i]); /* it may ask for credentials */
         struct zt_wr w = zt_vl2_begin(net->vl2);
         zt_wr_ext_frame(&w, net->nwid, 0, dest, source, type, eth + ETH, n - ETH);
         if (zt_vl2_send(net->vl2, now, targets[i], ZT_VERB_EXT_FRAME, &w, 0) == 0)
@@ -184,13 +193,15 @@ static int send_to_member(struct zt_network *net, const struct zt_now *now, uint
 
     if (zt_addr_reserved(dest) || dest == net->policy.self)
         return refuse(net, ZT_DROP_DESTINATION);
-    if (!zt_frame_allowed(net, now, dest, mac_source, mac_dest, type, eth + ETH, n - ETH, false))
-        return refuse(net, ZT_DROP_RULES_OUT);
-    if (!net->is_adhoc) {
-        struct zt_member *m = zt_member_get(net, dest);
-        if (m != NULL)
-            zt_member_push(net, now, m, false);
+    struct zt_member *m = net->is_adhoc ? NULL : zt_member_get(net, dest);
+    if (!zt_hold_ready(net, now, m)) {
+        zt_hold_frame(net, now, m, eth, n);
+        return 0;
     }
+    if (!zt_frame_allowed(net, now, dest, mac_source, mac_dest, type, eth + ETH, n - ETH, false))
+        return ZT_E_PERM;
+    if (m != NULL)
+        zt_member_push(net, now, m, false);
 
     /* FRAME: nwid, ethertype. EXT_FRAME: nwid, flags, the Ethernet header as it is. */
     uint8_t *payload = is_bridged ? eth - 9 : eth + 4;
@@ -246,7 +257,7 @@ static int send_multicast(struct zt_network *net, const struct zt_now *now, cons
     if (is_bridged)
         zt_network_bridged_group(net, now, id.mac, id.adi);
     if (!zt_frame_allowed(net, now, 0, source, id.mac, type, p, n, false))
-        return refuse(net, ZT_DROP_RULES_OUT);
+        return ZT_E_PERM;
     struct zt_mcast_frame f = {
         .source = is_bridged ? source : 0,
         .mac_source = source,
@@ -264,7 +275,7 @@ int zt_frame_send(struct zt_network *net, const struct zt_now *now, uint8_t *eth
 
     if (net->cfg == NULL)
         return zt_vl2_refuse(net->vl2, ZT_DROP_NO_CONFIG, ZT_E_STATE);
-    if (is_bridged && !net->is_bridge)
+    if (!ZT_GATE(BRIDGE_OUT, !is_bridged || net->is_bridge))
         return refuse(net, ZT_DROP_BRIDGE);
     if (zt_mac_is_multicast(dest))
         return send_multicast(net, now, eth, n, is_bridged);
@@ -315,7 +326,7 @@ enum zt_verdict zt_frame_in(struct zt_vl2 *v, const struct zt_now *now, const st
     if (net == NULL)
         return not_joined(v);
     struct zt_member *m = zt_network_gate(net, now, rx->from);
-    if (m == NULL)
+    if (!ZT_GATE(FRAME, m != NULL))
         return zt_network_refuse(net, now, rx);
     if (rx->n == 10)
         return ZT_VERDICT_TRUSTED;
@@ -342,7 +353,7 @@ static enum zt_drop judge_addresses(struct zt_network *net, uint64_t from,
                                     const struct zt_filter_frame *f)
 {
     if (f->mac_source != zt_mac_of(from, net->nwid)) {
-        if (!zt_network_has_role(net, from, ZT_ROLE_BRIDGE))
+        if (!ZT_GATE(BRIDGE_IN, zt_network_has_role(net, from, ZT_ROLE_BRIDGE)))
             return ZT_DROP_BRIDGE;
         learn_route(net, f->mac_source, from);
         return ZT_DROP_COUNT;
@@ -351,7 +362,7 @@ static enum zt_drop judge_addresses(struct zt_network *net, uint64_t from,
         return ZT_DROP_COUNT;
     if (zt_mac_is_multicast(f->mac_dest))
         return net->cfg->multicast_limit == 0 ? ZT_DROP_MULTICAST_OFF : ZT_DROP_COUNT;
-    return net->is_bridge ? ZT_DROP_COUNT : ZT_DROP_BRIDGE;
+    return ZT_GATE(BRIDGED_TO, net->is_bridge) ? ZT_DROP_COUNT : ZT_DROP_BRIDGE;
 }
 
 /* vl2.md 2.2, step 4. eth: the whole Ethernet header, as it came. Returns whether to go on to the
@@ -401,7 +412,7 @@ enum zt_verdict zt_ext_frame_in(struct zt_vl2 *v, const struct zt_now *now, cons
     if (flags & 0x01)
         zt_member_com(net, now, &com);
     struct zt_member *m = zt_network_gate(net, now, rx->from);
-    if (m == NULL)
+    if (!ZT_GATE(EXT_FRAME, m != NULL))
         return zt_network_refuse(net, now, rx);
 
     bool may_ack = true;
@@ -445,7 +456,7 @@ static bool mcast_body(struct zt_network *net, const struct zt_now *now, struct 
         zt_mcast_send(net, now, in->id, &again);
     }
     if (in->source != zt_mac_of(from, net->nwid)) {
-        if (!zt_network_has_role(net, from, ZT_ROLE_BRIDGE))
+        if (!ZT_GATE(BRIDGE_IN, zt_network_has_role(net, from, ZT_ROLE_BRIDGE)))
             return drop(net, ZT_DROP_BRIDGE);
         learn_route(net, in->source, from);
     }
@@ -506,7 +517,7 @@ enum zt_verdict zt_mcast_frame_in(struct zt_vl2 *v, const struct zt_now *now,
     if (in.flags & 0x01)
         zt_member_com(net, now, &com);
     struct zt_member *m = zt_network_gate(net, now, rx->from);
-    if (m == NULL)
+    if (!ZT_GATE(MULTICAST_FRAME, m != NULL))
         return zt_network_refuse(net, now, rx);
     if (net->cfg->multicast_limit == 0) {
         zt_drop_count(v->drops, ZT_DROP_MULTICAST_OFF);

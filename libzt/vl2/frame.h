@@ -13,7 +13,8 @@ enum zt_verdict zt_ext_frame_in(struct zt_vl2 *v, const struct zt_now *now, cons
 enum zt_verdict zt_mcast_frame_in(struct zt_vl2 *v, const struct zt_now *now,
                                   const struct zt_rx *rx);
 
-/* The rules for a frame of ours, and the copies they ask for. dest 0: not chosen yet. */
+/* May this frame of ours go to dest (0: not chosen yet)? Sends the copies that the rules ask for;
+ * counts a refusal. */
 bool zt_frame_allowed(struct zt_network *net, const struct zt_now *now, uint64_t dest,
                       uint64_t mac_source, uint64_t mac_dest, uint16_t ethertype, const uint8_t *p,
                       size_t n, bool no_tee);

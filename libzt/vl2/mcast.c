@@ -6,6 +6,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "vl2/frame.h"
+#include "vl2/hold.h"
 #include "vl2/network.h"
 
 #define GATHER_TARGETS 16
@@ -295,17 +296,19 @@ size_t zt_mcast_count(const struct zt_mcast *m, struct zt_group_id id)
 
 /* ---- sending ---- */
 
-/* One copy. limit: how many other members the recipient may tell us, 0: none. Counts refusals. */
-static bool send_one(struct zt_network *net, const struct zt_now *now, const struct zt_group_id *id,
-                     const struct zt_mcast_frame *f, uint32_t limit, uint64_t to)
+void zt_mcast_send_to(struct zt_network *net, const struct zt_now *now,
+                      const struct zt_group_id *id, const struct zt_mcast_frame *f, uint32_t limit,
+                      uint64_t to)
 {
     bool compress = (net->cfg->flags & ZT_NET_NO_COMPRESS) == 0;
-
-    if (!zt_frame_allowed(net, now, to, f->mac_source, id->mac, f->ethertype, f->p, f->n, true)) {
-        zt_drop_count(net->vl2->drops, ZT_DROP_RULES_OUT);
-        return false;
-    }
     struct zt_member *m = net->is_adhoc ? NULL : zt_member_get(net, to);
+
+    if (!zt_hold_ready(net, now, m)) {
+        zt_hold_mcast(net, now, m, id, f, limit);
+        return;
+    }
+    if (!zt_frame_allowed(net, now, to, f->mac_source, id->mac, f->ethertype, f->p, f->n, true))
+        return;
     if (m != NULL)
         zt_member_push(net, now, m, false);
     struct zt_wr w = zt_vl2_begin(net->vl2);
@@ -319,8 +322,8 @@ static bool send_one(struct zt_network *net, const struct zt_now *now, const str
     zt_wr_u32(&w, id->adi);
     zt_wr_u16(&w, f->ethertype);
     zt_wr_bytes(&w, f->p, f->n);
-    return zt_vl2_send(net->vl2, now, to, ZT_VERB_MULTICAST_FRAME, &w,
-                       ZT_TX_EXPECT | (compress ? ZT_TX_COMPRESS : 0)) == 0;
+    zt_vl2_send(net->vl2, now, to, ZT_VERB_MULTICAST_FRAME, &w,
+                ZT_TX_EXPECT | (compress ? ZT_TX_COMPRESS : 0));
 }
 
 /* Through the nearest replicator, which sends it on; false when none is alive. */
@@ -336,7 +339,8 @@ static bool send_replicated(struct zt_network *net, const struct zt_now *now,
         if ((net->cfg->specialists[i] & ZT_ROLE_REPLICATOR) == 0 || addr == net->policy.self)
             continue;
         int ms = zt_vl1_latency(net->vl2->vl1, now, addr);
-        if (ms >= 0 && (best == 0 || ms < best_ms)) {
+        if (ms >= 0 && zt_hold_ready(net, now, zt_member_get(net, addr)) &&
+            (best == 0 || ms < best_ms)) {
             best = addr;
             best_ms = ms;
         }
@@ -366,7 +370,7 @@ static unsigned send_to_bridges(struct zt_network *net, const struct zt_now *now
         if ((net->cfg->specialists[i] & ZT_ROLE_BRIDGE) == 0 || addr == net->policy.self ||
             addr == f->origin)
             continue;
-        send_one(net, now, id, f, limit, addr);
+        zt_mcast_send_to(net, now, id, f, limit, addr);
         sent++;
     }
     return sent;
@@ -393,7 +397,7 @@ static unsigned send_to_members(struct zt_network *net, const struct zt_now *now
         if (addr == f->origin ||
             (net->nbridges > 0 && zt_network_has_role(net, addr, ZT_ROLE_BRIDGE)))
             continue;
-        send_one(net, now, &g->id, f, limit, addr);
+        zt_mcast_send_to(net, now, &g->id, f, limit, addr);
         sent++;
     }
     return sent;
@@ -549,7 +553,7 @@ static void send_waiting(struct zt_network *net, const struct zt_now *now, struc
             (net->nbridges > 0 && zt_network_has_role(net, addr, ZT_ROLE_BRIDGE)))
             continue;
         if (w->sent < max) {
-            send_one(net, now, &g->id, &w->frame, max > g->n ? max - g->n + 1 : 1, addr);
+            zt_mcast_send_to(net, now, &g->id, &w->frame, max > g->n ? max - g->n + 1 : 1, addr);
             w->sent++;
         }
         if (w->sent >= max)

@@ -74,6 +74,12 @@ struct zt_mcast_frame {
 int zt_mcast_send(struct zt_network *net, const struct zt_now *now, struct zt_group_id id,
                   const struct zt_mcast_frame *frame);
 
+/* One copy, or none yet (hold.h). limit: how many other members the recipient may tell us, 0: none.
+ */
+void zt_mcast_send_to(struct zt_network *net, const struct zt_now *now,
+                      const struct zt_group_id *id, const struct zt_mcast_frame *f, uint32_t limit,
+                      uint64_t to);
+
 /* Write total, count and addresses (vl2.md 2.7), at most limit and as many as fit in w; self: count
  * ourselves as a member. Returns how many addresses were written; with 0 nothing is. */
 unsigned zt_mcast_results(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,

@@ -19,6 +19,8 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "crypto/identity.h"
+#include "vl2/controller_priv.h"
+#include "vl2/hold.h"
 
 #define LIKE_TUPLE 18
 
@@ -63,6 +65,8 @@ int zt_network_new(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid,
     net->pass.fire = pass_due;
     zt_map_init(&net->members, v->seed ^ nwid);
     zt_list_init(&net->members_lru);
+    zt_list_init(&net->held);
+    net->hold_timer.fire = zt_hold_due;
     /* The only timer: put in now, so that moving it later can't fail for lack of memory. */
     if (zt_heap_set(&v->timers, &net->pass, now->mono_ms) != 0) {
         free(net);
@@ -97,6 +101,7 @@ static void drop_config(struct zt_network *net)
 void zt_network_free(struct zt_network *net)
 {
     zt_heap_remove(&net->vl2->timers, &net->pass);
+    zt_hold_drop(net, NULL);
     while (!zt_list_empty(&net->members_lru))
         zt_member_drop(net, ZT_CONTAINER(net->members_lru.next, struct zt_member, lru));
     zt_map_fini(&net->members);
@@ -218,19 +223,28 @@ static void refuse_config(struct zt_network *net)
     zt_drop_count(net->vl2->drops, ZT_DROP_CONFIG);
 }
 
-/* Take a dictionary (malloc, becomes ours). from_network: save it and count it as fresh. Returns 0
- * or ZT_E_*: counted. */
+/* Where a dictionary comes from. What members pass on may be late, or kept and shown again: an
+ * older one is refused. (Equal times with other contents are the controller's affair.) The answer
+ * to our own request is the controller's word of now, even when it has set its clock back. */
+enum origin {
+    FROM_CACHE,
+    FROM_CONTROLLER,
+    FROM_ANYBODY,
+};
+
+/* Take a dictionary (malloc, becomes ours). What comes from the network is saved and counts as
+ * fresh. Returns 0 or ZT_E_*: counted. */
 static int load(struct zt_network *net, const struct zt_now *now, uint8_t *dict, size_t n,
-                bool from_network)
+                enum origin from)
 {
     struct zt_netconf *cfg = (struct zt_netconf *)malloc(sizeof *cfg);
     uint8_t *arena = (uint8_t *)malloc(n + 1);
 
     if (cfg == NULL || arena == NULL || zt_netconf_decode(dict, n, arena, cfg) != 0 ||
-        cfg->nwid != net->nwid || cfg->issued_to != zt_vl1_address(net->vl2->vl1) ||
-        /* An older one is late or replayed. Equal times with other contents are the controller's.
-         */
-        (from_network && net->cfg != NULL && cfg->timestamp < net->cfg->timestamp)) {
+        !ZT_GATE(CONFIG_SUBJECT,
+                 cfg->nwid == net->nwid && cfg->issued_to == zt_vl1_address(net->vl2->vl1)) ||
+        !ZT_GATE(CONFIG_AGE, from != FROM_ANYBODY || net->cfg == NULL ||
+                                 cfg->timestamp >= net->cfg->timestamp)) {
         refuse_config(net);
         free(cfg);
         free(arena);
@@ -246,7 +260,7 @@ static int load(struct zt_network *net, const struct zt_now *now, uint8_t *dict,
     int r = install(net, now, cfg, arena, dict, n);
     if (r != 0)
         return r;
-    if (from_network) {
+    if (from != FROM_CACHE) {
         net->loaded_ms = now->mono_ms;
         net->vl2->host->save(net->vl2->host->user, ZT_OBJECT_NETWORK, net->nwid, dict, n);
     }
@@ -287,7 +301,7 @@ void zt_network_start(struct zt_network *net, const struct zt_now *now, const ui
         uint8_t *dict = (uint8_t *)malloc(ncached);
         if (dict != NULL) {
             memcpy(dict, cached, ncached);
-            loaded = load(net, now, dict, ncached, false) == 0;
+            loaded = load(net, now, dict, ncached, FROM_CACHE) == 0;
         }
     }
     /* The file is how the network is joined again after a restart. */
@@ -331,7 +345,10 @@ static void request_config(struct zt_network *net, const struct zt_now *now)
     if (zt_addr_reserved(controller))
         return; /* an ad-hoc form nobody knows: never gets a configuration */
     if (controller == zt_vl1_address(net->vl2->vl1)) {
-        zt_network_fail(net, ZT_NET_NOT_FOUND);
+        if (net->vl2->controller != NULL)
+            zt_controller_request_local(net->vl2->controller, now, net->nwid);
+        else
+            zt_network_fail(net, ZT_NET_NOT_FOUND);
         return;
     }
     zt_wr_u64(&w, net->nwid);
@@ -346,6 +363,18 @@ static void request_config(struct zt_network *net, const struct zt_now *now)
     zt_wr_u64(&w, net->cfg != NULL ? (uint64_t)net->cfg->timestamp : 0);
     zt_vl2_send(net->vl2, now, controller, ZT_VERB_NETWORK_CONFIG_REQUEST, &w,
                 ZT_TX_COMPRESS | ZT_TX_EXPECT);
+}
+
+void zt_network_local_config(struct zt_network *net, const struct zt_now *now, const uint8_t *dict,
+                             size_t n)
+{
+    uint8_t *copy = (uint8_t *)malloc(n);
+    if (copy == NULL) {
+        zt_drop_count(net->vl2->drops, ZT_DROP_NO_MEMORY);
+        return;
+    }
+    memcpy(copy, dict, n);
+    load(net, now, copy, n, FROM_CONTROLLER);
 }
 
 /* Does a chunk carry the controller's signature? */
@@ -374,7 +403,7 @@ static void pass_on(struct zt_network *net, const struct zt_now *now, uint64_t f
 static enum zt_verdict legacy_config(struct zt_network *net, const struct zt_now *now,
                                      const struct zt_rx *rx, const struct zt_chunk *chunk)
 {
-    if (rx->from != zt_nwid_controller(net->nwid)) {
+    if (!ZT_GATE(CONFIG_SENDER, rx->from == zt_nwid_controller(net->nwid))) {
         zt_drop_count(net->vl2->drops, ZT_DROP_NOT_CONTROLLER);
         return ZT_VERDICT_IGNORED;
     }
@@ -384,14 +413,16 @@ static enum zt_verdict legacy_config(struct zt_network *net, const struct zt_now
         return ZT_VERDICT_OK;
     }
     memcpy(dict, chunk->data.p, chunk->data.n);
-    load(net, now, dict, chunk->data.n, true);
+    load(net, now, dict, chunk->data.n, FROM_CONTROLLER);
     return ZT_VERDICT_OK;
 }
 
 enum zt_verdict zt_network_chunk(struct zt_network *net, const struct zt_now *now,
-                                 const struct zt_rx *rx, const uint8_t *p, size_t n,
+                                 const struct zt_rx *rx, const uint8_t *p, size_t n, bool is_push,
                                  uint64_t *update_id)
 {
+    enum origin from =
+        !is_push && rx->from == zt_nwid_controller(net->nwid) ? FROM_CONTROLLER : FROM_ANYBODY;
     struct zt_chunk chunk;
     uint8_t *dict;
 
@@ -404,16 +435,19 @@ enum zt_verdict zt_network_chunk(struct zt_network *net, const struct zt_now *no
         return legacy_config(net, now, rx, &chunk);
     if (zt_assembly_has(&net->assembly, &chunk))
         return ZT_VERDICT_OK;
-    if (!chunk_verified(net, &chunk)) {
+    if (!ZT_GATE(CONFIG_SIGNER, chunk_verified(net, &chunk))) {
         refuse_config(net);
         return ZT_VERDICT_IGNORED;
     }
-    if (chunk.flags & ZT_CHUNK_FAST)
-        pass_on(net, now, rx->from, &chunk);
     int r = zt_assembly_add(&net->assembly, &chunk, &dict);
-    if (r < 0)
+    if (r < 0) {
         refuse_config(net);
-    else if (r == 1 && load(net, now, dict, chunk.total, true) == 0)
+        return ZT_VERDICT_OK;
+    }
+    /* Only what is known from now on: what could not be kept would go round for ever. */
+    if ((chunk.flags & ZT_CHUNK_FAST) && zt_vl2_may_relay(net->vl2, now, net->nwid))
+        pass_on(net, now, rx->from, &chunk);
+    if (r == 1 && load(net, now, dict, chunk.total, from) == 0)
         *update_id = chunk.update_id;
     return ZT_VERDICT_OK;
 }
@@ -693,6 +727,20 @@ struct zt_member *zt_network_gate(struct zt_network *net, const struct zt_now *n
             like(net, now, from, true);
     }
     return m;
+}
+
+void zt_network_ask_credentials(struct zt_network *net, const struct zt_now *now, uint64_t addr)
+{
+    struct zt_wr w = zt_vl2_begin(net->vl2);
+
+    if (!zt_vl2_rate(net->vl2, now, ZT_RATE_NEED_CREDENTIALS, addr, net->nwid, 1))
+        return;
+    /* Its form is an answer; to no packet of theirs in this case, which nobody looks at. */
+    zt_wr_u8(&w, ZT_VERB_FRAME);
+    zt_wr_u64(&w, 0);
+    zt_wr_u8(&w, ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE);
+    zt_wr_u64(&w, net->nwid);
+    zt_vl2_send(net->vl2, now, addr, ZT_VERB_ERROR, &w, 0);
 }
 
 enum zt_verdict zt_network_refuse(struct zt_network *net, const struct zt_now *now,

@@ -64,6 +64,11 @@ struct zt_network {
     unsigned ntargets;
     struct zt_timer pass;
 
+    struct zt_list held; /* hold.c: frames for members that are not proven yet */
+    struct zt_timer hold_timer;
+    unsigned nheld;
+    size_t held_bytes;
+
     struct zt_map members;      /* address -> struct zt_member */
     struct zt_list members_lru; /* most recently used first */
 
@@ -103,14 +108,20 @@ struct zt_member *zt_network_gate(struct zt_network *net, const struct zt_now *n
 enum zt_verdict zt_network_refuse(struct zt_network *net, const struct zt_now *now,
                                   const struct zt_rx *rx);
 
+/* Ask this node to show its credentials, unless it was asked just now. */
+void zt_network_ask_credentials(struct zt_network *net, const struct zt_now *now, uint64_t addr);
+
 bool zt_network_has_role(const struct zt_network *net, uint64_t addr, uint64_t role);
 
-/* A chunk, from OK(NETWORK_CONFIG_REQUEST) or NETWORK_CONFIG. *update_id: of a configuration that
- * it completed, else 0. */
+/* A chunk, from OK(NETWORK_CONFIG_REQUEST) or (is_push) NETWORK_CONFIG. *update_id: of a
+ * configuration that it completed, else 0. */
 enum zt_verdict zt_network_chunk(struct zt_network *net, const struct zt_now *now,
-                                 const struct zt_rx *rx, const uint8_t *p, size_t n,
+                                 const struct zt_rx *rx, const uint8_t *p, size_t n, bool is_push,
                                  uint64_t *update_id);
 void zt_network_fail(struct zt_network *net, enum zt_net_status status);
+/* A configuration that this very node issued to itself; dict is copied. */
+void zt_network_local_config(struct zt_network *net, const struct zt_now *now, const uint8_t *dict,
+                             size_t n);
 
 /* auth.c: take what ERROR(AUTHENTICATION_REQUIRED) has after the network id; false: malformed. */
 bool zt_network_auth_error(struct zt_network *net, const uint8_t *body, size_t n);

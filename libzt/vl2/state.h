@@ -14,6 +14,51 @@
 #define ZT_RATE_SLOTS 512           /* power of two */
 #define ZT_LONG_AGO (INT64_MIN / 4) /* a monotonic time before any deadline */
 
+/* The checks that keep out who has no right to something. Each is proven:
+ * tests/unit/vl2/test_gates.c is built against these sources with ZT_TEST_GATES, opens one at a
+ * time, and sees somebody come through who otherwise doesn't. Everywhere else a gate is the check
+ * and nothing more. */
+#define ZT_GATES(X)                                                                   \
+    X(FRAME, "a FRAME of a node without membership")                                  \
+    X(EXT_FRAME, "an EXT_FRAME of one")                                               \
+    X(MULTICAST_FRAME, "a MULTICAST_FRAME of one")                                    \
+    X(LIKE, "a MULTICAST_LIKE of one")                                                \
+    X(GATHER, "a MULTICAST_GATHER of one")                                            \
+    X(UNWANTED, "ERROR(UNWANTED_MULTICAST) of one")                                   \
+    X(COM_NETWORK, "a certificate of membership of another network")                  \
+    X(COM_SIGNER, "one that the controller did not sign")                             \
+    X(COM_AGREES, "one of another identity, or too old")                              \
+    X(COM_REVOKED, "one that was revoked")                                            \
+    X(CRED_SIGNER, "a tag, capability or ownership that the controller did not sign") \
+    X(CRED_REVOKED, "one that was revoked")                                           \
+    X(CRED_WINDOW, "one that is too old")                                             \
+    X(REVOCATION_SIGNER, "a revocation that the controller did not sign")             \
+    X(RECIPIENT, "sending to a node that has not shown its membership")               \
+    X(RULES_IN, "a frame that the rules drop on the way in")                          \
+    X(RULES_OUT, "a frame that the rules drop on the way out")                        \
+    X(BRIDGE_IN, "a foreign source MAC from a node that is no bridge")                \
+    X(BRIDGED_TO, "a foreign destination MAC while we are no bridge")                 \
+    X(BRIDGE_OUT, "sending with a foreign source MAC while we are no bridge")         \
+    X(CONFIG_SIGNER, "a configuration that the controller did not sign")              \
+    X(CONFIG_SENDER, "an unsigned one from somebody else than the controller")        \
+    X(CONFIG_SUBJECT, "one for another network or node")                              \
+    X(CONFIG_AGE, "one that is older than ours, passed on by somebody")               \
+    X(CONTROLLER_ERROR, "a refusal that is not the controller's")
+
+enum zt_gate {
+#define X(name, text) ZT_GATE_##name,
+    ZT_GATES(X)
+#undef X
+        ZT_GATE_COUNT /* none */
+};
+
+#ifdef ZT_TEST_GATES
+extern enum zt_gate zt_test_open_gate;
+#define ZT_GATE(name, ok) (zt_test_open_gate == ZT_GATE_##name || (ok))
+#else
+#define ZT_GATE(name, ok) (ok)
+#endif
+
 /* A frame for our own interface, made while the interface was sending: delivered at the next tick,
  * since the interface can't be entered twice. */
 struct zt_later {
@@ -40,6 +85,7 @@ struct zt_vl2 {
     struct zt_map networks; /* nwid -> struct zt_network */
     struct zt_heap timers;
     struct zt_mcast mcast;
+    struct zt_controller *controller; /* NULL: we are none */
 
     struct zt_list later; /* struct zt_later */
     unsigned nlater;
@@ -62,11 +108,18 @@ struct zt_tick {
 enum zt_rate_kind {
     ZT_RATE_NEED_CREDENTIALS, /* ERROR 0x06: 1 per 1000 ms */
     ZT_RATE_CREDENTIALS_IN,   /* NETWORK_CREDENTIALS: 8, and 1 more per 1000 ms (vl2.md P28) */
+    ZT_RATE_RELAY,          /* news passed on to a network's members: 64, and 1 more per 1000 ms */
+    ZT_RATE_CONFIG_REQUEST, /* of nodes the controller has no record of: 1 per 1000 ms */
 };
 
 /* May another event of this kind happen now? Takes a token if so. */
 bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind kind, uint64_t addr,
                  uint64_t nwid, unsigned burst);
+
+/* May this network's news (a revocation, a piece of configuration) be passed on to its members once
+ * more? Each is passed on when it is new, so they die out by themselves; the limit is for a
+ * controller that makes more of them than anybody can remember. */
+bool zt_vl2_may_relay(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid);
 
 uint32_t zt_vl2_random(struct zt_vl2 *v);
 uint64_t zt_vl2_hash(const struct zt_vl2 *v, uint64_t a, uint64_t b);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "vl2/controller_priv.h"
 #include "vl2/frame.h"
 #include "vl2/network.h"
 
@@ -55,6 +56,14 @@ bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind k
         s->at_ms = now->mono_ms;
     s->tokens--;
     return true;
+}
+
+bool zt_vl2_may_relay(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid)
+{
+    if (zt_vl2_rate(v, now, ZT_RATE_RELAY, 0, nwid, 64))
+        return true;
+    zt_drop_count(v->drops, ZT_DROP_RATE);
+    return false;
 }
 
 int zt_vl2_send(struct zt_vl2 *v, const struct zt_now *now, uint64_t dest, uint8_t verb,
@@ -116,6 +125,13 @@ static enum zt_verdict malformed(struct zt_vl2 *v)
     return ZT_VERDICT_IGNORED;
 }
 
+/* A controller serves the groups of members it let in lately, joined or not. */
+static bool has_rights(const struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid,
+                       uint64_t addr)
+{
+    return v->controller != NULL && zt_controller_has_rights(v->controller, now, nwid, addr);
+}
+
 /* vl2.md 2.3: roots take anybody's word, members that of members. */
 static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const struct zt_rx *rx)
 {
@@ -134,7 +150,8 @@ static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const
         if (id.nwid != checked) {
             struct zt_network *net = zt_network_find(v, id.nwid);
             checked = id.nwid;
-            may = is_root || (net != NULL && zt_network_gate(net, now, rx->from) != NULL);
+            may = is_root || has_rights(v, now, id.nwid, rx->from) ||
+                  (net != NULL && ZT_GATE(LIKE, zt_network_gate(net, now, rx->from) != NULL));
         }
         if (may)
             zt_mcast_add(&v->mcast, now, id, rx->from);
@@ -162,8 +179,8 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
         if (!r.bad)
             zt_member_com(net, now, &com);
     }
-    bool is_member = net != NULL && zt_network_gate(net, now, rx->from) != NULL;
-    if (!is_member && !zt_vl1_is_root(v->vl1)) {
+    bool is_member = net != NULL && ZT_GATE(GATHER, zt_network_gate(net, now, rx->from) != NULL);
+    if (!is_member && !zt_vl1_is_root(v->vl1) && !has_rights(v, now, id.nwid, rx->from)) {
         zt_drop_count(v->drops, net != NULL ? ZT_DROP_GATE : ZT_DROP_NOT_JOINED);
         return ZT_VERDICT_IGNORED;
     }
@@ -222,14 +239,19 @@ static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, cons
     return ZT_VERDICT_OK;
 }
 
-/* What came of the credentials of one packet so far. */
+/* What came of the credentials of one packet so far. Anybody may pass on what the controller
+ * signed, but only who shows credentials of its own (or is the controller) earns trust by it. */
 struct credentials {
-    bool accepted, deferred;
+    uint64_t from;
+    bool accepted, own, deferred;
 };
 
-static void note(struct credentials *c, enum zt_accept a)
+static void note(struct credentials *c, uint64_t nwid, uint64_t holder, enum zt_accept a)
 {
-    c->accepted |= a == ZT_ACCEPT_NEW || a == ZT_ACCEPT_REDUNDANT;
+    bool ok = a == ZT_ACCEPT_NEW || a == ZT_ACCEPT_REDUNDANT;
+
+    c->accepted |= ok;
+    c->own |= ok && (c->from == holder || c->from == zt_nwid_controller(nwid));
     c->deferred |= a == ZT_ACCEPT_DEFER;
 }
 
@@ -262,7 +284,7 @@ static void coms_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         struct zt_network *net =
             r->bad ? NULL : zt_network_find(v, zt_com_value(&com, ZT_COM_NWID));
         if (net != NULL)
-            note(c, zt_member_com(net, now, &com));
+            note(c, net->nwid, zt_com_value(&com, ZT_COM_ISSUED_TO), zt_member_com(net, now, &com));
     }
     zt_rd_skip(r, 1);
 }
@@ -275,7 +297,7 @@ static void caps_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         zt_rd_cap(r, &cap);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, cap.nwid);
         if (net != NULL)
-            note(c, zt_member_cap(net, now, &cap));
+            note(c, net->nwid, zt_cap_issued_to(&cap), zt_member_cap(net, now, &cap));
     }
 }
 
@@ -287,7 +309,7 @@ static void tags_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         zt_rd_tag(r, &tag);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, tag.nwid);
         if (net != NULL)
-            note(c, zt_member_tag(net, now, &tag));
+            note(c, net->nwid, tag.issued_to, zt_member_tag(net, now, &tag));
     }
 }
 
@@ -301,8 +323,9 @@ static void revocations_in(struct zt_vl2 *v, const struct zt_now *now, uint64_t 
         if (net == NULL)
             continue;
         enum zt_accept a = zt_member_revocation(net, now, &rev);
-        note(c, a);
-        if (a == ZT_ACCEPT_NEW && (rev.flags & ZT_REVOCATION_FAST))
+        note(c, net->nwid, rev.target, a);
+        if (a == ZT_ACCEPT_NEW && (rev.flags & ZT_REVOCATION_FAST) &&
+            zt_vl2_may_relay(v, now, net->nwid))
             propagate(net, now, from, &rev);
     }
 }
@@ -315,14 +338,14 @@ static void coos_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_rd *r,
         zt_rd_coo(r, &coo);
         struct zt_network *net = r->bad ? NULL : zt_network_find(v, coo.nwid);
         if (net != NULL)
-            note(c, zt_member_coo(net, now, &coo));
+            note(c, net->nwid, coo.issued_to, zt_member_coo(net, now, &coo));
     }
 }
 
 static enum zt_verdict credentials_in(struct zt_vl2 *v, const struct zt_now *now,
                                       const struct zt_rx *rx)
 {
-    struct credentials c = {0};
+    struct credentials c = {.from = rx->from};
     struct zt_rd r = zt_rd(rx->payload, rx->n);
 
     if (!zt_vl2_rate(v, now, ZT_RATE_CREDENTIALS_IN, rx->from, 0, 8)) {
@@ -339,20 +362,28 @@ static enum zt_verdict credentials_in(struct zt_vl2 *v, const struct zt_now *now
     if (c.accepted) {
         /* Frames that came before their credentials need not wait for the next retry. */
         zt_vl1_release(v->vl1, now, rx->from);
-        return ZT_VERDICT_TRUSTED;
+        return c.own ? ZT_VERDICT_TRUSTED : ZT_VERDICT_OK;
     }
     if (c.deferred)
         return ZT_VERDICT_HOLD;
     return r.bad ? ZT_VERDICT_IGNORED : ZT_VERDICT_OK;
 }
 
-/* We are no controller. */
 static enum zt_verdict config_request_in(struct zt_vl2 *v, const struct zt_now *now,
                                          const struct zt_rx *rx)
 {
-    if (rx->n < 8)
+    struct zt_rd r = zt_rd(rx->payload, rx->n);
+    uint64_t nwid = zt_rd_u64(&r);
+    size_t n = zt_rd_u16(&r);
+    const uint8_t *meta = zt_rd_view(&r, n);
+
+    if (v->controller == NULL && rx->n >= 8) {
+        zt_vl1_reply_error(v->vl1, now, rx, ZT_ERROR_UNSUPPORTED_OPERATION, rx->payload, 8);
+        return ZT_VERDICT_OK;
+    }
+    if (r.bad)
         return malformed(v);
-    zt_vl1_reply_error(v->vl1, now, rx, ZT_ERROR_UNSUPPORTED_OPERATION, rx->payload, 8);
+    zt_controller_request(v->controller, now, rx, nwid, meta, n);
     return ZT_VERDICT_OK;
 }
 
@@ -367,7 +398,7 @@ static enum zt_verdict chunk_in(struct zt_vl2 *v, const struct zt_now *now, cons
         return ZT_VERDICT_IGNORED;
     }
     uint64_t update_id;
-    enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, &update_id);
+    enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, is_push, &update_id);
     if (is_push && update_id != 0) {
         uint8_t body[16];
         zt_put64(body, net->nwid);
@@ -424,7 +455,7 @@ static enum zt_verdict ok(void *user, const struct zt_now *now, const struct zt_
 static enum zt_verdict controller_error(struct zt_vl2 *v, struct zt_network *net, uint64_t from,
                                         enum zt_net_status status)
 {
-    if (from != zt_nwid_controller(net->nwid)) {
+    if (!ZT_GATE(CONTROLLER_ERROR, from == zt_nwid_controller(net->nwid))) {
         zt_drop_count(v->drops, ZT_DROP_NOT_CONTROLLER);
         return ZT_VERDICT_IGNORED;
     }
@@ -437,7 +468,7 @@ static enum zt_verdict unwanted(struct zt_vl2 *v, const struct zt_now *now, stru
 {
     if (n < 18)
         return malformed(v);
-    if (zt_network_gate(net, now, from) == NULL) {
+    if (!ZT_GATE(UNWANTED, zt_network_gate(net, now, from) != NULL)) {
         zt_drop_count(v->drops, ZT_DROP_GATE);
         return ZT_VERDICT_IGNORED;
     }
@@ -547,6 +578,7 @@ void zt_vl2_free(struct zt_vl2 *v)
 
     if (v == NULL)
         return;
+    zt_controller_free(v->controller);
     for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);)
         zt_network_free((struct zt_network *)value);
     ZT_LIST_EACH(it, &v->later)
@@ -555,6 +587,15 @@ void zt_vl2_free(struct zt_vl2 *v)
     zt_map_fini(&v->networks);
     zt_heap_fini(&v->timers);
     free(v);
+}
+
+int zt_vl2_control(struct zt_vl2 *v, const struct zt_controller_store *store,
+                   struct zt_controller **out)
+{
+    int rc = zt_controller_new(v, store, out);
+    if (rc == 0)
+        v->controller = *out;
+    return rc;
 }
 
 void zt_vl2_tick(struct zt_vl2 *v, const struct zt_now *now)

@@ -8,11 +8,18 @@
 
 struct zt_vl1;
 struct zt_vl2;
+struct zt_controller;
+struct zt_controller_store;
 
 /* Hooks itself into vl1 (zt_vl1_set_upper). vl1, host and drops are borrowed. */
 int zt_vl2_new(struct zt_vl1 *vl1, const struct zt_host *host, struct zt_drops *drops,
                const struct zt_now *now, struct zt_vl2 **out);
 void zt_vl2_free(struct zt_vl2 *v);
+
+/* Become the controller of the networks whose ids begin with our address (vl2/controller.h). store
+ * is copied, *out belongs to v. Once. Returns 0, ZT_E_NOMEM. */
+int zt_vl2_control(struct zt_vl2 *v, const struct zt_controller_store *store,
+                   struct zt_controller **out);
 
 void zt_vl2_tick(struct zt_vl2 *v, const struct zt_now *now);
 int64_t zt_vl2_deadline(const struct zt_vl2 *v);

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 
 #define ZT_PROTO_VERSION 12
+#define ZT_PROTO_BEFORE_AES 11
 #define ZT_PROTO_VERSION_MIN 4
 #define ZT_VERSION_MAJOR 1 /* what we announce: the wire of 1.14.1 */
 #define ZT_VERSION_MINOR 14
@@ -42,6 +43,8 @@
 #define ZT_FRAG_HOPS 15
 #define ZT_FRAG_DATA 16
 #define ZT_FRAGS_MAX 7
+
+#define ZT_BEACON_SIZE 13 /* legacy LAN beacon: 8 bytes, node address */
 
 #define ZT_MTU_DEFAULT 1432 /* UDP payload of one datagram */
 #define ZT_MTU_MIN 1400
@@ -118,6 +121,14 @@ static inline unsigned zt_pkt_suite(const uint8_t *p)
 static inline unsigned zt_pkt_hops(const uint8_t *p)
 {
     return p[ZT_PKT_FLAGS] & ZT_FLAG_HOPS;
+}
+
+/* Make it plaintext for a trusted path (suite 2): the id takes the place of the MAC. */
+static inline void zt_pkt_trust(uint8_t *p, uint64_t path_id)
+{
+    p[ZT_PKT_FLAGS] =
+        (uint8_t)((p[ZT_PKT_FLAGS] & ZT_FLAG_FRAGMENTED) | (unsigned)ZT_SUITE_TRUSTED << 3);
+    zt_put64(p + ZT_PKT_MAC, path_id);
 }
 
 /* Header of a new packet: flags, hops and MAC zero. */

@@ -18,6 +18,8 @@ static void test_before_start(void **state)
     assert_int_equal(zts_stop(), ZTS_ERR_SERVICE);
     assert_int_equal(zts_restart(), ZTS_ERR_SERVICE);
     assert_int_equal(zts_join(ENV_NWID), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_orbit(1, 0x1234567890), ZTS_ERR_SERVICE);
+    assert_int_equal(zts_deorbit(1), ZTS_ERR_SERVICE);
     assert_int_equal(zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0), ZTS_ERR_SERVICE);
     assert_int_equal(zts_read(0, &c, 1), ZTS_ERR_SERVICE);
     assert_int_equal(zts_read(0, NULL, 1), ZTS_ERR_SERVICE);
@@ -60,6 +62,12 @@ static void test_start_join_stop_in_order(void **state)
 
     int from = env_events();
     assert_int_equal(zts_join(0), ZTS_ERR_ARG);
+    assert_int_equal(zts_orbit(0, 0x1234567890), ZTS_ERR_ARG);
+    assert_int_equal(zts_orbit(1, 0), ZTS_ERR_ARG);
+    assert_int_equal(zts_deorbit(0), ZTS_ERR_ARG);
+    assert_int_equal(zts_orbit(1, 0x1234567890), 0);
+    assert_int_equal(zts_deorbit(1), 0);
+    assert_int_equal(zts_deorbit(1), 0);
     assert_int_equal(zts_leave(ENV_NWID), ZTS_ERR_NO_RESULT);
     assert_int_equal(zts_join(ENV_NWID), 0);
     assert_int_equal(zts_join(ENV_NWID), 0);

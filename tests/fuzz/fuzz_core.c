@@ -20,6 +20,8 @@
 #include "wire/world.h"
 
 #define NETWORK 0xff0000ffff000000u
+#define MOON_HELD 0x0102030405u   /* by both, with a key that nobody has */
+#define MOON_WANTED 0x0102030406u /* of the other one */
 #define RECORDS 16
 #define STEP_MS 8192 /* in all less than a silent peer is remembered */
 
@@ -50,6 +52,8 @@ static struct zt_keys keys;
 static int victim; /* index into ids; the other one attacks */
 static uint8_t planet[ZT_WORLD_WIRE_MAX];
 static size_t nplanet;
+static uint8_t moon[ZT_WORLD_WIRE_MAX];
+static size_t nmoon;
 
 static void on_send(void *user, const struct zt_link *to, const uint8_t *head, size_t nhead,
                     const uint8_t *body, size_t nbody, unsigned ttl)
@@ -83,12 +87,20 @@ static void on_random(void *user, void *out, size_t n)
 
 static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t *p, size_t n)
 {
-    PROMISE(what != ZT_OBJECT_PLANET); /* nobody has the key of the next one */
+    /* Nobody has the key of the next one. */
+    PROMISE(what != ZT_OBJECT_PLANET && (what != ZT_OBJECT_MOON || id == MOON_WANTED));
 }
 
 static void on_event(void *user, const struct zt_event *ev)
 {
     PROMISE(ev->kind != ZT_EVENT_PLANET);
+}
+
+static void on_message(void *user, enum zt_message_kind kind, uint64_t from, uint64_t type,
+                       const uint8_t *p, size_t n)
+{
+    PROMISE(from == ids[!victim].addr && n <= ZT_PAYLOAD_MAX);
+    PROMISE(kind == ZT_MESSAGE_USER || (type == 0 && n > 0 && memchr(p, 0, n) == NULL));
 }
 
 static bool on_check_identity(void *user, const struct zt_identity *id)
@@ -108,6 +120,7 @@ static struct zt_host host_of(struct outside *o)
                             .random = on_random,
                             .save = on_save,
                             .event = on_event,
+                            .message = on_message,
                             .check_identity = on_check_identity};
 }
 
@@ -128,6 +141,12 @@ static void prepare(void)
     zt_wr_world(&wr, &w);
     PROMISE(!wr.bad);
     nplanet = wr.n;
+    w.type = ZT_WORLD_MOON;
+    w.id = MOON_HELD;
+    wr = zt_wr(moon, sizeof moon);
+    zt_wr_world(&wr, &w);
+    PROMISE(!wr.bad);
+    nmoon = wr.n;
     uint8_t shared[ZT_SHARED_KEY];
     PROMISE(zt_identity_agree(&ids[1], &ids[0], shared) == 0);
     PROMISE(zt_keys_init(&keys, shared) == 0);
@@ -230,6 +249,8 @@ static struct zt_core *make(struct outside *o, const struct zt_host *host, int w
     struct zt_core_config cfg = {
         .identity = &ids[who], .host = host, .planet = planet, .nplanet = nplanet};
     PROMISE(zt_core_new(&cfg, now, &c) == 0);
+    PROMISE(zt_core_load_moon(c, now, MOON_HELD, moon, nmoon) == 0);
+    PROMISE(zt_core_orbit(c, now, MOON_WANTED, ids[!who].addr) == 0);
     return c;
 }
 
@@ -274,7 +295,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
     play(core[victim], &now, &world[victim], p + 1, n - 1);
 
-    /* Whatever came: the other node is still known, and there is a next deadline. */
+    /* Whatever came: the other node is still known, moons are as many as they were, and there is a
+     * next deadline. */
+    PROMISE(zt_core_moons(core[victim], NULL, 0) == 2);
     PROMISE(zt_core_peer(core[victim], &now, ids[!victim].addr, &info) == 0);
     PROMISE(zt_core_deadline(core[victim]) < ZT_NEVER);
     zt_core_free(core[0]);

@@ -17,6 +17,7 @@ struct datagram {
     struct zt_timer timer;
     struct sim_node *to;
     struct zt_ep from; /* as the receiver sees it */
+    int sock;          /* of the receiver */
     size_t n;
     uint8_t p[];
 };
@@ -76,15 +77,28 @@ static void record_number(struct sim *s, uint64_t v)
 
 /* -- translation -- */
 
+static void forget_old(struct sim_nat *nat, int64_t now_ms)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < nat->n; i++)
+        if (nat->hold_ms == 0 || now_ms - nat->map[i].used_ms < nat->hold_ms)
+            nat->map[kept++] = nat->map[i];
+    nat->n = kept;
+}
+
 /* The outside port for (inside, remote), made when missing. */
-static uint16_t map_out(struct sim_nat *nat, const struct zt_ep *inside, const struct zt_ep *remote)
+static uint16_t map_out(struct sim_nat *nat, int64_t now_ms, const struct zt_ep *inside,
+                        const struct zt_ep *remote)
 {
     uint16_t port = 0;
+    forget_old(nat, now_ms);
     for (unsigned i = 0; i < nat->n; i++) {
         if (!zt_ep_equal(&nat->map[i].inside, inside))
             continue;
-        if (zt_ep_equal(&nat->map[i].remote, remote))
+        if (zt_ep_equal(&nat->map[i].remote, remote)) {
+            nat->map[i].used_ms = now_ms;
             return nat->map[i].port;
+        }
         if (nat->kind != SIM_NAT_SYMMETRIC)
             port = nat->map[i].port;
     }
@@ -93,60 +107,76 @@ static uint16_t map_out(struct sim_nat *nat, const struct zt_ep *inside, const s
         port = nat->next_port++;
     nat->map[nat->n].inside = *inside;
     nat->map[nat->n].remote = *remote;
+    nat->map[nat->n].used_ms = now_ms;
     nat->map[nat->n++].port = port;
     return port;
 }
 
-static bool map_in(const struct sim_nat *nat, uint16_t port, const struct zt_ep *remote,
+static bool lets_in(enum sim_nat_kind kind, const struct zt_ep *sent_to, const struct zt_ep *from)
+{
+    if (kind == SIM_NAT_FULL_CONE)
+        return true;
+    return kind == SIM_NAT_ADDR_RESTRICTED ? zt_ep_same_ip(sent_to, from)
+                                           : zt_ep_equal(sent_to, from);
+}
+
+static bool map_in(struct sim_nat *nat, int64_t now_ms, uint16_t port, const struct zt_ep *remote,
                    struct zt_ep *inside)
 {
+    forget_old(nat, now_ms);
     for (unsigned i = 0; i < nat->n; i++)
-        if (nat->map[i].port == port &&
-            (nat->kind == SIM_NAT_FULL_CONE || zt_ep_equal(&nat->map[i].remote, remote))) {
+        if (nat->map[i].port == port && lets_in(nat->kind, &nat->map[i].remote, remote)) {
             *inside = nat->map[i].inside;
             return true;
         }
     return false;
 }
 
-static struct sim_node *owner(struct sim *s, const struct sim_nat *side, const struct zt_ep *ep)
+static struct sim_node *owner(struct sim *s, const struct sim_nat *side, const struct zt_ep *ep,
+                              int *sock)
 {
-    for (unsigned i = 0; i < s->nnodes; i++)
-        if (s->nodes[i].nat == side && zt_ep_equal(&s->nodes[i].ep, ep))
-            return &s->nodes[i];
+    for (unsigned i = 0; i < s->nnodes; i++) {
+        struct sim_node *n = &s->nodes[i];
+        *sock = zt_ep_equal(&n->ep, ep) ? 0 : 1;
+        if (n->nat == side && (*sock == 0 || zt_ep_equal(&n->second, ep)))
+            return n;
+    }
     return NULL;
 }
 
-/* Who gets a datagram sent by `from` to `to`? *seen becomes the source that the receiver sees. */
-static struct sim_node *deliver_to(struct sim *s, struct sim_node *from, const struct zt_ep *to,
-                                   struct zt_ep *seen)
+/* Who gets a datagram sent by `from` from this endpoint of its own to `to`? *seen becomes the
+ * source that the receiver sees, *sock the receiver's socket. */
+static struct sim_node *deliver_to(struct sim *s, struct sim_node *from, const struct zt_ep *own,
+                                   const struct zt_ep *to, struct zt_ep *seen, int *sock)
 {
-    *seen = from->ep;
-    struct sim_node *near = owner(s, from->nat, to);
+    *seen = *own;
+    struct sim_node *near = owner(s, from->nat, to, sock);
     if (near != NULL)
         return near;
     if (from->nat != NULL) {
         *seen = from->nat->outside;
-        seen->port = map_out(from->nat, &from->ep, to);
+        seen->port = map_out(from->nat, s->mono_ms, own, to);
     }
     for (unsigned i = 0; i < s->nnats; i++) {
         struct sim_nat *nat = &s->nats[i];
         struct zt_ep inside;
         if (nat != from->nat && zt_ep_same_ip(&nat->outside, to))
-            return map_in(nat, to->port, seen, &inside) ? owner(s, nat, &inside) : NULL;
+            return map_in(nat, s->mono_ms, to->port, seen, &inside) ? owner(s, nat, &inside, sock)
+                                                                    : NULL;
     }
-    return owner(s, NULL, to);
+    return owner(s, NULL, to, sock);
 }
 
 /* -- what the cores call -- */
 
-static void fly(struct sim *s, struct sim_node *to, const struct zt_ep *seen, const uint8_t *p,
-                size_t n, int64_t at_ms)
+static void fly(struct sim *s, struct sim_node *to, int sock, const struct zt_ep *seen,
+                const uint8_t *p, size_t n, int64_t at_ms)
 {
     struct datagram *d = calloc(1, sizeof *d + n);
     assert(d != NULL);
     d->to = to;
     d->from = *seen;
+    d->sock = sock;
     d->n = n;
     memcpy(d->p, p, n);
     int rc = zt_heap_set(&s->flying, &d->timer, at_ms);
@@ -162,25 +192,13 @@ static bool is_lost(struct sim *s, struct sim_link *link)
     return link->blocked || masked || chance(s, 1000) < link->loss_permille;
 }
 
-static void on_send(void *user, const struct zt_link *to, const uint8_t *head, size_t nhead,
-                    const uint8_t *body, size_t nbody, unsigned ttl)
+static void send_from(struct sim_node *from, const struct zt_ep *own, const struct zt_ep *to,
+                      uint8_t *p, size_t n, unsigned ttl)
 {
-    struct sim_node *from = user;
     struct sim *s = from->sim;
-    uint8_t p[16384];
-    size_t n = nhead + nbody;
-    assert(n <= sizeof p && (to->sock == 0 || to->sock == -1));
-    memcpy(p, head, nhead);
-    if (nbody > 0)
-        memcpy(p + nhead, body, nbody);
-    from->sent++;
-    record_number(s, (uint64_t)s->mono_ms);
-    record_number(s, from->no);
-    record(s, &to->ep, sizeof to->ep);
-    record(s, p, n);
-
     struct zt_ep seen;
-    struct sim_node *dest = deliver_to(s, from, &to->ep, &seen);
+    int sock;
+    struct sim_node *dest = deliver_to(s, from, own, to, &seen, &sock);
     if (dest == NULL || ttl != 0)
         return; /* a short TTL opens the sender's NAT and dies on the way */
     struct sim_link *link = &s->links[from->no][dest->no];
@@ -192,8 +210,31 @@ static void on_send(void *user, const struct zt_link *to, const uint8_t *head, s
     if (is_lost(s, link))
         return;
     while (copies-- > 0)
-        fly(s, dest, &seen, p, n,
+        fly(s, dest, sock, &seen, p, n,
             s->mono_ms + link->delay_ms + (int64_t)chance(s, (unsigned)link->jitter_ms + 1));
+}
+
+static void on_send(void *user, const struct zt_link *to, const uint8_t *head, size_t nhead,
+                    const uint8_t *body, size_t nbody, unsigned ttl)
+{
+    struct sim_node *from = user;
+    struct sim *s = from->sim;
+    uint8_t p[16384];
+    size_t n = nhead + nbody;
+    bool has_second = from->second.family != 0;
+    assert(n <= sizeof p && to->sock >= -1 && to->sock <= (has_second ? 1 : 0));
+    memcpy(p, head, nhead);
+    if (nbody > 0)
+        memcpy(p + nhead, body, nbody);
+    from->sent++;
+    record_number(s, (uint64_t)s->mono_ms);
+    record_number(s, from->no);
+    record(s, &to->ep, sizeof to->ep);
+    record(s, p, n);
+    if (to->sock <= 0)
+        send_from(from, &from->ep, &to->ep, p, n, ttl);
+    if (has_second && to->sock != 0)
+        send_from(from, &from->second, &to->ep, p, n, ttl);
 }
 
 void sim_random(void *state, void *out, size_t n)
@@ -211,6 +252,42 @@ void sim_random(void *state, void *out, size_t n)
 static void on_random(void *user, void *out, size_t n)
 {
     sim_random(&((struct sim_node *)user)->random_state, out, n);
+}
+
+static void save_moon(struct sim_node *node, uint64_t id, const uint8_t *p, size_t n)
+{
+    unsigned i = 0;
+    while (i < node->nmoons && node->moons[i].id != id)
+        i++;
+    if (n == 0) { /* may be one that a test loaded as if from a file */
+        if (i < node->nmoons)
+            node->moons[i] = node->moons[--node->nmoons];
+        return;
+    }
+    if (i == node->nmoons) {
+        node->moons = realloc(node->moons, (i + 1) * sizeof *node->moons);
+        assert(node->moons != NULL);
+        node->nmoons++;
+    }
+    assert(n <= sizeof node->moons[i].file);
+    node->moons[i].id = id;
+    memcpy(node->moons[i].file, p, n);
+    node->moons[i].n = n;
+}
+
+static void on_message(void *user, enum zt_message_kind kind, uint64_t from, uint64_t type,
+                       const uint8_t *p, size_t n)
+{
+    struct sim_node *node = user;
+    assert(n <= sizeof node->message.p);
+    node->messages[kind]++;
+    node->message.from = from;
+    node->message.type = type;
+    if (n > 0)
+        memcpy(node->message.p, p, n);
+    node->message.n = n;
+    record_number(node->sim, type);
+    record(node->sim, p, n);
 }
 
 static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t *p, size_t n)
@@ -233,6 +310,8 @@ static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t 
         node->peers[i].addr = id;
         memcpy(node->peers[i].file, p, n);
         node->peers[i].n = n;
+    } else if (what == ZT_OBJECT_MOON) {
+        save_moon(node, id, p, n);
     }
 }
 
@@ -348,6 +427,7 @@ void sim_free(struct sim *s)
     for (unsigned i = 0; i < s->nnodes; i++) {
         sim_stop(&s->nodes[i]);
         free(s->nodes[i].peers);
+        free(s->nodes[i].moons);
     }
     struct zt_timer *t;
     while ((t = zt_heap_pop(&s->flying, INT64_MAX)) != NULL)
@@ -406,12 +486,19 @@ struct sim_node *sim_node_behind(struct sim *s, struct sim_nat *nat, const char 
                                .random = on_random,
                                .save = on_save,
                                .event = on_event,
+                               .message = on_message,
                                .check_identity = on_check};
     int rc = zt_ep_parse(ep, &n->ep);
     assert(rc == 0);
     (void)rc;
     sim_identity(no, &n->id);
     return n;
+}
+
+void sim_second_socket(struct sim_node *n, uint16_t port)
+{
+    n->second = n->ep;
+    n->second.port = port;
 }
 
 struct sim_node *sim_node(struct sim *s, const char *ep)
@@ -453,6 +540,8 @@ void sim_start(struct sim_node *n)
 {
     struct sim *s = n->sim;
     struct zt_now now = sim_now(s);
+    const struct zt_ep eps[2] = {n->ep, n->second};
+    unsigned neps = n->second.family != 0 ? 2 : 1;
     int rc;
     if (s->with_core) {
         rc = zt_core_new(
@@ -460,7 +549,7 @@ void sim_start(struct sim_node *n)
                 .identity = &n->id, .host = &n->host, .planet = s->planet, .nplanet = s->nplanet},
             &now, &n->core);
         assert(rc == 0);
-        zt_core_set_local(n->core, &now, &n->ep, 1);
+        zt_core_set_local(n->core, &now, eps, neps);
     } else {
         rc = zt_vl1_new(&(struct zt_vl1_config){.identity = &n->id,
                                                 .host = &n->host,
@@ -470,7 +559,7 @@ void sim_start(struct sim_node *n)
                         &now, &n->vl1);
         assert(rc == 0);
         zt_vl1_set_upper(n->vl1, &(struct zt_vl1_upper){.user = n, .packet = on_packet});
-        zt_vl1_set_local(n->vl1, &now, &n->ep, 1);
+        zt_vl1_set_local(n->vl1, &now, eps, neps);
     }
     (void)rc;
 }
@@ -510,6 +599,11 @@ void sim_block(struct sim_node *a, struct sim_node *b)
     sim_link(a, b)->blocked = sim_link(b, a)->blocked = true;
 }
 
+void sim_unblock(struct sim_node *a, struct sim_node *b)
+{
+    sim_link(a, b)->blocked = sim_link(b, a)->blocked = false;
+}
+
 void sim_tap(struct sim *s,
              bool (*tap)(void *user, struct sim_node *from, struct sim_node *to, uint8_t *p,
                          size_t n),
@@ -536,10 +630,10 @@ struct sim_node *sim_node_no(struct sim *s, unsigned no)
 
 /* -- running -- */
 
-static void receive(struct sim_node *to, const struct zt_ep *from, uint8_t *p, size_t n)
+static void receive(struct sim_node *to, int sock, const struct zt_ep *from, uint8_t *p, size_t n)
 {
     struct zt_now now = sim_now(to->sim);
-    struct zt_link in = {.sock = 0, .ep = *from};
+    struct zt_link in = {.sock = sock, .ep = *from};
     to->received++;
     if (to->core != NULL)
         zt_core_datagram(to->core, &now, &in, p, n);
@@ -547,14 +641,20 @@ static void receive(struct sim_node *to, const struct zt_ep *from, uint8_t *p, s
         zt_vl1_datagram(to->vl1, &now, &in, p, n);
 }
 
-void sim_inject(struct sim_node *to, const struct zt_ep *from, const uint8_t *p, size_t n)
+static void hand_over(struct sim_node *to, int sock, const struct zt_ep *from, const uint8_t *p,
+                      size_t n)
 {
     /* A block of exactly this size, so that the sanitizer sees a read beyond it. */
     uint8_t *copy = malloc(n > 0 ? n : 1);
     assert(copy != NULL);
     memcpy(copy, p, n);
-    receive(to, from, copy, n);
+    receive(to, sock, from, copy, n);
     free(copy);
+}
+
+void sim_inject(struct sim_node *to, const struct zt_ep *from, const uint8_t *p, size_t n)
+{
+    hand_over(to, 0, from, p, n);
 }
 
 static int64_t deadline(const struct sim_node *n)
@@ -582,7 +682,7 @@ static void step(struct sim *s)
     struct zt_timer *t;
     while ((t = zt_heap_pop(&s->flying, s->mono_ms)) != NULL) {
         struct datagram *d = ZT_CONTAINER(t, struct datagram, timer);
-        sim_inject(d->to, &d->from, d->p, d->n);
+        hand_over(d->to, d->sock, &d->from, d->p, d->n);
         free(d);
     }
     while ((t = zt_heap_pop(&s->checking, s->mono_ms)) != NULL) {

@@ -23,6 +23,7 @@
 
 enum sim_nat_kind {
     SIM_NAT_FULL_CONE,       /* one outside port per inside port, open to all */
+    SIM_NAT_ADDR_RESTRICTED, /* one outside port; only addresses that were sent to get in */
     SIM_NAT_PORT_RESTRICTED, /* one outside port; only endpoints that were sent to get in */
     SIM_NAT_SYMMETRIC,       /* an outside port for each remote endpoint */
 };
@@ -39,10 +40,12 @@ struct sim_link { /* one direction between two nodes */
 struct sim_nat {
     enum sim_nat_kind kind;
     struct zt_ep outside; /* the port is ignored */
-    unsigned n;
+    int64_t hold_ms;      /* a row without traffic from inside is forgotten after this; 0: never */
+    unsigned n;           /* 0 makes it forget everything */
     struct {
         struct zt_ep inside, remote;
         uint16_t port;
+        int64_t used_ms;
     } map[SIM_MAPPINGS]; /* one row per (inside, remote) ever sent to */
     uint16_t next_port;
 };
@@ -56,6 +59,7 @@ struct sim_node {
     struct zt_core *core; /* or this */
     struct zt_drops own_drops;
     struct zt_ep ep;
+    struct zt_ep second; /* of socket 1; family 0: there is only socket 0 */
     struct sim_nat *nat;
     uint64_t random_state;
     int64_t check_delay_ms; /* how long an identity check takes */
@@ -73,6 +77,18 @@ struct sim_node {
         size_t n;
     } *peers; /* as saved */
     unsigned npeers;
+    struct sim_moon_file {
+        uint64_t id;
+        uint8_t file[ZT_WORLD_WIRE_MAX];
+        size_t n;
+    } *moons; /* as saved */
+    unsigned nmoons;
+    unsigned messages[2]; /* by enum zt_message_kind */
+    struct {              /* the last one */
+        uint64_t from, type;
+        uint8_t p[ZT_PKT_MAX];
+        size_t n;
+    } message;
 };
 
 struct sim;
@@ -93,6 +109,8 @@ uint64_t sim_hash(const struct sim *s);
 
 struct sim_node *sim_node(struct sim *s, const char *ep);
 struct sim_nat *sim_nat(struct sim *s, enum sim_nat_kind kind, const char *outside_ip);
+/* Another port of the same host, set before it starts. */
+void sim_second_socket(struct sim_node *n, uint16_t port);
 struct sim_node *sim_node_behind(struct sim *s, struct sim_nat *nat, const char *ep);
 /* Signed planet naming these nodes at their endpoints; every node started later gets it. */
 void sim_planet(struct sim *s, uint64_t timestamp, struct sim_node **roots, unsigned n);
@@ -107,6 +125,7 @@ void sim_stop(struct sim_node *n);
 void sim_all_links(struct sim *s, struct sim_link link);
 struct sim_link *sim_link(struct sim_node *from, struct sim_node *to);
 void sim_block(struct sim_node *a, struct sim_node *b);
+void sim_unblock(struct sim_node *a, struct sim_node *b);
 /* Sees every datagram when it is sent: keep, or change, or drop it (false). */
 void sim_tap(struct sim *s,
              bool (*tap)(void *user, struct sim_node *from, struct sim_node *to, uint8_t *p,

@@ -110,14 +110,16 @@ static void bit_flips_are_dropped_for_the_right_reason(void **state)
             else if (i == ZT_PKT_FLAGS && bit == 6)
                 continue; /* waits for fragments; see below */
             else if (i == ZT_PKT_FLAGS && bit < 6)
-                want = ZT_DROP_COUNT; /* another cipher: MAC or CIPHER */
+                want = ZT_DROP_COUNT; /* another cipher: MAC, CIPHER or TRUSTED_PATH */
             uint64_t n = want < ZT_DROP_COUNT
                              ? dropped(t.b, want)
-                             : dropped(t.b, ZT_DROP_CIPHER) + dropped(t.b, ZT_DROP_MAC);
+                             : dropped(t.b, ZT_DROP_CIPHER) + dropped(t.b, ZT_DROP_MAC) +
+                                   dropped(t.b, ZT_DROP_TRUSTED_PATH);
             sim_inject(t.b, &t.a->ep, p, r.n);
             uint64_t m = want < ZT_DROP_COUNT
                              ? dropped(t.b, want)
-                             : dropped(t.b, ZT_DROP_CIPHER) + dropped(t.b, ZT_DROP_MAC);
+                             : dropped(t.b, ZT_DROP_CIPHER) + dropped(t.b, ZT_DROP_MAC) +
+                                   dropped(t.b, ZT_DROP_TRUSTED_PATH);
             assert_int_equal(m, n + 1);
             assert_int_equal(t.b->frames, frames);
         }
@@ -138,7 +140,9 @@ static void truncated_packets_are_dropped(void **state)
     unsigned frames = t.b->frames;
     uint64_t before = state_of(t.b);
     for (size_t n = 0; n < r.n; n++) {
-        enum zt_drop want = n < ZT_PKT_MIN ? ZT_DROP_SHORT : ZT_DROP_MAC;
+        enum zt_drop want = n == ZT_BEACON_SIZE ? ZT_DROP_BEACON
+                            : n < ZT_PKT_MIN    ? ZT_DROP_SHORT
+                                                : ZT_DROP_MAC;
         uint64_t count = dropped(t.b, want);
         sim_inject(t.b, &t.a->ep, r.p, n);
         assert_int_equal(dropped(t.b, want), count + 1);
@@ -498,7 +502,8 @@ static void unknown_and_broken_content_is_counted(void **state)
     say_verb(t.a, t.b, 0x1f, "x", 1);
     say_verb(t.a, t.b, ZT_VERB_USER_MESSAGE, "12345678x", 9);
     sim_run(t.s, 50);
-    assert_int_equal(dropped(t.b, ZT_DROP_UNKNOWN_VERB), 2);
+    assert_int_equal(dropped(t.b, ZT_DROP_UNKNOWN_VERB), 1);
+    assert_int_equal(t.b->messages[ZT_MESSAGE_USER], 1);
     say_verb(t.a, t.b, ZT_VERB_FRAME | ZT_VERB_COMPRESSED, "\xff\xff\xff", 3);
     sim_run(t.s, 50);
     assert_int_equal(dropped(t.b, ZT_DROP_DECOMPRESS), 1);
@@ -547,7 +552,8 @@ static void weak_suites_carry_no_data(void **state)
         p[ZT_PKT_FLAGS] = (uint8_t)(suite << 3); /* 2: trusted path */
         sim_inject(t.b, &t.a->ep, p, sizeof p);
     }
-    assert_int_equal(dropped(t.b, ZT_DROP_CIPHER), 1 + 5);
+    assert_int_equal(dropped(t.b, ZT_DROP_CIPHER), 1 + 4);
+    assert_int_equal(dropped(t.b, ZT_DROP_TRUSTED_PATH), 1);
     assert_int_equal(t.b->frames, frames);
     zt_keys_fini(&keys);
     sim_free(t.s);

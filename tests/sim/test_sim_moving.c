@@ -199,9 +199,9 @@ static int rebind(uint64_t seed, enum sim_nat_kind kind, unsigned permille)
 
 static void a_nat_that_changes_ports_in_mid_transfer(void **state)
 {
-    static const enum sim_nat_kind kinds[] = {SIM_NAT_FULL_CONE, SIM_NAT_PORT_RESTRICTED,
-                                              SIM_NAT_SYMMETRIC};
-    for (unsigned k = 0; k < 3; k++)
+    static const enum sim_nat_kind kinds[] = {SIM_NAT_FULL_CONE, SIM_NAT_ADDR_RESTRICTED,
+                                              SIM_NAT_PORT_RESTRICTED, SIM_NAT_SYMMETRIC};
+    for (unsigned k = 0; k < 4; k++)
         for (unsigned permille = 0; permille <= 100; permille += 100) {
             int ms[SEEDS];
             for (unsigned i = 0; i < SEEDS; i++)

@@ -30,12 +30,12 @@ py() { python3 -c "$@"; }
 expect 'no command' 2 '^usage' "$ztctl"
 expect 'unknown command' 2 "unknown command 'frob'" "$ztctl" frob
 expect 'help' 0 'exit codes' "$ztctl" --help
-for c in up down info join leave networks peers sockets ping exec identity planet; do
+for c in up down reload info join leave networks peers sockets ping exec identity planet moon moons orbit deorbit rules; do
     expect "help of $c" 0 "^usage: ztctl .* $c" "$ztctl" $c --help
     expect "example in help of $c" 0 "^  ztctl .*$c" "$ztctl" $c --help
 done
 
-for c in info networks peers sockets down 'join ff0000ffff000000' 'ping 10.1.2.3'; do
+for c in info networks peers sockets moons down reload 'orbit 1234567890 1234567890' 'deorbit 1' 'join ff0000ffff000000' 'ping 10.1.2.3'; do
     # shellcheck disable=SC2086
     expect "$c without a node" 3 'start it with: ztctl -H .*/nohome up' "$ztctl" -H nohome $c
 done
@@ -92,6 +92,7 @@ newer() {
     [ "$id1" = "$id2" ] && [ "$t2" -gt "$t1" ]
 }
 expect 'update keeps the id, is newer' 0 '' newer
+"$ztctl" planet new --root $root 10.0.0.9/1 -o other.planet > out
 expect 'update with another key' 1 'not the key' sh -c \
     "'$ztctl' planet new --root $root 10.0.0.1/1 -o third && '$ztctl' planet update --key planet.secret --root $root 10.0.0.1/1 -o third"
 expect 'endpoint without port' 2 'not an endpoint' "$ztctl" planet new --root $root 10.0.0.1 -o p
@@ -99,6 +100,54 @@ expect 'endpoint before root' 2 'before a --root' "$ztctl" planet new 10.0.0.1/1
 expect 'root without endpoint' 2 'no endpoint' "$ztctl" planet new --root $root -o p
 expect 'root twice' 2 'twice' "$ztctl" planet new --root $root 10.0.0.1/1 --root $root 10.0.0.2/1 -o p
 expect 'no file' 2 'with -o' "$ztctl" planet new --root $root 10.0.0.1/1
+expect 'no --next for new' 2 'for revisions' "$ztctl" planet new --root $root 10.0.0.1/1 -o p --next k
+
+"$ztctl" identity new -o two > address && two=$(cat address)
+expect 'add-root' 0 "^root +$two 10.0.0.3/9993 fd00::3/9993" "$ztctl" planet add-root planet two/identity.public 10.0.0.3/9993 fd00::3/9993
+expect 'add-root keeps the others' 0 '10.0.0.2/9993' "$ztctl" planet show planet
+expect 'add-root keeps the id, is newer' 0 '' newer
+expect 'add-root twice' 2 'twice' "$ztctl" planet add-root planet two/identity.public 10.0.0.3/9993
+expect 'add-root without endpoint' 2 'its endpoints' "$ztctl" planet add-root planet two/identity.public
+expect 'sign' 0 'by its own update key' "$ztctl" planet sign planet
+expect 'sign hands over' 0 'next key +second.key' "$ztctl" planet sign planet --next second.key
+expect 'mode of the next key' 0 '' mode second.key 600
+expect 'signed by the key before' 0 'by another key' "$ztctl" planet show planet
+expect 'the old key signs no more' 1 'not the key' "$ztctl" planet sign planet
+cp planet before
+expect 'the new key does' 0 'by its own update key' "$ztctl" planet sign planet --key second.key
+expect 'remove-root' 0 '' "$ztctl" planet remove-root planet "$two" --key second.key
+expect 'remove-root removes it' 1 '' grep -q "$two" out
+expect 'remove-root: not there' 1 'no root' "$ztctl" planet remove-root planet "$two" --key second.key
+expect 'remove-root: the last one' 1 'the only root' "$ztctl" planet remove-root planet "$(cut -c1-10 one/identity.public)" --key second.key
+expect 'key that is none' 1 'not the key of a world' "$ztctl" planet sign planet --key garbage
+
+expect 'install' 0 "wrote +$work/three/planet" "$ztctl" -H three planet install before
+expect 'install a newer revision' 0 '' "$ztctl" -H three planet install planet
+expect 'installed' 0 '' same planet three/planet
+expect 'install again' 0 '' "$ztctl" -H three planet install planet
+expect 'install an older revision' 1 'no older revision' "$ztctl" -H three planet install before
+expect 'install another planet' 1 'is another planet' "$ztctl" -H three planet install other.planet
+expect 'nothing was replaced' 0 '' same planet three/planet
+expect 'install --force' 0 '' "$ztctl" -H three planet install --force before
+expect 'forced' 0 '' same before three/planet
+
+moon=$(cut -c1-10 one/identity.public)
+expect 'moon new' 0 "^moon +000000$moon" "$ztctl" moon new --root $root 10.0.0.1/9993
+expect 'moon file' 0 'moon' "$ztctl" moon show "000000$moon.moon"
+expect 'mode of the key of a moon' 0 '' mode "000000$moon.moon.secret" 600
+expect 'moon is never replaced' 1 'exists and is kept' "$ztctl" moon new --root $root 10.0.0.1/9993
+expect 'moon sign' 0 'by its own update key' "$ztctl" moon sign "000000$moon.moon"
+expect 'moon add-root' 0 "$two" "$ztctl" moon add-root "000000$moon.moon" two/identity.public 10.0.0.3/9993
+expect 'moon install' 0 "moons.d/000000$moon.moon" "$ztctl" -H three moon install "000000$moon.moon"
+expect 'moon is no planet' 1 'is a moon' "$ztctl" -H three planet install "000000$moon.moon"
+expect 'planet is no moon' 1 'is a planet' "$ztctl" moon sign planet
+expect 'moon: wrong verb' 2 'not one of' "$ztctl" moon frob
+for id in '' 0 12345678901234567 xyz; do
+    expect "moon id '$id'" 2 'not the id of a moon' "$ztctl" orbit "$id" 1234567890
+    expect "deorbit '$id'" 2 'not the id of a moon' "$ztctl" deorbit "$id"
+done
+expect 'orbit without a seed' 2 'address of a node' "$ztctl" orbit 1234567890
+expect 'orbit: wrong seed' 2 '10 hex digits' "$ztctl" orbit 1234567890 12345
 for n in 0 1 80 180 "$(($(stat -c %s planet) - 1))"; do
     head -c "$n" planet > cut
     expect "planet cut to $n bytes" 1 'not a planet' "$ztctl" planet show cut
@@ -107,6 +156,22 @@ done
 expect 'bytes behind a planet' 1 'not a planet' "$ztctl" planet show longer
 py 'import sys; b = bytearray(open("planet", "rb").read()); b[-1] ^= 1; open("flipped", "wb").write(b)'
 expect 'flipped bit' 0 'by another key' "$ztctl" planet show flipped
+
+printf 'drop not ethertype ipv4;\n\taccept dport http;\n' > bad.rules
+printf 'drop not ethertype ipv4;\naccept or dport 80;\n' > good.rules
+expect 'rules: no verb' 2 'compile or decompile' "$ztctl" rules
+expect 'rules: no file' 2 'give one file' "$ztctl" rules compile
+expect 'rules: file that is not there' 1 'nosuch.rules: No such file' "$ztctl" rules compile nosuch.rules
+expect 'rules: error with its place' 1 "^bad.rules:2:15: expected a port .*found 'http'" "$ztctl" rules compile bad.rules
+expect 'rules: the line, and a mark below' 0 '' sh -c \
+    "'$ztctl' rules compile bad.rules 2>&1 | tail -n 2 | tr -d ' \t' | tr '\n' . | grep -qxF 'acceptdporthttp;.^.'"
+expect 'rules: warning with its place' 0 '^good.rules:2:8: warning: ' "$ztctl" rules compile good.rules
+"$ztctl" rules compile good.rules > good.json 2> /dev/null
+expect 'rules: JSON for a controller' 0 '^2 MATCH_ETHERTYPE$' py \
+    'import json; d = json.load(open("good.json")); r = d["config"]["rules"]; print(sum(x["type"].startswith("ACTION") for x in r), r[0]["type"])'
+expect 'rules: and back' 0 '' sh -c "'$ztctl' rules decompile good.json | '$ztctl' rules compile - 2> /dev/null | cmp - good.json"
+expect 'rules: not JSON' 1 '^ztctl rules: good.rules:1:' "$ztctl" rules decompile good.rules
+expect 'rules: no rules in it' 1 'no rules in this document' sh -c "echo '{}' | '$ztctl' rules decompile -"
 
 expect 'exec without a program' 2 'give a program' "$ztctl" exec
 expect 'exec: not found' 127 'nosuch' "$ztctl" exec nosuch

@@ -60,7 +60,7 @@ int zc_cmd_info(struct zc *zc, int argc, char **argv)
     printf("address   %s%s\n", zc_str(d, "address"), zc_true(d, "isRoot") ? " (a root)" : "");
     printf("state     %s%s\n", zc_true(d, "online") ? "online" : "offline",
            roots == 0 ? ": no planet file, so no root servers" : "");
-    printf("version   %s\n", zc_str(d, "version"));
+    printf("version   %s, speaks %s\n", zc_str(d, "libztVersion"), zc_str(d, "version"));
     printf("home      %s\n", zc->home);
     printf("port      UDP %lld\n", (long long)zc_int(d, "port", 0));
     printf("knows     %lld networks, %lld peers, %lld roots\n", (long long)zc_int(d, "networks", 0),

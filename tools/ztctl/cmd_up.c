@@ -179,3 +179,29 @@ int zc_cmd_down(struct zc *zc, int argc, char **argv)
     }
     return zc_print_json(doc != NULL ? doc : json_pack("{s:b}", "result", 1));
 }
+
+int zc_cmd_reload(struct zc *zc, int argc, char **argv)
+{
+    json_t *doc;
+    if (argc != 0)
+        return zc_usage(zc, "unexpected argument '%s'", argv[0]);
+    int code = zc_command(zc, "reload", &doc);
+    if (code != ZC_OK)
+        return code;
+    const json_t *problems = json_object_get(doc, "problems");
+    bool good = json_array_size(problems) == 0;
+    if (zc->json)
+        code = zc_print_json(doc);
+    else {
+        size_t i;
+        json_t *text;
+        json_array_foreach((json_t *)(uintptr_t)problems, i, text)
+            fprintf(stderr, "ztctl: %s\n", json_string_value(text));
+        if (!zc_true(doc, "result"))
+            fputs("ztctl: the settings stay as they were\n", stderr);
+        else if (good)
+            puts("local.conf is in force");
+        json_decref(doc);
+    }
+    return code == ZC_OK && !good ? ZC_FAILED : code;
+}

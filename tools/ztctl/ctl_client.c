@@ -71,19 +71,23 @@ static bool nobody_there(int err)
     return err == ENOENT || err == ECONNREFUSED || err == ENOTDIR;
 }
 
+/* In as many messages as it takes. */
 static int send_command(int fd, const char *text)
 {
     struct zt_ctl_req req;
     size_t n = strlen(text);
-    if (n > sizeof req.data)
-        return E2BIG;
     memset(&req, 0, sizeof req);
     req.version = ZT_CTL_VERSION;
-    req.type = ZT_CTL_COMMAND;
-    req.ndata = (uint32_t)n;
-    memcpy(req.data, text, n);
-    if (send(fd, &req, offsetof(struct zt_ctl_req, data) + n, MSG_NOSIGNAL) < 0)
-        return errno == EAGAIN ? ETIMEDOUT : errno;
+    do {
+        size_t part = n < sizeof req.data ? n : sizeof req.data;
+        req.type = part < n ? ZT_CTL_MORE : ZT_CTL_COMMAND;
+        req.ndata = (uint32_t)part;
+        memcpy(req.data, text, part);
+        if (send(fd, &req, offsetof(struct zt_ctl_req, data) + part, MSG_NOSIGNAL) < 0)
+            return errno == EAGAIN ? ETIMEDOUT : errno;
+        text += part;
+        n -= part;
+    } while (n > 0);
     return 0;
 }
 
@@ -125,18 +129,31 @@ static int receive_answer(int fd, char **out, size_t *nout)
     return m.head.err;
 }
 
-int zc_command_on(int fd, const char *text, json_t **out, char *msg, size_t cap)
+/* One command over fd, which is closed: the text of the answer (malloc'd) or an errno, with the
+ * node's message in msg. */
+static int exchange(int fd, const char *text, char **doc, size_t *n, char *msg, size_t cap)
 {
-    char *doc = NULL;
-    size_t n = 0;
-    *out = NULL;
+    *doc = NULL;
     msg[0] = '\0';
     int err = send_command(fd, text);
-    if (err == 0)
-        err = receive_answer(fd, &doc, &n);
+    if (err == 0 || err == EPIPE) /* refused before all was sent: the answer says why */
+        err = receive_answer(fd, doc, n);
     close(fd);
-    if (err != 0 && doc != NULL)
-        snprintf(msg, cap, "%s", doc);
+    if (err != 0 && *doc != NULL)
+        snprintf(msg, cap, "%s", *doc);
+    if (err != 0) {
+        free(*doc);
+        *doc = NULL;
+    }
+    return err;
+}
+
+int zc_command_on(int fd, const char *text, json_t **out, char *msg, size_t cap)
+{
+    char *doc;
+    size_t n = 0;
+    *out = NULL;
+    int err = exchange(fd, text, &doc, &n, msg, cap);
     if (err == 0) {
         *out = json_loadb(doc, n, JSON_DECODE_ANY, NULL);
         if (*out == NULL)
@@ -172,20 +189,21 @@ int zc_no_node(const struct zc *zc)
     return ZC_NO_NODE;
 }
 
-int zc_command(const struct zc *zc, const char *text, json_t **out)
+/* Connects, or says why not. */
+static int connect_or_say(const struct zc *zc, int *fd)
 {
-    char msg[1024];
-    int fd = zc_connect(zc->home);
-    *out = NULL;
-    if (fd < 0 && nobody_there(errno))
-        return zc_no_node(zc);
-    if (fd < 0 && (errno == EACCES || errno == EPERM))
-        return zc_fail(zc, "the node in %s belongs to another user", zc->home);
-    if (fd < 0)
-        return zc_fail(zc, "cannot reach the node in %s: %s", zc->home, strerror(errno));
-    int err = zc_command_on(fd, text, out, msg, sizeof msg);
-    if (err == 0)
+    *fd = zc_connect(zc->home);
+    if (*fd >= 0)
         return ZC_OK;
+    if (nobody_there(errno))
+        return zc_no_node(zc);
+    if (errno == EACCES || errno == EPERM)
+        return zc_fail(zc, "the node in %s belongs to another user", zc->home);
+    return zc_fail(zc, "cannot reach the node in %s: %s", zc->home, strerror(errno));
+}
+
+static int say_failure(const struct zc *zc, int err, const char *msg)
+{
     if (msg[0] != '\0')
         return zc_fail(zc, "%s", msg);
     if (err == EPROTO)
@@ -193,4 +211,67 @@ int zc_command(const struct zc *zc, const char *text, json_t **out)
     if (err == ETIMEDOUT)
         return zc_fail(zc, "the node in %s did not answer for %d s", zc->home, ANSWER_S);
     return zc_fail(zc, "the node refused: %s", strerror(err));
+}
+
+int zc_command(const struct zc *zc, const char *text, json_t **out)
+{
+    char msg[1024];
+    int fd, code = connect_or_say(zc, &fd);
+    *out = NULL;
+    if (code != ZC_OK)
+        return code;
+    int err = zc_command_on(fd, text, out, msg, sizeof msg);
+    return err == 0 ? ZC_OK : say_failure(zc, err, msg);
+}
+
+int zc_api_text(const struct zc *zc, const char *method, const char *path, const char *body,
+                int *status, char **out)
+{
+    char msg[1024], *text, *doc, *end;
+    size_t n = 0;
+    int fd, code = connect_or_say(zc, &fd);
+    *out = NULL;
+    *status = 0;
+    if (code != ZC_OK)
+        return code;
+    if (asprintf(&text, "api %s %s%s%s", method, path, body[0] != '\0' ? " " : "", body) < 0)
+        zc_alloc(NULL);
+    int err = exchange(fd, text, &doc, &n, msg, sizeof msg);
+    free(text);
+    if (err == 0 &&
+        ((*status = (int)strtol(doc, &end, 10)) < 100 || (end = strchr(end, '\n')) == NULL))
+        err = EPROTO;
+    if (err == 0)
+        *out = zc_alloc(strdup(end + 1));
+    free(doc);
+    return err == 0 ? ZC_OK : say_failure(zc, err, msg);
+}
+
+/* What an answer that isn't 200 says about itself. */
+static int say_status(const struct zc *zc, int status, const char *text)
+{
+    json_t *doc = json_loads(text, 0, NULL);
+    const char *why = json_string_value(json_object_get(doc, "description"));
+    int code = why != NULL     ? zc_fail(zc, "%s", why)
+               : status == 404 ? zc_fail(zc, "there is no such thing")
+                               : zc_fail(zc, "the node refused: status %d", status);
+    json_decref(doc);
+    return code;
+}
+
+int zc_api(const struct zc *zc, const char *method, const char *path, const json_t *body,
+           json_t **out)
+{
+    char *in = body != NULL ? zc_alloc(json_dumps(body, JSON_COMPACT)) : NULL, *text;
+    int status, code = zc_api_text(zc, method, path, in != NULL ? in : "", &status, &text);
+    *out = NULL;
+    free(in);
+    if (code != ZC_OK)
+        return code;
+    if (status != 200)
+        code = say_status(zc, status, text);
+    else if ((*out = json_loads(text, JSON_DECODE_ANY, NULL)) == NULL)
+        code = say_failure(zc, EPROTO, "");
+    free(text);
+    return code;
 }

@@ -28,6 +28,11 @@ static const struct command commands[] = {
     {"down", "", "end the node of this home", zc_cmd_down, false,
      "Asks the node to end and waits until it has. Open virtual connections are closed.\n\n"
      "  ztctl down\n"},
+    {"reload", "", "read local.conf again", zc_cmd_reload, false,
+     "The node goes by the file at once, as after SIGHUP; another primaryPort or memoryBudget waits\n"
+     "for the next start. A file that is no JSON changes nothing. What is wrong with it is said\n"
+     "here with line, column and key; the exit code is 1 then.\n\n"
+     "  ztctl reload\n"},
     {"info", "", "what this node is and how it does", zc_cmd_info, false,
      "Address, state, port, traffic, and what was refused and why.\n\n"
      "  ztctl info\n"
@@ -64,6 +69,12 @@ static const struct command commands[] = {
      "Sends N (default 4) echo requests, one per SECONDS (default 1). The exit code is 0 when at\n"
      "least one was answered. (The system's ping is privileged and ignores a preload.)\n\n"
      "  ztctl ping -c 3 10.147.17.5\n"},
+    {"api", "[GET|POST|DELETE] PATH [BODY]", "one request to the local API", zc_cmd_api, false,
+     "Paths and documents are those of the local HTTP API (see ztd(8)); no token is needed here.\n"
+     "BODY is JSON, or - for what comes on standard input. The answer is printed as it is (-j:\n"
+     "indented); the exit code is 0 for status 200.\n\n"
+     "  ztctl api /status\n"
+     "  ztctl api POST /network/ff0000ffff000000 '{\"allowDNS\": true}'\n"},
     {"exec", "[-n NWID[,NWID]] [-d LEVEL] PROGRAM [ARGS...]", "run a program inside the network",
      zc_cmd_exec, true,
      "The program runs unmodified; its connections to virtual addresses go through the node of\n"
@@ -81,15 +92,49 @@ static const struct command commands[] = {
      "validate  the full check, with the proof of work; exit code 0 valid, 1 not\n\n"
      "  ztctl identity new -o /srv/root\n"
      "  ztctl identity show /srv/root/identity.public\n"},
-    {"planet", "new --root ID ENDPOINT... [--root ...] -o FILE | update ... | show FILE",
-     "make and show sets of root servers", zc_cmd_planet, false,
-     "new     writes a planet with up to 4 roots: each an identity.public (file or text) and its\n"
-     "        endpoints. The key that signs the next revision goes to FILE.secret (0600): keep it\n"
-     "update  same options: a new revision of FILE with these roots, signed with FILE.secret\n"
-     "        (--key KEYFILE: another place); nodes that have FILE accept it\n"
-     "show    what is in FILE, and whether its own key signed it\n\n"
+    {"moons", "", "moons that this node orbits", zc_cmd_moons, false,
+     "HELD: its roots are relied on like those of the planet. WAITING: asked for, not there yet.\n"
+     "With -j: moon objects of the local API.\n\n"
+     "  ztctl moons\n"},
+    {"orbit", "MOON SEED", "rely on the roots of a moon, too", zc_cmd_orbit, false,
+     "MOON is its id (up to 16 hex digits), SEED the address of a node that knows it, as its\n"
+     "roots do. The node keeps the moon until 'deorbit', also after a restart.\n\n"
+     "  ztctl orbit 09f9236294 09f9236294\n"},
+    {"deorbit", "MOON", "rely on a moon no more", zc_cmd_deorbit, false,
+     "  ztctl deorbit 09f9236294\n"},
+#define WORLD_VERBS                                                                    \
+    "new --root ID ENDPOINT... [--root ...] -o FILE | add-root FILE ID ENDPOINT... | " \
+    "remove-root FILE ADDRESS | update ... | sign FILE | show FILE | install FILE"
+    {"planet", WORLD_VERBS, "make, revise, show and install sets of root servers", zc_cmd_planet,
+     false,
+     "new          writes a planet with up to 4 roots: each an identity.public (file or text) and\n"
+     "             its endpoints. The key that signs the next revision goes to FILE.secret\n"
+     "             (0600): keep it\n"
+     "add-root     a new revision with one root more\n"
+     "remove-root  a new revision without this root\n"
+     "update       options of new: a new revision of FILE with just these roots\n"
+     "sign         a new revision with the same roots\n"
+     "show         what is in FILE, and whether its own key signed it\n"
+     "install      copies FILE into the home (-H) when nothing is there, or an older revision;\n"
+     "             --force: anyhow\n\n"
+     "A new revision is signed with FILE.secret (--key KEYFILE: another place). Nodes that have\n"
+     "FILE accept it: install it on one root, and all others hear of it. --next KEYFILE hands\n"
+     "over to another key, made when there is no such file.\n\n"
      "  ztctl planet new --root /srv/root/identity.public 10.0.0.1/9993 fd00::1/9993 -o planet\n"
-     "  ztctl planet show planet\n"},
+     "  ztctl planet add-root planet /srv/root2/identity.public 10.0.0.2/9993\n"
+     "  ztctl -H /srv/root planet install planet\n"},
+    {"moon", WORLD_VERBS, "the same for a moon: roots beside the planet's", zc_cmd_moon, false,
+     "As 'planet' has them. The id of a moon is the address of its first root; without -o the\n"
+     "file is ID.moon. Install it on its roots (moons.d in their homes); others 'orbit' it.\n\n"
+     "  ztctl moon new --root /srv/moon/identity.public 10.0.0.3/9993\n"
+     "  ztctl -H /srv/moon moon install 00000009f9236294.moon\n"},
+    {"rules", "compile FILE | decompile FILE", "network rules as people write them, and as JSON",
+     zc_cmd_rules, false,
+     "compile    turns a source of the rule language into JSON for a controller; errors and\n"
+     "           warnings name line and column. FILE - is standard input\n"
+     "decompile  turns such JSON, or a controller's network, back into a source\n\n"
+     "  ztctl rules compile office.rules > office.json\n"
+     "  ztctl rules decompile office.json\n"},
 };
 #define NCOMMANDS (sizeof commands / sizeof commands[0])
 

@@ -28,9 +28,28 @@ struct zc {
  * Returns an exit code. */
 typedef int zc_run(struct zc *zc, int argc, char **argv);
 
-zc_run zc_cmd_up, zc_cmd_down, zc_cmd_info, zc_cmd_join, zc_cmd_leave, zc_cmd_set, zc_cmd_get,
+zc_run zc_cmd_api;
+zc_run zc_cmd_deorbit;
+zc_run zc_cmd_down;
+zc_run zc_cmd_exec;
+zc_run zc_cmd_get;
+zc_run zc_cmd_identity;
+zc_run zc_cmd_info;
+zc_run zc_cmd_join;
+zc_run zc_cmd_leave;
+zc_run zc_cmd_moon;
+zc_run zc_cmd_moons;
+zc_run zc_cmd_networks;
+zc_run zc_cmd_orbit;
+zc_run zc_cmd_peers;
+zc_run zc_cmd_ping;
+zc_run zc_cmd_planet;
+zc_run zc_cmd_set;
+zc_run zc_cmd_sockets;
+zc_run zc_cmd_up;
+zc_run zc_cmd_up, zc_cmd_down, zc_cmd_reload, zc_cmd_info, zc_cmd_join, zc_cmd_leave, zc_cmd_set, zc_cmd_get,
     zc_cmd_networks, zc_cmd_peers, zc_cmd_sockets, zc_cmd_ping, zc_cmd_exec, zc_cmd_identity,
-    zc_cmd_planet;
+    zc_cmd_planet, zc_cmd_rules;
 
 /* main.c: "ztctl CMD: message", and where to read on; returns ZC_USAGE. */
 __attribute__((format(printf, 2, 3))) int zc_usage(const struct zc *zc, const char *fmt, ...);
@@ -55,6 +74,14 @@ int zc_command(const struct zc *zc, const char *text, json_t **out);
 int zc_command_quiet(const char *home, const char *text, json_t **out, char *msg, size_t cap);
 /* The same over a connection from zc_connect(), which is closed. */
 int zc_command_on(int fd, const char *text, json_t **out, char *msg, size_t cap);
+
+/* One request to the local API (vl2.md 10): method, path, JSON text (or ""). The status and the
+ * body (malloc'd) of whatever the node answered. */
+int zc_api_text(const struct zc *zc, const char *method, const char *path, const char *body,
+                int *status, char **out);
+/* The same with documents (body may be NULL); a status other than 200 is a failure, and said. */
+int zc_api(const struct zc *zc, const char *method, const char *path, const json_t *body,
+           json_t **out);
 
 /* out.c */
 

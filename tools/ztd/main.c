@@ -1,5 +1,5 @@
-/* ztd: a node as a service in the foreground. Everything is in libzt; this reads the command line.
- */
+/* ztd: a node as a service in the foreground. The node is libzt's; here are the command line, the
+ * log and the local HTTP API. */
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -7,21 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/zts_service.h"
+#include "ztd.h"
 
 enum {
     EXIT_USAGE = 2,
 };
 
 static const char usage_text[] =
-    "Usage: ztd [-H DIR] [-p PORT] [--idle SECONDS] [--lock-fd N]\n"
+    "Usage: ztd [-H DIR] [-p PORT] [-l LEVEL] [--idle SECONDS] [--lock-fd N]\n"
     "\n"
-    "Run a node in the foreground, for preloaded programs and ztctl.\n"
+    "Run a node in the foreground, for preloaded programs, ztctl, and programs that use the local\n"
+    "API (HTTP on 127.0.0.1 and the port of the node, and on DIR/api.sock).\n"
     "\n"
     "  -H, --home DIR      home folder: identity, planet, networks (default: $ZT_HOME,\n"
     "                      $XDG_STATE_HOME/zt or ~/.local/state/zt); made when missing\n"
     "  -p, --port PORT     UDP port, 0 for a random one; without it settings.primaryPort of\n"
     "                      local.conf, 9993, or a random one when that is taken\n"
+    "  -l, --log LEVEL     what to say on stderr: error, warning, notice (default), info, debug\n"
+    "      --no-http       no local API over HTTP\n"
     "      --idle SECONDS  end after so long without a virtual socket or a client, unless\n"
     "                      `ztctl up` was said (default 0: never)\n"
     "      --lock-fd N     descriptor that holds DIR/identity.lock already\n"
@@ -30,6 +33,32 @@ static const char usage_text[] =
     "\n"
     "Ends cleanly on SIGTERM, SIGINT and `ztctl down`.\n"
     "Exit status: 0 ended as asked, 1 failure, 2 usage.\n";
+
+/* What the callbacks share; both run when the other doesn't. */
+struct app {
+    struct ztd_http *http;
+    bool no_http;
+};
+
+static void on_log(void *user, enum zts_service_level level, const char *text)
+{
+    (void)user;
+    ztd_log(level, text);
+}
+
+static void on_up(void *user, struct zts_service *s, const struct zts_service_up *info)
+{
+    struct app *a = user;
+    ztd_http_stop(a->http); /* of the node before, whose identity was taken */
+    a->http = a->no_http ? NULL : ztd_http_start(s, info);
+}
+
+static void on_down(void *user)
+{
+    struct app *a = user;
+    ztd_http_stop(a->http);
+    a->http = NULL;
+}
 
 static int fail_usage(const char *what, const char *value)
 {
@@ -69,11 +98,14 @@ int main(int argc, char **argv)
     enum {
         OPT_IDLE = 256,
         OPT_LOCK,
+        OPT_NO_HTTP,
         OPT_VERSION,
     };
     static const struct option longs[] = {
         {"home", required_argument, NULL, 'H'},
         {"port", required_argument, NULL, 'p'},
+        {"log", required_argument, NULL, 'l'},
+        {"no-http", no_argument, NULL, OPT_NO_HTTP},
         {"idle", required_argument, NULL, OPT_IDLE},
         {"lock-fd", required_argument, NULL, OPT_LOCK},
         {"help", no_argument, NULL, 'h'},
@@ -81,9 +113,11 @@ int main(int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     static char home[PATH_MAX];
-    struct zts_service_config cfg = {.port = -1, .lock_fd = -1, .name = "ztd"};
+    struct zts_service_config cfg = {.port = -1, .lock_fd = -1};
+    struct app app = {0};
+    enum zts_service_level level = ZTS_SERVICE_NOTICE;
     int c;
-    while ((c = getopt_long(argc, argv, "+H:p:h", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "+H:p:l:h", longs, NULL)) != -1) {
         switch (c) {
         case 'H':
             cfg.home = optarg;
@@ -91,6 +125,14 @@ int main(int argc, char **argv)
         case 'p':
             if (number(optarg, 0, 65535, &cfg.port) != 0)
                 return fail_usage("not a UDP port", optarg);
+            break;
+        case 'l':
+            level = ztd_log_level(optarg);
+            if (level == 0)
+                return fail_usage("not a level", optarg);
+            break;
+        case OPT_NO_HTTP:
+            app.no_http = true;
             break;
         case OPT_IDLE:
             if (number(optarg, 0, 1000000, &cfg.idle_exit_s) != 0)
@@ -117,5 +159,10 @@ int main(int argc, char **argv)
         cfg.home = default_home(home, sizeof home);
     if (cfg.home == NULL || cfg.home[0] == 0)
         return fail_usage("no home folder: give -H DIR", NULL);
+    ztd_log_open(level);
+    cfg.user = &app;
+    cfg.log = on_log;
+    cfg.up = on_up;
+    cfg.down = on_down;
     return zts_service_run(&cfg);
 }

@@ -41,6 +41,13 @@ static void command(void *user, const char *text, struct zt_door_reply *to)
         f->kept = to;
     } else if (strcmp(text, "empty") == 0) {
         zt_door_reply(to, 0, NULL, 0);
+    } else if (strncmp(text, "count ", 6) == 0) { /* how long is it, and is it all there? */
+        char n[32];
+        size_t len = strlen(text), i = 6;
+        while (i < len && text[i] == (char)('a' + i % 26))
+            i++;
+        snprintf(n, sizeof n, "%zu", i == len ? len : 0);
+        zt_door_reply(to, 0, n, strlen(n));
     } else {
         zt_door_reply(to, ENOENT, text, strlen(text));
     }
@@ -341,6 +348,53 @@ static unsigned clients(struct fixture *f)
     return zt_door_clients(f->door);
 }
 
+/* Sends `len` bytes of a "count" command in parts, and as many bytes as ztctl would in each. */
+static void send_long(int s, size_t len)
+{
+    static char text[ZT_CTL_TEXT + 2];
+    struct zt_ctl_req q = request(ZT_CTL_MORE);
+
+    for (size_t i = 0; i < len; i++)
+        text[i] = i < 6 ? "count "[i] : (char)('a' + i % 26);
+    for (size_t at = 0; at < len; at += q.ndata) {
+        q.ndata = (uint32_t)(len - at < ZT_CTL_DATA ? len - at : ZT_CTL_DATA);
+        q.type = at + q.ndata < len ? ZT_CTL_MORE : ZT_CTL_COMMAND;
+        memcpy(q.data, text + at, q.ndata);
+        if (send(s, &q, sizeof q, MSG_NOSIGNAL) < 0)
+            assert_int_equal(errno, EPIPE); /* refused meanwhile */
+    }
+}
+
+static void long_commands_come_in_parts(void **state)
+{
+    static const size_t lens[] = {ZT_CTL_DATA, ZT_CTL_DATA + 1, 3 * ZT_CTL_DATA, 100000,
+                                  ZT_CTL_TEXT};
+    static char data[ZT_CTL_REPLY_DATA];
+    struct fixture *f = *state;
+    struct zt_ctl_rep r;
+    int s = dial_file(f);
+
+    for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+        memset(data, 0, sizeof data);
+        send_long(s, lens[i]);
+        receive(s, &r, data, NULL);
+        assert_int_equal(r.err, 0);
+        assert_int_equal(atol(data), lens[i]);
+    }
+    close(s);
+    s = dial_file(f);
+    send_long(s, ZT_CTL_TEXT + 1);
+    receive(s, &r, data, NULL);
+    assert_int_equal(r.err, E2BIG);
+    close(s);
+    s = dial_file(f); /* parts without an end: nothing is left behind */
+    struct zt_ctl_req q = request(ZT_CTL_MORE);
+    q.ndata = ZT_CTL_DATA;
+    for (int i = 0; i < 200; i++)
+        assert_true(send(s, &q, sizeof q, 0) > 0);
+    close(s);
+}
+
 static void a_client_may_leave_before_the_answer(void **state)
 {
     struct fixture *f = *state;
@@ -479,6 +533,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_requests_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(random_requests_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(commands_and_long_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_commands_come_in_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_may_leave_before_the_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(descriptors_are_not_accepted, setup, teardown),
         cmocka_unit_test_setup_teardown(strangers_stay_outside, setup, teardown),

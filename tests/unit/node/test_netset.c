@@ -171,13 +171,29 @@ static void test_apply(void **state)
     assert_int_equal(i.ndns, 1); /* shown in any case */
 }
 
+static void test_limit(void **state)
+{
+    struct zt_net_info i = {.naddrs = ZT_INFO_ADDRS};
+    for (unsigned k = 0; k < ZT_INFO_ADDRS; k++) {
+        i.addrs[k] = ep(k % 4 == 0 ? "fd00::1/88" : "10.0.0.1/24");
+        i.addrs[k].ip[3] = (uint8_t)k;
+    }
+    zt_netset_limit(16, &i); /* 8 of IPv6, 24 of IPv4 */
+    assert_int_equal(i.naddrs, 24);
+    assert_int_equal(i.addrs[0].ip[3], 0);
+    assert_int_equal(i.addrs[23].ip[3], 28); /* the last of IPv6 */
+    assert_int_equal(i.addrs[24].family, 0);
+    zt_netset_limit(16, &i);
+    assert_int_equal(i.naddrs, 24);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_default),      cmocka_unit_test(test_switches),
         cmocka_unit_test(test_list),         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_longest_list), cmocka_unit_test(test_set),
-        cmocka_unit_test(test_apply),
+        cmocka_unit_test(test_apply),        cmocka_unit_test(test_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

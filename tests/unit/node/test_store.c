@@ -340,46 +340,18 @@ static void test_each_takes_only_names_of_the_shape(void **state)
     zt_store_close(s);
 }
 
-static int port_in(const char *conf)
-{
-    struct zt_store *s = open_home();
-    struct zt_store_settings set;
-    if (conf != NULL)
-        put_file("local.conf", conf);
-    zt_store_settings(s, &set);
-    zt_store_close(s);
-    return set.primary_port;
-}
-
-static void test_local_conf(void **state)
-{
-    assert_int_equal(port_in(NULL), -1);
-    assert_int_equal(
-        port_in("{\"settings\":{\"primaryPort\": 12345, \"x\": [1]}, \"physical\": {}}"), 12345);
-    assert_int_equal(port_in("{}"), -1);
-    assert_int_equal(port_in("[]"), -1);
-    assert_int_equal(reports, 0);
-    assert_int_equal(port_in("{\"settings\":{\"primaryPort\": 70000}}"), -1);
-    assert_int_equal(port_in("{\"settings\":{\"primaryPort\": \"9993\"}}"), -1);
-    assert_int_equal(reports, 2);
-    assert_int_equal(port_in("{\"settings\":{\n\"primaryPort\": 1,,}}"), -1);
-    assert_int_equal(reports, 3);
-    assert_non_null(strstr(last_report, "local.conf:2"));
-    assert_true(exists("local.conf"));
-}
-
 static void test_authtoken(void **state)
 {
     struct rng rng = {.s = 3};
     struct zt_store *s = open_home();
     uint8_t *a, *b;
     size_t n;
-    assert_int_equal(zt_store_authtoken(s, rng_random, &rng), 0);
+    assert_int_equal(zt_store_token(s, "authtoken.secret", rng_random, &rng), 0);
     assert_file("authtoken.secret", NULL, 0600);
     assert_int_equal(zt_store_read(s, "authtoken.secret", &a, &n), 0);
     assert_int_equal(n, 24);
     assert_int_equal(strspn((char *)a, "abcdefghijklmnopqrstuvwxyz0123456789"), 24);
-    assert_int_equal(zt_store_authtoken(s, rng_random, &rng), 0);
+    assert_int_equal(zt_store_token(s, "authtoken.secret", rng_random, &rng), 0);
     assert_int_equal(zt_store_read(s, "authtoken.secret", &b, &n), 0);
     assert_memory_equal(a, b, 24);
     free(a);
@@ -402,7 +374,6 @@ int main(void)
         T(test_files_are_replaced_whole),
         T(test_damaged_file_is_kept_aside),
         T(test_each_takes_only_names_of_the_shape),
-        T(test_local_conf),
         T(test_authtoken),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);

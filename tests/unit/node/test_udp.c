@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,6 +26,8 @@ struct end {
     struct zt_link last;
     size_t last_size;
     bool close_on_receive;
+    unsigned gone;
+    int last_gone;
 };
 
 static struct zt_loop *loop;
@@ -76,16 +79,34 @@ static void on_receive(void *user, const struct zt_link *in, uint8_t *p, size_t 
     }
 }
 
+static void on_gone(void *user, int sock)
+{
+    struct end *e = user;
+    e->gone++;
+    e->last_gone = sock;
+}
+
 static void run(void (*fn)(void *), void *arg)
 {
     assert_int_equal(zt_loop_call(loop, fn, arg), 0);
 }
 
+static int open_end(struct end *e, uint16_t port, const struct zt_conf *conf, struct zt_udp **out)
+{
+    struct zt_udp_config cfg = {.loop = loop,
+                                .underlay = ZT_UNDERLAY_LOOPBACK_ONLY,
+                                .conf = conf,
+                                .recv = on_receive,
+                                .gone = on_gone,
+                                .user = e};
+    return zt_udp_open(&cfg, port, out);
+}
+
 static void do_open(void *arg)
 {
     int *e = arg;
-    e[0] = zt_udp_open(loop, ZT_UNDERLAY_LOOPBACK_ONLY, 0, on_receive, &a, &a.u);
-    e[1] = zt_udp_open(loop, ZT_UNDERLAY_LOOPBACK_ONLY, 0, on_receive, &b, &b.u);
+    e[0] = open_end(&a, 0, NULL, &a.u);
+    e[1] = open_end(&b, 0, NULL, &b.u);
 }
 
 static int setup(void **state)
@@ -304,8 +325,7 @@ static void test_ttl(void **state)
 static void open_taken(void *arg)
 {
     struct zt_udp *other = NULL;
-    *(int *)arg =
-        zt_udp_open(loop, ZT_UNDERLAY_LOOPBACK_ONLY, zt_udp_port(a.u), on_receive, &a, &other);
+    *(int *)arg = open_end(&a, zt_udp_port(a.u), NULL, &other);
 }
 
 static void test_port_taken(void **state)
@@ -321,7 +341,7 @@ static void reopen(void *arg)
     uint16_t port = zt_udp_port(a.u);
     zt_udp_close(a.u);
     a.u = NULL;
-    *e = zt_udp_open(loop, ZT_UNDERLAY_LOOPBACK_ONLY, port, on_receive, &a, &a.u);
+    *e = open_end(&a, port, NULL, &a.u);
 }
 
 static void test_close_frees_the_port_at_once(void **state)
@@ -371,6 +391,107 @@ static void test_rescan_without_change(void **state)
     run(do_rescan, &changed);
     assert_false(changed);
     burst(4);
+}
+
+/* --- ports and rules --- */
+
+static size_t local_of(struct zt_udp *u, uint16_t port)
+{
+    struct zt_ep list[96];
+    size_t n = zt_udp_local(u, list, 96), k = 0;
+    for (size_t i = 0; i < n; i++)
+        k += list[i].port == port;
+    return k;
+}
+
+static void do_slots(void *arg)
+{
+    unsigned *same = arg;
+    uint16_t primary = zt_udp_port(a.u);
+    size_t each = local_of(a.u, primary);
+    *same = 0;
+    *same += zt_udp_slot(a.u, ZT_UDP_SECONDARY) == 0;
+    *same += zt_udp_set_random(a.u, ZT_UDP_SECONDARY) == 0;
+    uint16_t second = zt_udp_slot(a.u, ZT_UDP_SECONDARY);
+    *same += second != primary && second >= 20000 && second <= 65499;
+    *same += local_of(a.u, second) == each;
+    *same += zt_udp_set_slot(a.u, ZT_UDP_TERTIARY, second) == ZT_E_PORT; /* ours already */
+    *same += zt_udp_set_slot(a.u, ZT_UDP_TERTIARY, zt_udp_port(b.u)) == ZT_E_PORT;
+    *same += zt_udp_slot(a.u, ZT_UDP_TERTIARY) == 0;
+    *same += zt_udp_set_slot(a.u, ZT_UDP_SECONDARY, second) == 0 && a.gone == 0;
+    *same += zt_udp_set_random(a.u, ZT_UDP_SECONDARY) == 0 && a.gone == each;
+    *same += local_of(a.u, second) == 0;
+    zt_udp_clear_slot(a.u, ZT_UDP_SECONDARY);
+    *same += a.gone == 2 * each && zt_udp_slot(a.u, ZT_UDP_SECONDARY) == 0;
+    *same += local_of(a.u, primary) == each && zt_udp_of(a.u, a.last_gone).family == 0;
+}
+
+static void test_further_ports_come_and_go(void **state)
+{
+    unsigned same;
+    run(do_slots, &same);
+    assert_int_equal(same, 12);
+    burst(4);
+}
+
+static void send_everywhere(void *arg)
+{
+    struct zt_link to = to_b(4);
+    uint8_t p[4] = {0};
+    (void)zt_udp_set_random(a.u, ZT_UDP_SECONDARY);
+    zt_udp_send(a.u, &to, p, sizeof p, NULL, 0, 0);
+}
+
+static void test_any_socket_means_every_port(void **state)
+{
+    run(send_everywhere, NULL);
+    assert_true(wait_for(&b.n, 2));
+    run(nothing, NULL);
+    assert_int_equal(b.n % 2, 0); /* once per port and IPv4 address */
+}
+
+static struct zt_conf rules;
+
+static void do_rules(void *arg)
+{
+    size_t *n = arg;
+    const uint8_t lo[4] = {127, 0, 0, 1}, other[4] = {127, 9, 9, 9}, out[4] = {192, 0, 2, 1};
+    struct zt_udp *u = NULL;
+    zt_conf_default(&rules);
+    rules.bind[0] = zt_ep_make(4, other, 0); /* loopback has all of 127/8 */
+    rules.bind[1] = zt_ep_make(4, out, 0);   /* outside: not for this underlay */
+    rules.nbind = 2;
+    if (open_end(&a, 0, &rules, &u) == 0) {
+        struct zt_ep list[4];
+        n[0] = zt_udp_local(u, list, 4);
+        n[1] = n[0] == 1 && memcmp(list[0].ip, other, 4) == 0;
+        rules.bind[0] = zt_ep_make(4, lo, 0);
+        n[2] = zt_udp_rescan(u) && zt_udp_local(u, list, 4) == 1 && memcmp(list[0].ip, lo, 4) == 0;
+        rules.nbind = 0;
+        snprintf(rules.skip[0], sizeof rules.skip[0], "l");
+        rules.nskip = 1;
+        n[3] = zt_udp_rescan(u) && zt_udp_local(u, list, 4) == 0;
+        rules.nskip = 0;
+        rules.core.nphysical = 1;
+        rules.core.physical[0].net = zt_ep_make(4, lo, 8);
+        rules.core.physical[0].blacklist = true;
+        (void)zt_udp_rescan(u);
+        n[4] = local_of(u, zt_udp_port(u));
+        for (size_t i = 0, k = zt_udp_local(u, list, 4); i < k; i++)
+            n[4] -= list[i].family == 6; /* where there is ::1 */
+        zt_udp_close(u);
+    }
+}
+
+static void test_rules_choose_the_addresses(void **state)
+{
+    size_t n[5] = {9, 9, 9, 9, 9};
+    run(do_rules, n);
+    assert_int_equal(n[0], 1);
+    assert_int_equal(n[1], 1);
+    assert_int_equal(n[2], 1);
+    assert_int_equal(n[3], 1);
+    assert_int_equal(n[4], 0);
 }
 
 /* --- the batch alone --- */
@@ -440,6 +561,9 @@ int main(void)
         T(test_refused),
         T(test_close_inside_receive),
         T(test_rescan_without_change),
+        T(test_further_ports_come_and_go),
+        T(test_any_socket_means_every_port),
+        T(test_rules_choose_the_addresses),
         cmocka_unit_test(test_batch_groups_by_endpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,7 +87,61 @@ static void test_mss_follows_mtu(void **state)
     assert_in_range((side[0].bytes - bytes) / (side[0].frames - frames), 1000, 1414);
 }
 
-static void test_ipv6_6plane(void **state)
+static size_t largest; /* frame since it was set to 0 */
+
+static bool measure(unsigned from, const uint8_t *eth, size_t n)
+{
+    largest = n > largest ? n : largest;
+    return false;
+}
+
+static void set_mtu(unsigned mtu)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        side[i].info.mtu = mtu;
+        assert_int_equal(side[i].t->net_set(&side[i].info), 0);
+    }
+}
+
+/* A network may be configured for 10000; seven datagrams carry no more than 9890 (vl2.md 6.3). */
+static void test_largest_mtu(void **state)
+{
+    lose = measure;
+    largest = 0;
+    set_mtu(10000);
+    transfer(1 << 20, 10000);
+    assert_int_equal(largest, 14 + 9890);
+}
+
+static bool halfway(void)
+{
+    return server() != NULL && server()->received > 1 << 20;
+}
+
+/* A connection that is open goes on when the MTU changes, up or down, and keeps to it. */
+static void change_in_mid_transfer(struct zt_ep to)
+{
+    static const unsigned mtus[] = {1280, 9000};
+
+    lose = measure;
+    delay_ms = 2;
+    for (unsigned i = 0; i < 2; i++) {
+        B->forget_accepted();
+        client = A->connect(&to, 4 << 20, true);
+        assert_true(wire_until(halfway, 10000));
+        set_mtu(mtus[i]);
+        wire_run(2 * delay_ms); /* what is on the way */
+        largest = 0;
+        assert_true(wire_until(finished, 20000));
+        assert_false(client->failed);
+        assert_int_equal(server()->received, 4 << 20);
+        assert_false(server()->damaged);
+        assert_true(largest <= 14 + mtus[i]);
+    }
+}
+
+/* Gives both an address of that kind, and b a listener there. */
+static struct zt_ep with_6plane(void)
 {
     for (unsigned i = 0; i < 2; i++) {
         side[i].info.addrs[1] = zt_ep_6plane(NWID, i == 0 ? ADDR_A : ADDR_B);
@@ -97,6 +151,22 @@ static void test_ipv6_6plane(void **state)
     assert_int_equal(B->listen(6, 81), 0);
     struct zt_ep to = side[1].info.addrs[1];
     to.port = 81;
+    return to;
+}
+
+static void test_mtu_changes_in_mid_transfer(void **state)
+{
+    change_in_mid_transfer(target());
+}
+
+static void test_mtu_changes_in_mid_transfer_ipv6(void **state)
+{
+    change_in_mid_transfer(with_6plane());
+}
+
+static void test_ipv6_6plane(void **state)
+{
+    struct zt_ep to = with_6plane();
     client = A->connect(&to, 1 << 20, true);
     assert_true(wire_until(finished, 10000));
     assert_int_equal(server()->received, 1 << 20);
@@ -447,6 +517,9 @@ int main(void)
         T(test_transfer_and_rest),
         T(test_window_is_large),
         T(test_mss_follows_mtu),
+        T(test_largest_mtu),
+        T(test_mtu_changes_in_mid_transfer),
+        T(test_mtu_changes_in_mid_transfer_ipv6),
         T(test_ipv6_6plane),
         T(test_loss),
         T(test_several_losses_in_a_window),

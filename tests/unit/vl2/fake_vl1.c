@@ -157,7 +157,20 @@ int zt_vl1_send(struct zt_vl1 *v, const struct zt_now *now, uint64_t dest, uint8
         return ZT_E_SPACE;
     if (zt_addr_reserved(dest) || dest == v->addr)
         return ZT_E_INVAL;
-    put(v, dest, verb, payload, n)->flags = flags;
+    struct fake_packet *k;
+    if (verb == ZT_VERB_ERROR ||
+        verb == ZT_VERB_OK) { /* not of zt_vl1_reply: head in the payload */
+        const size_t head = verb == ZT_VERB_ERROR ? 10 : 9;
+        assert_true(n >= head);
+        k = put(v, dest, verb, payload + head, n - head);
+        k->is_reply = true;
+        k->in_re_verb = payload[0];
+        k->in_re_id = zt_be64(payload + 1);
+        k->code = verb == ZT_VERB_ERROR ? payload[9] : 0;
+    } else {
+        k = put(v, dest, verb, payload, n);
+    }
+    k->flags = flags;
     /* As the real one does: header room and payload are gone afterwards. */
     memset(payload - ZT_PKT_PAYLOAD, 0xee, ZT_PKT_PAYLOAD + n);
     return 0;

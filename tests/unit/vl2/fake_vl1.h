@@ -40,7 +40,7 @@ struct zt_vl1 {
     struct fake_frame frames[FAKE_FRAMES]; /* delivered */
     size_t nframes;
     unsigned events;
-    uint8_t saved[16384];
+    uint8_t saved[65536];
     size_t nsaved;
     bool inside_frame; /* zt_vl2_frame is running: nothing may be delivered */
     uint64_t asked;    /* last WHOIS */

@@ -1,7 +1,7 @@
 /* Networks of a controller, with real signatures: requests, chunks, errors, cache, the gate,
  * credentials, revocations, bridges. */
 
-#include "fake_vl1.h"
+#include "fake_ctl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,36 +13,21 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 #include "vl2/frame.h"
+#include "vl2/hold.h"
 #include "vl2/network.h"
 
-#define NWID 0x89e92ceee5abcd52u
-#define CONTROLLER 0x89e92ceee5u
 #define A 0x1122334455u
 #define B 0x360273b27fu
 #define C 0x5fa38da9deu
-#define DELTA 1800000
 
-static struct zt_identity controller;
 static struct zt_vl1 *a, *b, *c;
-
-static void numbers(void *user, void *out, size_t n)
-{
-    memset(out, 0x5a, n);
-    (*(uint8_t *)user)++;
-    ((uint8_t *)out)[0] = *(uint8_t *)user;
-}
 
 static int setup(void **state)
 {
-    uint8_t seed = 0;
-    fake_begin();
-    zt_crypto_init();
-    zt_keypair_generate(numbers, &seed, &controller);
-    controller.addr = CONTROLLER;
+    ctl_begin();
     a = fake_node(A);
     b = fake_node(B);
     c = fake_node(C);
-    fake_node_with(&controller);
     return 0;
 }
 
@@ -50,133 +35,6 @@ static int teardown(void **state)
 {
     fake_end();
     return 0;
-}
-
-/* ---- a controller ---- */
-
-static struct zt_com com_for(const struct zt_vl1 *n, int64_t timestamp)
-{
-    uint8_t fingerprint[48], text[ZT_CRED_TEXT_MAX];
-    struct zt_wr w = zt_wr(text, sizeof text);
-    struct zt_com com;
-
-    zt_identity_fingerprint(&n->id, fingerprint);
-    zt_com_make((uint64_t)timestamp, DELTA, NWID, n->addr, fingerprint, &com);
-    zt_wr_com_signed(&w, &com);
-    zt_identity_sign(&controller, text, w.n, com.sig);
-    com.signed_by = CONTROLLER;
-    return com;
-}
-
-static struct zt_tag tag_for(uint64_t addr, uint32_t id, uint32_t value, int64_t timestamp)
-{
-    uint8_t text[ZT_CRED_TEXT_MAX];
-    struct zt_wr w = zt_wr(text, sizeof text);
-    struct zt_tag tag = {.nwid = NWID,
-                         .timestamp = timestamp,
-                         .id = id,
-                         .value = value,
-                         .issued_to = addr,
-                         .signed_by = CONTROLLER,
-                         .has_sig = true};
-    zt_wr_tag_signed(&w, &tag);
-    zt_identity_sign(&controller, text, w.n, tag.sig);
-    return tag;
-}
-
-struct plan {
-    int64_t timestamp;
-    const char *rules; /* hex */
-    const struct zt_tag *tag;
-    uint64_t specialist;
-    bool is_public;
-    uint64_t issued_to; /* 0: the node */
-};
-
-static size_t dictionary(const struct zt_vl1 *n, const struct plan *plan, uint8_t *out, size_t cap)
-{
-    struct zt_netconf cfg = {.nwid = NWID,
-                             .issued_to = plan->issued_to != 0 ? plan->issued_to : n->addr,
-                             .timestamp = plan->timestamp,
-                             .max_delta = DELTA,
-                             .revision = 7,
-                             .flags = ZT_NET_BROADCAST,
-                             .is_public = plan->is_public,
-                             .multicast_limit = 32,
-                             .mtu = 2800,
-                             .name = "test",
-                             .has_com = true,
-                             .naddrs = 1};
-    const char *hex = plan->rules != NULL ? plan->rules : "0100";
-    uint8_t rules[128], tag[ZT_TAG_WIRE];
-    struct zt_wr w;
-
-    cfg.com = com_for(n, plan->timestamp);
-    zt_ep_parse("10.147.20.5/24", &cfg.addrs[0]);
-    zt_hex_decode(hex, rules, strlen(hex) / 2);
-    cfg.rules = (struct zt_span){rules, strlen(hex) / 2};
-    cfg.nrules = 1;
-    if (plan->specialist != 0) {
-        cfg.nspecialists = 1;
-        cfg.specialists[0] = plan->specialist;
-    }
-    if (plan->tag != NULL) {
-        w = zt_wr(tag, sizeof tag);
-        zt_wr_tag(&w, plan->tag);
-        cfg.tags[cfg.ntags++] = (struct zt_span){tag, w.n};
-    }
-    w = zt_wr(out, cap);
-    assert_int_equal(zt_netconf_encode(&cfg, &w), 0);
-    return w.n;
-}
-
-/* A signed chunk of a dictionary. */
-static size_t chunk(const uint8_t *dict, size_t total, size_t offset, size_t n, uint64_t update,
-                    uint8_t *out)
-{
-    struct zt_wr w = zt_wr(out, ZT_PAYLOAD_MAX);
-    uint8_t sig[ZT_SIG];
-    zt_wr_chunk_text(&w, NWID, dict + offset, n, 0, update, (uint32_t)total, (uint32_t)offset);
-    zt_identity_sign(&controller, out, w.n, sig);
-    zt_wr_chunk_sig(&w, sig);
-    assert_false(w.bad);
-    return w.n;
-}
-
-static uint64_t updates;
-
-static void configure(struct zt_vl1 *n, const struct plan *plan)
-{
-    uint8_t dict[4096], out[ZT_PAYLOAD_MAX];
-    size_t len = dictionary(n, plan, dict, sizeof dict);
-    len = chunk(dict, len, 0, len, ++updates, out);
-    fake_inject_ok(n, CONTROLLER, ZT_VERB_NETWORK_CONFIG_REQUEST, out, len);
-}
-
-static void join(struct zt_vl1 *n)
-{
-    assert_int_equal(zt_vl2_join(n->vl2, &fake_now, NWID, NULL, 0), 0);
-}
-
-static void join_and_configure(struct zt_vl1 *n, const struct plan *plan)
-{
-    join(n);
-    configure(n, plan);
-    assert_int_equal(zt_network_status(zt_network_find(n->vl2, NWID)), ZT_NET_OK);
-}
-
-static enum zt_net_status status(struct zt_vl1 *n)
-{
-    struct zt_net_info info;
-    assert_int_equal(zt_vl2_network(n->vl2, NWID, &info), 0);
-    return info.status;
-}
-
-static int frame(struct zt_vl1 *from, uint64_t to)
-{
-    uint8_t p[30] = {0x45, 0, 0, 30, [9] = 17};
-    return fake_frame_out(from, NWID, zt_mac_of(to, NWID), zt_mac_of(from->addr, NWID), 0x0800, p,
-                          sizeof p);
 }
 
 /* ---- configuration ---- */
@@ -189,11 +47,11 @@ static void request(void **state)
         "mr=0000000000000400\nmc=0000000000000080\nmcr=0000000000000040\n"
         "mt=0000000000000080\nf=0000000000000000\nrevr=0000000000000001\no=linux/";
 
-    join(a);
+    ctl_join(a, NULL);
     zt_vl2_tick(a->vl2, &fake_now);
     struct fake_packet *k = fake_find(a, ZT_VERB_NETWORK_CONFIG_REQUEST);
-    assert_true(k->dest == CONTROLLER);
-    assert_true(zt_be64(k->p) == NWID);
+    assert_true(k->dest == CTL);
+    assert_true(zt_be64(k->p) == CTL_NWID);
     size_t n = zt_be16(k->p + 8);
     assert_int_equal(k->n, 10 + n + 16);
     assert_memory_equal(k->p + 10, metadata, sizeof metadata - 1);
@@ -209,7 +67,7 @@ static void request(void **state)
     assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), 1);
     fake_clear();
     /* With a configuration, 60 s after it, saying which one it has. */
-    configure(a, &(struct plan){.timestamp = 99});
+    ctl_configure(a, &(struct ctl_plan){.timestamp = 99});
     fake_now.mono_ms += 59000;
     zt_vl2_tick(a->vl2, &fake_now);
     assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), 0);
@@ -224,16 +82,16 @@ static void request(void **state)
 static void config_is_installed_and_saved(void **state)
 {
     struct zt_net_info info;
-    struct plan plan = {.timestamp = 1000};
+    struct ctl_plan plan = {.timestamp = 1000};
     uint8_t dict[4096];
-    size_t n = dictionary(a, &plan, dict, sizeof dict);
+    size_t n = ctl_dictionary(a, &plan, dict, sizeof dict);
 
-    join(a);
-    assert_int_equal(status(a), ZT_NET_REQUESTING_CONFIGURATION);
+    ctl_join(a, NULL);
+    assert_int_equal(ctl_status(a), ZT_NET_REQUESTING_CONFIGURATION);
     unsigned events = a->events;
-    configure(a, &plan);
+    ctl_configure(a, &plan);
     assert_int_equal(a->events, events + 1);
-    assert_int_equal(zt_vl2_network(a->vl2, NWID, &info), 0);
+    assert_int_equal(zt_vl2_network(a->vl2, CTL_NWID, &info), 0);
     assert_int_equal(info.status, ZT_NET_OK);
     assert_string_equal(info.name, "test");
     assert_int_equal(info.naddrs, 1);
@@ -242,39 +100,47 @@ static void config_is_installed_and_saved(void **state)
     assert_int_equal(a->nsaved, n);
     assert_memory_equal(a->saved, dict, n);
     /* The same again changes nothing; an older one is refused; a newer one replaces. */
-    configure(a, &plan);
+    ctl_configure(a, &plan);
     assert_int_equal(a->events, events + 1);
-    configure(a, &(struct plan){.timestamp = 999});
+    struct ctl_plan old = {.timestamp = 999};
+    uint8_t p[ZT_PAYLOAD_MAX];
+    n = ctl_dictionary(a, &old, dict, sizeof dict);
+    n = ctl_chunk(dict, n, 0, n, 1234, 0, p);
+    fake_inject(a, B, ZT_VERB_NETWORK_CONFIG, p, n);
     assert_int_equal(a->drops.n[ZT_DROP_CONFIG], 1);
-    configure(a, &(struct plan){.timestamp = 1001});
+    assert_int_equal(a->events, events + 1);
+    ctl_configure(a, &(struct ctl_plan){.timestamp = 1001});
     assert_int_equal(a->events, events + 2);
+    /* The controller set its clock back: its answer counts all the same. */
+    ctl_configure(a, &(struct ctl_plan){.timestamp = 998});
+    assert_int_equal(a->events, events + 3);
     /* For somebody else. */
-    configure(a, &(struct plan){.timestamp = 2000, .issued_to = B});
+    ctl_configure(a, &(struct ctl_plan){.timestamp = 2000, .issued_to = B});
     assert_int_equal(a->drops.n[ZT_DROP_CONFIG], 2);
 }
 
 static void restart_from_the_cache(void **state)
 {
-    struct plan plan = {.timestamp = 1000};
+    struct ctl_plan plan = {.timestamp = 1000};
     uint8_t dict[4096];
-    size_t n = dictionary(a, &plan, dict, sizeof dict);
+    size_t n = ctl_dictionary(a, &plan, dict, sizeof dict);
 
-    assert_int_equal(zt_vl2_join(a->vl2, &fake_now, NWID, dict, n), 0);
-    assert_int_equal(status(a), ZT_NET_OK);
+    assert_int_equal(zt_vl2_join(a->vl2, &fake_now, CTL_NWID, dict, n), 0);
+    assert_int_equal(ctl_status(a), ZT_NET_OK);
     assert_int_equal(a->nsaved, 0); /* as it was on disk */
     zt_vl2_tick(a->vl2, &fake_now);
     assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), 1);
-    zt_vl2_leave(a->vl2, &fake_now, NWID);
+    zt_vl2_leave(a->vl2, &fake_now, CTL_NWID);
     /* Damaged, or of another node: joined without it. */
     dict[0] = 'x';
-    assert_int_equal(zt_vl2_join(a->vl2, &fake_now, NWID, dict, n), 0);
-    assert_int_equal(status(a), ZT_NET_REQUESTING_CONFIGURATION);
+    assert_int_equal(zt_vl2_join(a->vl2, &fake_now, CTL_NWID, dict, n), 0);
+    assert_int_equal(ctl_status(a), ZT_NET_REQUESTING_CONFIGURATION);
     assert_int_equal(a->nsaved, 1);
-    n = dictionary(b, &plan, dict, sizeof dict);
-    assert_int_equal(zt_vl2_join(b->vl2, &fake_now, NWID, dict, n), 0);
-    zt_vl2_leave(a->vl2, &fake_now, NWID);
-    assert_int_equal(zt_vl2_join(a->vl2, &fake_now, NWID, dict, n), 0);
-    assert_int_equal(status(a), ZT_NET_REQUESTING_CONFIGURATION);
+    n = ctl_dictionary(b, &plan, dict, sizeof dict);
+    assert_int_equal(zt_vl2_join(b->vl2, &fake_now, CTL_NWID, dict, n), 0);
+    zt_vl2_leave(a->vl2, &fake_now, CTL_NWID);
+    assert_int_equal(zt_vl2_join(a->vl2, &fake_now, CTL_NWID, dict, n), 0);
+    assert_int_equal(ctl_status(a), ZT_NET_REQUESTING_CONFIGURATION);
 }
 
 static void errors_of_the_controller(void **state)
@@ -291,70 +157,163 @@ static void errors_of_the_controller(void **state)
     const uint8_t verb = ZT_VERB_NETWORK_CONFIG_REQUEST;
     uint8_t body[8];
 
-    zt_put64(body, NWID);
-    join(a);
+    zt_put64(body, CTL_NWID);
+    ctl_join(a, NULL);
     for (unsigned i = 0; i < 4; i++) {
         unsigned events = a->events;
-        enum zt_net_status before = status(a);
+        enum zt_net_status before = ctl_status(a);
         fake_inject_error(a, B, verb, cases[i].code, body, 8); /* anybody may claim that */
-        assert_int_equal(status(a), before);
+        assert_int_equal(ctl_status(a), before);
         assert_int_equal(a->drops.n[ZT_DROP_NOT_CONTROLLER], i + 1);
-        assert_int_equal(fake_inject_error(a, CONTROLLER, verb, cases[i].code, body, 8),
-                         ZT_VERDICT_OK);
-        assert_int_equal(status(a), cases[i].status);
-        fake_inject_error(a, CONTROLLER, verb, cases[i].code, body, 8);
+        assert_int_equal(fake_inject_error(a, CTL, verb, cases[i].code, body, 8), ZT_VERDICT_OK);
+        assert_int_equal(ctl_status(a), cases[i].status);
+        fake_inject_error(a, CTL, verb, cases[i].code, body, 8);
         assert_int_equal(a->events, events + 1);
     }
     /* A configuration heals; a later denial keeps it working, and does not show OK. */
-    configure(a, &(struct plan){.timestamp = 1});
-    assert_int_equal(status(a), ZT_NET_OK);
-    fake_inject_error(a, CONTROLLER, verb, ZT_ERROR_NETWORK_ACCESS_DENIED, body, 8);
-    assert_int_equal(status(a), ZT_NET_ACCESS_DENIED);
-    assert_int_equal(frame(a, B), 0);
+    ctl_configure(a, &(struct ctl_plan){.timestamp = 1});
+    assert_int_equal(ctl_status(a), ZT_NET_OK);
+    fake_inject_error(a, CTL, verb, ZT_ERROR_NETWORK_ACCESS_DENIED, body, 8);
+    assert_int_equal(ctl_status(a), ZT_NET_ACCESS_DENIED);
+    assert_int_equal(ctl_frame(a, B), 0);
     /* Of another verb: 0x03 means nothing. */
-    fake_inject_error(a, CONTROLLER, ZT_VERB_MULTICAST_GATHER, ZT_ERROR_OBJECT_NOT_FOUND, body, 8);
-    assert_int_equal(status(a), ZT_NET_ACCESS_DENIED);
+    fake_inject_error(a, CTL, ZT_VERB_MULTICAST_GATHER, ZT_ERROR_OBJECT_NOT_FOUND, body, 8);
+    assert_int_equal(ctl_status(a), ZT_NET_ACCESS_DENIED);
+}
+
+/* ERROR(AUTHENTICATION_REQUIRED) with this text after the network id. */
+static enum zt_verdict ask_for_login(struct zt_vl1 *n, uint64_t from, const char *dict)
+{
+    uint8_t body[1024];
+    struct zt_wr w = zt_wr(body, sizeof body);
+    zt_wr_u64(&w, CTL_NWID);
+    if (dict != NULL) {
+        zt_wr_u16(&w, (uint16_t)strlen(dict));
+        zt_wr_bytes(&w, (const uint8_t *)dict, strlen(dict));
+    }
+    return fake_inject_error(n, from, ZT_VERB_NETWORK_CONFIG_REQUEST,
+                             ZT_ERROR_AUTHENTICATION_REQUIRED, body, w.n);
+}
+
+static void a_login_is_asked_for(void **state)
+{
+    struct zt_net_auth auth;
+    struct zt_net_info info;
+    static const char text[] = "aV=0\naU=http://x";
+    uint8_t body[12] = {0}, cut[64];
+
+    ctl_join(a, NULL);
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), ZT_E_NOENT);
+    /* Without its URL version 0 says nothing; a stranger may not say anything. */
+    ask_for_login(a, CTL, "aV=0\naX=y");
+    ask_for_login(a, B, "aV=0\naU=http://evil");
+    ask_for_login(a, CTL, "aV=9\naU=http://future");
+    assert_int_equal(a->drops.n[ZT_DROP_MALFORMED], 2);
+    assert_int_equal(a->drops.n[ZT_DROP_NOT_CONTROLLER], 1);
+    assert_int_equal(ctl_status(a), ZT_NET_REQUESTING_CONFIGURATION);
+    assert_int_equal(ask_for_login(a, CTL, "aV=0\naU=http://login?a\\eb"), ZT_VERDICT_OK);
+    assert_int_equal(ctl_status(a), ZT_NET_AUTHENTICATION_REQUIRED);
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), 0);
+    assert_true(auth.enabled && auth.version == 0);
+    assert_string_equal(auth.url, "http://login?a=b");
+    ask_for_login(a, CTL, "aV=1\niU=http://issuer\naCU=http://central\naN=n1\naS=s1\naCID=c1");
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), 0);
+    assert_int_equal(auth.version, 1);
+    assert_string_equal(auth.url, "");
+    assert_string_equal(auth.issuer, "http://issuer");
+    assert_string_equal(auth.central, "http://central");
+    assert_string_equal(auth.nonce, "n1");
+    assert_string_equal(auth.state, "s1");
+    assert_string_equal(auth.client, "c1");
+    assert_string_equal(auth.provider, "default");
+    assert_int_equal(zt_vl2_network(a->vl2, CTL_NWID, &info), 0);
+    assert_true(info.sso_enabled && !info.has_config);
+    /* Nothing after the id: the status alone. A length beyond the packet: refused. */
+    assert_int_equal(ask_for_login(a, CTL, NULL), ZT_VERDICT_OK);
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), 0);
+    assert_string_equal(auth.url, "");
+    zt_put64(body, CTL_NWID);
+    zt_put16(body + 8, 3);
+    fake_inject_error(a, CTL, ZT_VERB_NETWORK_CONFIG_REQUEST, ZT_ERROR_AUTHENTICATION_REQUIRED,
+                      body, 12);
+    assert_int_equal(a->drops.n[ZT_DROP_MALFORMED], 3);
+    /* Cut anywhere: either nothing changes or what is there counts; never a read past the end. */
+    struct zt_wr w = zt_wr(cut, sizeof cut);
+    zt_wr_u64(&w, CTL_NWID);
+    zt_wr_u16(&w, sizeof text - 1);
+    zt_wr_bytes(&w, (const uint8_t *)text, sizeof text - 1);
+    for (size_t n = 0; n <= w.n; n++)
+        fake_inject_error(a, CTL, ZT_VERB_NETWORK_CONFIG_REQUEST, ZT_ERROR_AUTHENTICATION_REQUIRED,
+                          cut, n);
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), 0);
+    assert_string_equal(auth.url, "http://x");
+    /* With a configuration that asks for none it is over. */
+    ctl_configure(a, &(struct ctl_plan){.timestamp = 5});
+    assert_int_equal(zt_vl2_auth(a->vl2, CTL_NWID, &auth), ZT_E_NOENT);
+}
+
+static void what_is_configured_is_shown(void **state)
+{
+    struct zt_net_info info;
+    struct zt_group_info groups[4];
+    struct ctl_plan plan = {.timestamp = 5};
+
+    ctl_join(a, &plan);
+    assert_int_equal(zt_vl2_network(a->vl2, CTL_NWID, &info), 0);
+    assert_true(info.has_config);
+    assert_string_equal(info.dns_domain, "lab.test");
+    assert_int_equal(info.ndns, 1);
+    assert_memory_equal(info.dns[0].ip, "\x0a\x93\x14\x01", 4);
+    assert_int_equal(info.nroutes, 0);
+    zt_vl2_subscribe(a->vl2, &fake_now, CTL_NWID, ZT_MAC_BROADCAST, 7);
+    zt_vl2_subscribe(a->vl2, &fake_now, CTL_NWID, 0x333300000001u, 0);
+    zt_vl2_subscribe(a->vl2, &fake_now, CTL_NWID, ZT_MAC_BROADCAST, 3);
+    assert_int_equal(zt_vl2_groups(a->vl2, CTL_NWID, NULL, 0), 3);
+    assert_int_equal(zt_vl2_groups(a->vl2, CTL_NWID, groups, 4), 3);
+    assert_true(groups[0].mac == 0x333300000001u);
+    assert_int_equal(groups[1].adi, 3);
+    assert_int_equal(groups[2].adi, 7);
+    assert_int_equal(zt_vl2_groups(a->vl2, 1, groups, 4), 0);
 }
 
 static void chunks(void **state)
 {
-    struct plan plan = {.timestamp = 5};
+    struct ctl_plan plan = {.timestamp = 5};
     uint8_t dict[4096], p[3][ZT_PAYLOAD_MAX];
-    size_t total = dictionary(a, &plan, dict, sizeof dict), n[3];
+    size_t total = ctl_dictionary(a, &plan, dict, sizeof dict), n[3];
     const size_t at[4] = {0, 100, 350, total};
 
-    join(a);
+    ctl_join(a, NULL);
     for (unsigned i = 0; i < 3; i++)
-        n[i] = chunk(dict, total, at[i], at[i + 1] - at[i], 77, p[i]);
+        n[i] = ctl_chunk(dict, total, at[i], at[i + 1] - at[i], 77, 0, p[i]);
     /* Any order, relayed by a member, one twice, one forged. */
     fake_inject(a, B, ZT_VERB_NETWORK_CONFIG, p[2], n[2]);
     fake_inject(a, B, ZT_VERB_NETWORK_CONFIG, p[2], n[2]);
     p[0][50] ^= 1;
-    assert_int_equal(fake_inject(a, CONTROLLER, ZT_VERB_NETWORK_CONFIG, p[0], n[0]),
-                     ZT_VERDICT_IGNORED);
+    assert_int_equal(fake_inject(a, CTL, ZT_VERB_NETWORK_CONFIG, p[0], n[0]), ZT_VERDICT_IGNORED);
     assert_int_equal(a->drops.n[ZT_DROP_CONFIG], 1);
     p[0][50] ^= 1;
     fake_inject(a, B, ZT_VERB_NETWORK_CONFIG, p[0], n[0]);
-    assert_int_equal(status(a), ZT_NET_REQUESTING_CONFIGURATION);
+    assert_int_equal(ctl_status(a), ZT_NET_REQUESTING_CONFIGURATION);
     assert_int_equal(fake_npackets, 0);
     fake_inject(a, B, ZT_VERB_NETWORK_CONFIG, p[1], n[1]);
-    assert_int_equal(status(a), ZT_NET_OK);
+    assert_int_equal(ctl_status(a), ZT_NET_OK);
     struct fake_packet *k = fake_find(a, ZT_VERB_OK);
     assert_int_equal(k->n, 16);
-    assert_true(zt_be64(k->p) == NWID && zt_be64(k->p + 8) == 77);
+    assert_true(zt_be64(k->p) == CTL_NWID && zt_be64(k->p + 8) == 77);
     for (size_t i = 0; i < n[1]; i++)
-        fake_inject(a, CONTROLLER, ZT_VERB_NETWORK_CONFIG, p[1], i);
+        fake_inject(a, CTL, ZT_VERB_NETWORK_CONFIG, p[1], i);
     /* An unsigned one only from the controller. */
-    zt_vl2_leave(a->vl2, &fake_now, NWID);
-    join(a);
+    zt_vl2_leave(a->vl2, &fake_now, CTL_NWID);
+    ctl_join(a, NULL);
     struct zt_wr w = zt_wr(p[0], sizeof p[0]);
-    zt_wr_u64(&w, NWID);
+    zt_wr_u64(&w, CTL_NWID);
     zt_wr_u16(&w, (uint16_t)total);
     zt_wr_bytes(&w, dict, total);
     fake_inject_ok(a, B, ZT_VERB_NETWORK_CONFIG_REQUEST, p[0], w.n);
-    assert_int_equal(status(a), ZT_NET_REQUESTING_CONFIGURATION);
-    fake_inject_ok(a, CONTROLLER, ZT_VERB_NETWORK_CONFIG_REQUEST, p[0], w.n);
-    assert_int_equal(status(a), ZT_NET_OK);
+    assert_int_equal(ctl_status(a), ZT_NET_REQUESTING_CONFIGURATION);
+    fake_inject_ok(a, CTL, ZT_VERB_NETWORK_CONFIG_REQUEST, p[0], w.n);
+    assert_int_equal(ctl_status(a), ZT_NET_OK);
 }
 
 static void assembly_bounds(void **state)
@@ -406,45 +365,81 @@ static void assembly_bounds(void **state)
 
 static void first_frame_arrives(void **state)
 {
-    join_and_configure(a, &(struct plan){.timestamp = 1000});
-    join_and_configure(b, &(struct plan){.timestamp = 2000});
+    ctl_join(a, &(struct ctl_plan){.timestamp = 1000});
+    ctl_join(b, &(struct ctl_plan){.timestamp = 2000});
     fake_clear();
-    assert_int_equal(frame(a, B), 0);
-    /* Credentials go before the frame. */
+    assert_int_equal(ctl_frame(a, B), 0);
+    /* Credentials go first, and are asked for; the frame follows when they have come. */
+    assert_int_equal(fake_npackets, 2);
     assert_int_equal(fake_packets[0]->verb, ZT_VERB_NETWORK_CREDENTIALS);
-    assert_int_equal(fake_packets[1]->verb, ZT_VERB_FRAME);
+    assert_int_equal(fake_packets[1]->verb, ZT_VERB_ERROR);
     fake_pump();
     assert_int_equal(b->nframes, 1);
     /* And only once while the configuration is the same. */
-    assert_int_equal(frame(a, B), 0);
+    assert_int_equal(ctl_frame(a, B), 0);
     assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CREDENTIALS), 0);
     fake_now.mono_ms += ZT_PUSH_INTERVAL_MS + 1;
-    assert_int_equal(frame(a, B), 0);
+    assert_int_equal(ctl_frame(a, B), 0);
     assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CREDENTIALS), 1);
 }
 
 static void lost_credentials_are_asked_for(void **state)
 {
-    join_and_configure(a, &(struct plan){.timestamp = 1000});
-    join_and_configure(b, &(struct plan){.timestamp = 2000});
+    ctl_join(a, &(struct ctl_plan){.timestamp = 1000});
+    ctl_join(b, &(struct ctl_plan){.timestamp = 2000});
     fake_clear();
-    frame(a, B);
+    ctl_frame(a, B);
     free(fake_packets[0]);
     fake_packets[0] = fake_packets[1];
     fake_npackets = 1;
-    fake_now.mono_ms += 1500;
-    fake_pump(); /* ERROR 0x06, push, and the frame that was kept */
-    assert_int_equal(b->drops.n[ZT_DROP_GATE], 1);
+    fake_pump(); /* b knows nobody who could ask */
+    assert_int_equal(b->nframes, 0);
+    fake_run(1500); /* shown and asked again, as long as something waits */
     assert_int_equal(b->nframes, 1);
+    assert_int_equal(ctl_net(a)->nheld, 0);
+    /* One that forgot us says so, and keeps the frame meanwhile. */
+    zt_member_drop(ctl_net(b), zt_member_find(ctl_net(b), A));
+    fake_now.mono_ms += 1500;
+    ctl_frame(a, B);
+    fake_pump();
+    assert_int_equal(b->drops.n[ZT_DROP_GATE], 1);
+    assert_int_equal(b->nframes, 2);
+}
+
+static void frames_wait_in_bounds(void **state)
+{
+    ctl_join(a, &(struct ctl_plan){.timestamp = 1000});
+    fake_clear();
+    for (unsigned i = 0; i < ZT_HOLD_MAX + 10; i++)
+        assert_int_equal(ctl_frame(a, i % 2 ? B : C), 0);
+    assert_int_equal(ctl_net(a)->nheld, ZT_HOLD_MAX);
+    assert_int_equal(a->drops.n[ZT_DROP_QUEUE_FULL], 10);
+    assert_int_equal(fake_count(a, ZT_VERB_ERROR), 2); /* asked once each */
+    assert_int_equal(fake_count(a, ZT_VERB_FRAME), 0);
+    /* What waits for a node that is forgotten goes with it; the rest when its time is over. */
+    zt_member_drop(ctl_net(a), zt_member_find(ctl_net(a), C));
+    assert_int_equal(ctl_net(a)->nheld, ZT_HOLD_MAX / 2);
+    fake_now.mono_ms += ZT_HOLD_MS;
+    ctl_frame(a, B);
+    assert_int_equal(ctl_net(a)->nheld, 1);
+    assert_int_equal(a->drops.n[ZT_DROP_QUEUE_EXPIRED], ZT_HOLD_MAX / 2);
+    /* Shown at last: only what is not too old. */
+    struct zt_com com = ctl_com(b, 1000);
+    fake_clear();
+    ctl_show_com(a, B, &com);
+    assert_int_equal(fake_count(a, ZT_VERB_FRAME), 1);
+    assert_int_equal(ctl_net(a)->nheld, 0);
+    assert_int_equal(ctl_net(a)->held_bytes, 0);
+    ctl_frame(a, C); /* left with one waiting: nothing leaks */
 }
 
 static void asking_is_limited(void **state)
 {
     uint8_t body[20] = {0};
 
-    join_and_configure(b, &(struct plan){.timestamp = 2000});
+    ctl_join(b, &(struct ctl_plan){.timestamp = 2000});
     fake_clear();
-    zt_put64(body, NWID);
+    zt_put64(body, CTL_NWID);
     for (unsigned i = 0; i < 50; i++) {
         assert_int_equal(fake_inject(b, A, ZT_VERB_FRAME, body, sizeof body), ZT_VERDICT_HOLD);
         fake_now.mono_ms += 100;
@@ -454,64 +449,25 @@ static void asking_is_limited(void **state)
     struct fake_packet *k = fake_find(b, ZT_VERB_ERROR);
     assert_int_equal(k->code, ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE);
     assert_int_equal(k->in_re_verb, ZT_VERB_FRAME);
-    assert_true(zt_be64(k->p) == NWID);
+    assert_true(zt_be64(k->p) == CTL_NWID);
     /* Somebody who only sends frames has no record, nor has who asks for our credentials. */
     fake_clear();
     fake_inject_error(b, C, ZT_VERB_FRAME, ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE, body, 8);
     assert_int_equal(fake_npackets, 0);
-    assert_int_equal(zt_network_find(b->vl2, NWID)->members.count, 0);
+    assert_int_equal(zt_network_find(b->vl2, CTL_NWID)->members.count, 0);
 }
 
-/* Send a COM list. */
-static enum zt_verdict show_com(struct zt_vl1 *to, uint64_t from, const struct zt_com *com)
+/* The controller revokes something of A's. */
+static enum zt_verdict revoke(struct zt_vl1 *at, uint8_t type, uint32_t id, int64_t threshold,
+                              uint64_t flags)
 {
-    uint8_t p[600];
-    struct zt_wr w = zt_wr(p, sizeof p);
-    zt_wr_com(&w, com);
-    zt_wr_u8(&w, 0);
-    zt_wr_u64(&w, 0); /* four empty lists */
-    return fake_inject(to, from, ZT_VERB_NETWORK_CREDENTIALS, p, w.n);
-}
-
-static enum zt_verdict show_tag(struct zt_vl1 *to, uint64_t from, const struct zt_tag *tag)
-{
-    uint8_t p[600];
-    struct zt_wr w = zt_wr(p, sizeof p);
-    zt_wr_u8(&w, 0);
-    zt_wr_u16(&w, 0);
-    zt_wr_u16(&w, 1);
-    zt_wr_tag(&w, tag);
-    zt_wr_u32(&w, 0);
-    return fake_inject(to, from, ZT_VERB_NETWORK_CREDENTIALS, p, w.n);
-}
-
-static enum zt_verdict show_revocation(struct zt_vl1 *to, uint64_t from, uint8_t type, uint32_t id,
-                                       int64_t threshold, uint64_t flags)
-{
-    uint8_t p[600], text[ZT_CRED_TEXT_MAX];
-    struct zt_revocation rev = {.id = 1,
-                                .nwid = NWID,
-                                .credential_id = id,
-                                .threshold = threshold,
-                                .flags = flags,
-                                .target = A,
-                                .signed_by = CONTROLLER,
-                                .type = type};
-    struct zt_wr w = zt_wr(text, sizeof text);
-    zt_wr_revocation_signed(&w, &rev);
-    zt_identity_sign(&controller, text, w.n, rev.sig);
-    w = zt_wr(p, sizeof p);
-    zt_wr_u8(&w, 0);
-    zt_wr_u32(&w, 0);
-    zt_wr_u16(&w, 1);
-    zt_wr_revocation(&w, &rev);
-    zt_wr_u16(&w, 0);
-    return fake_inject(to, from, ZT_VERB_NETWORK_CREDENTIALS, p, w.n);
+    struct zt_revocation rev = ctl_revocation(A, type, id, threshold, flags);
+    return ctl_show_revocation(at, CTL, &rev);
 }
 
 static bool passes(struct zt_vl1 *at, uint64_t from)
 {
-    return zt_network_gate(zt_network_find(at->vl2, NWID), &fake_now, from) != NULL;
+    return zt_network_gate(zt_network_find(at->vl2, CTL_NWID), &fake_now, from) != NULL;
 }
 
 static void wait_a_second(void)
@@ -521,66 +477,65 @@ static void wait_a_second(void)
 
 static void gate(void **state)
 {
-    struct zt_com com = com_for(a, 2000000);
+    struct zt_com com = ctl_com(a, 2000000);
 
-    join_and_configure(b, &(struct plan){.timestamp = 2000000 + DELTA});
+    ctl_join(b, &(struct ctl_plan){.timestamp = 2000000 + CTL_DELTA});
     assert_false(passes(b, A));
     com.sig[3] ^= 1;
-    assert_int_equal(show_com(b, A, &com), ZT_VERDICT_OK);
+    assert_int_equal(ctl_show_com(b, A, &com), ZT_VERDICT_OK);
     assert_int_equal(b->drops.n[ZT_DROP_CREDENTIAL], 1);
     assert_false(passes(b, A));
     com.sig[3] ^= 1;
-    assert_int_equal(show_com(b, A, &com), ZT_VERDICT_TRUSTED);
+    assert_int_equal(ctl_show_com(b, A, &com), ZT_VERDICT_TRUSTED);
     assert_true(passes(b, A));
     assert_false(passes(b, C));
-    assert_int_equal(show_com(b, A, &com), ZT_VERDICT_TRUSTED); /* redundant */
+    assert_int_equal(ctl_show_com(b, A, &com), ZT_VERDICT_TRUSTED); /* redundant */
     /* One ms beyond our window, from our next configuration on. */
     wait_a_second();
-    configure(b, &(struct plan){.timestamp = 2000001 + DELTA});
+    ctl_configure(b, &(struct ctl_plan){.timestamp = 2000001 + CTL_DELTA});
     assert_false(passes(b, A));
-    com = com_for(a, 2000001);
-    show_com(b, A, &com);
+    com = ctl_com(a, 2000001);
+    ctl_show_com(b, A, &com);
     assert_true(passes(b, A));
     /* An older one does not replace it. */
-    com = com_for(a, 2000000);
-    assert_int_equal(show_com(b, A, &com), ZT_VERDICT_OK);
+    com = ctl_com(a, 2000000);
+    assert_int_equal(ctl_show_com(b, A, &com), ZT_VERDICT_OK);
     assert_true(passes(b, A));
     /* For A's address, about another identity. */
     wait_a_second();
     struct zt_vl1 other = {.addr = A, .id = {.addr = A}};
-    com = com_for(&other, 2000002);
-    show_com(b, A, &com);
+    com = ctl_com(&other, 2000002);
+    ctl_show_com(b, A, &com);
     assert_false(passes(b, A));
 }
 
 static void revoked(void **state)
 {
-    struct zt_com com = com_for(a, 1000);
+    struct zt_com com = ctl_com(a, 1000);
 
-    join_and_configure(b, &(struct plan){.timestamp = 1000});
-    show_com(b, A, &com);
-    com = com_for(c, 1000);
-    show_com(b, C, &com);
+    ctl_join(b, &(struct ctl_plan){.timestamp = 1000});
+    ctl_show_com(b, A, &com);
+    com = ctl_com(c, 1000);
+    ctl_show_com(b, C, &com);
     fake_clear();
     assert_true(passes(b, A));
-    assert_int_equal(show_revocation(b, CONTROLLER, ZT_CRED_COM, 0, 1000, ZT_REVOCATION_FAST),
-                     ZT_VERDICT_TRUSTED);
+    assert_int_equal(revoke(b, ZT_CRED_COM, 0, 1000, ZT_REVOCATION_FAST), ZT_VERDICT_TRUSTED);
     assert_false(passes(b, A));
     assert_true(passes(b, C));
     /* Passed on to the others, not to where it came from; and not a second time. */
     unsigned n = fake_count(b, ZT_VERB_NETWORK_CREDENTIALS);
     assert_int_equal(n, 2);
-    show_revocation(b, CONTROLLER, ZT_CRED_COM, 0, 1000, ZT_REVOCATION_FAST);
+    revoke(b, ZT_CRED_COM, 0, 1000, ZT_REVOCATION_FAST);
     assert_int_equal(fake_count(b, ZT_VERB_NETWORK_CREDENTIALS), n);
     wait_a_second();
-    com = com_for(a, 1000);
-    show_com(b, A, &com);
+    com = ctl_com(a, 1000);
+    ctl_show_com(b, A, &com);
     assert_false(passes(b, A));
-    com = com_for(a, 1001);
-    show_com(b, A, &com);
+    com = ctl_com(a, 1001);
+    ctl_show_com(b, A, &com);
     assert_true(passes(b, A));
     /* Of a tag: leaves membership alone (unlike what the reference does). */
-    show_revocation(b, CONTROLLER, ZT_CRED_TAG, 5, 5000, 0);
+    revoke(b, ZT_CRED_TAG, 5, 5000, 0);
     assert_true(passes(b, A));
 }
 
@@ -588,80 +543,81 @@ static void tags_and_rules(void **state)
 {
     /* accept if tag 5 of both is 6 */
     static const char rules[] = "300800000005000000060100";
-    struct zt_tag of_b = tag_for(B, 5, 6, 1000), of_a = tag_for(A, 5, 6, 1000);
-    struct zt_com com = com_for(a, 1000);
+    struct zt_tag of_b = ctl_tag(B, 5, 6, 1000), of_a = ctl_tag(A, 5, 6, 1000);
+    struct zt_com com = ctl_com(a, 1000);
     uint8_t body[30] = {0};
 
-    join_and_configure(b, &(struct plan){.timestamp = 1000, .rules = rules, .tag = &of_b});
-    show_com(b, A, &com);
-    zt_put64(body, NWID);
+    ctl_join(b, &(struct ctl_plan){.timestamp = 1000, .rules = rules, .tag = &of_b});
+    ctl_show_com(b, A, &com);
+    zt_put64(body, CTL_NWID);
     zt_put16(body + 8, 0x0800);
     fake_inject(b, A, ZT_VERB_FRAME, body, sizeof body);
     assert_int_equal(b->drops.n[ZT_DROP_RULES_IN], 1);
     of_a.sig[0] ^= 1;
-    show_tag(b, A, &of_a);
+    ctl_show_tag(b, A, &of_a);
     fake_inject(b, A, ZT_VERB_FRAME, body, sizeof body);
     assert_int_equal(b->drops.n[ZT_DROP_RULES_IN], 2);
     of_a.sig[0] ^= 1;
-    assert_int_equal(show_tag(b, A, &of_a), ZT_VERDICT_TRUSTED);
+    assert_int_equal(ctl_show_tag(b, A, &of_a), ZT_VERDICT_TRUSTED);
     fake_inject(b, A, ZT_VERB_FRAME, body, sizeof body);
     assert_int_equal(b->nframes, 1);
-    assert_int_equal(show_tag(b, A, &of_a), ZT_VERDICT_TRUSTED); /* redundant */
+    assert_int_equal(ctl_show_tag(b, A, &of_a), ZT_VERDICT_TRUSTED); /* redundant */
     /* Revoked, it is gone, and the same one does not come back. */
     wait_a_second();
-    show_revocation(b, CONTROLLER, ZT_CRED_TAG, 5, 1000, 0);
+    revoke(b, ZT_CRED_TAG, 5, 1000, 0);
     fake_inject(b, A, ZT_VERB_FRAME, body, sizeof body);
     assert_int_equal(b->drops.n[ZT_DROP_RULES_IN], 3);
-    assert_int_equal(show_tag(b, A, &of_a), ZT_VERDICT_OK);
-    of_a = tag_for(A, 5, 6, 1001);
-    assert_int_equal(show_tag(b, A, &of_a), ZT_VERDICT_TRUSTED);
+    assert_int_equal(ctl_show_tag(b, A, &of_a), ZT_VERDICT_OK);
+    of_a = ctl_tag(A, 5, 6, 1001);
+    assert_int_equal(ctl_show_tag(b, A, &of_a), ZT_VERDICT_TRUSTED);
     fake_inject(b, A, ZT_VERB_FRAME, body, sizeof body);
     assert_int_equal(b->nframes, 2);
     /* Out of the window of a later configuration. */
-    of_b = tag_for(B, 5, 6, 1002 + DELTA);
-    configure(b, &(struct plan){.timestamp = 1002 + DELTA, .rules = rules, .tag = &of_b});
-    com = com_for(a, 1002 + DELTA);
+    of_b = ctl_tag(B, 5, 6, 1002 + CTL_DELTA);
+    ctl_configure(b,
+                  &(struct ctl_plan){.timestamp = 1002 + CTL_DELTA, .rules = rules, .tag = &of_b});
+    com = ctl_com(a, 1002 + CTL_DELTA);
     wait_a_second();
-    show_com(b, A, &com);
+    ctl_show_com(b, A, &com);
     fake_inject(b, A, ZT_VERB_FRAME, body, sizeof body);
     assert_int_equal(b->drops.n[ZT_DROP_RULES_IN], 4);
 }
 
 static void unknown_controller_defers(void **state)
 {
-    struct zt_com com = com_for(a, 1000);
+    struct zt_com com = ctl_com(a, 1000);
 
-    join_and_configure(b, &(struct plan){.timestamp = 1000});
+    ctl_join(b, &(struct ctl_plan){.timestamp = 1000});
     b->sees_nobody = true;
-    assert_int_equal(show_com(b, A, &com), ZT_VERDICT_HOLD);
-    assert_true(b->asked == CONTROLLER);
+    assert_int_equal(ctl_show_com(b, A, &com), ZT_VERDICT_HOLD);
+    assert_true(b->asked == CTL);
     b->sees_nobody = false;
-    assert_int_equal(show_com(b, A, &com), ZT_VERDICT_TRUSTED);
+    assert_int_equal(ctl_show_com(b, A, &com), ZT_VERDICT_TRUSTED);
 }
 
 static void credentials_are_limited_and_bounded(void **state)
 {
-    struct zt_com com = com_for(a, 1000);
+    struct zt_com com = ctl_com(a, 1000);
     uint8_t p[ZT_PAYLOAD_MAX];
 
-    join_and_configure(b, &(struct plan){.timestamp = 1000});
+    ctl_join(b, &(struct ctl_plan){.timestamp = 1000});
     for (unsigned i = 0; i < 20; i++)
-        show_com(b, A, &com);
+        ctl_show_com(b, A, &com);
     assert_int_equal(b->drops.n[ZT_DROP_RATE], 12);
     /* Tags of one member. */
     for (uint32_t id = 0; id < ZT_MEMBER_TAGS + 10; id++) {
-        struct zt_tag tag = tag_for(A, id ^ 0x55, id, 1000);
+        struct zt_tag tag = ctl_tag(A, id ^ 0x55, id, 1000);
         enum zt_accept want = id < ZT_MEMBER_TAGS ? ZT_ACCEPT_NEW : ZT_ACCEPT_REJECTED;
-        assert_int_equal(zt_member_tag(zt_network_find(b->vl2, NWID), &fake_now, &tag), want);
+        assert_int_equal(zt_member_tag(zt_network_find(b->vl2, CTL_NWID), &fake_now, &tag), want);
     }
-    struct zt_network *net = zt_network_find(b->vl2, NWID);
+    struct zt_network *net = zt_network_find(b->vl2, CTL_NWID);
     const struct zt_holdings *h = zt_member_holdings(net, zt_member_find(net, A));
     assert_int_equal(h->ntags, ZT_MEMBER_TAGS);
     for (unsigned i = 1; i < h->ntags; i++)
         assert_true(h->tags[i - 1].id < h->tags[i].id);
     /* Cut anywhere, or of other networks: no harm. */
     struct zt_wr w = zt_wr(p, sizeof p);
-    struct zt_tag tag = tag_for(A, 1, 2, 1000);
+    struct zt_tag tag = ctl_tag(A, 1, 2, 1000);
     zt_wr_com(&w, &com);
     zt_wr_u8(&w, 0);
     zt_wr_u16(&w, 0);
@@ -677,12 +633,12 @@ static void credentials_are_limited_and_bounded(void **state)
 
 static void members_are_bounded(void **state)
 {
-    join_and_configure(b, &(struct plan){.timestamp = 1000, .is_public = true});
+    ctl_join(b, &(struct ctl_plan){.timestamp = 1000, .is_public = true});
     for (uint64_t i = 1; i <= ZT_MEMBERS_MAX + 10; i++) {
         assert_true(passes(b, 0x1000000000u + i));
         fake_clear();
     }
-    struct zt_network *net = zt_network_find(b->vl2, NWID);
+    struct zt_network *net = zt_network_find(b->vl2, CTL_NWID);
     assert_int_equal(net->members.count, ZT_MEMBERS_MAX);
     assert_int_equal(b->drops.n[ZT_DROP_TABLE_FULL], 10);
     assert_null(zt_member_find(net, 0x1000000001u));
@@ -693,53 +649,54 @@ static void members_are_bounded(void **state)
 
 static void bridges(void **state)
 {
-    struct plan plan = {.timestamp = 1, .is_public = true, .specialist = ZT_ROLE_BRIDGE | B};
+    struct ctl_plan plan = {.timestamp = 1, .is_public = true, .specialist = ZT_ROLE_BRIDGE | B};
     const uint64_t behind = 0x001122334455u;
     uint8_t p[30] = {0x45};
 
-    join_and_configure(a, &plan);
-    join_and_configure(b, &plan);
-    join_and_configure(c, &plan);
+    ctl_join(a, &plan);
+    ctl_join(b, &plan);
+    ctl_join(c, &plan);
     fake_clear();
     /* From behind b to a: a learns where that MAC is. */
-    assert_int_equal(fake_frame_out(b, NWID, zt_mac_of(A, NWID), behind, 0x0800, p, 30), 0);
+    assert_int_equal(fake_frame_out(b, CTL_NWID, zt_mac_of(A, CTL_NWID), behind, 0x0800, p, 30), 0);
     assert_int_equal(fake_find(b, ZT_VERB_EXT_FRAME)->p[8], 0);
     fake_pump();
     assert_int_equal(a->nframes, 1);
     assert_true(zt_be48(a->frames[0].eth + 6) == behind);
     /* And back. c is no bridge: its frames with that source are refused. */
-    assert_int_equal(fake_frame_out(a, NWID, behind, zt_mac_of(A, NWID), 0x0800, p, 30), 0);
+    assert_int_equal(fake_frame_out(a, CTL_NWID, behind, zt_mac_of(A, CTL_NWID), 0x0800, p, 30), 0);
     assert_true(fake_find(a, ZT_VERB_EXT_FRAME)->dest == B);
     fake_pump();
     assert_int_equal(b->nframes, 1);
     assert_true(zt_be48(b->frames[0].eth) == behind);
-    assert_int_equal(fake_frame_out(c, NWID, zt_mac_of(A, NWID), behind, 0x0800, p, 30), ZT_E_PERM);
+    assert_int_equal(fake_frame_out(c, CTL_NWID, zt_mac_of(A, CTL_NWID), behind, 0x0800, p, 30),
+                     ZT_E_PERM);
     /* Multicast goes to the bridge though it is no member of the group. */
-    assert_int_equal(fake_frame_out(a, NWID, 0x01005e000001u, zt_mac_of(A, NWID), 0x0800, p, 30),
-                     0);
+    assert_int_equal(
+        fake_frame_out(a, CTL_NWID, 0x01005e000001u, zt_mac_of(A, CTL_NWID), 0x0800, p, 30), 0);
     assert_true(fake_find(a, ZT_VERB_MULTICAST_FRAME)->dest == B);
     fake_pump();
     assert_int_equal(b->nframes, 2);
     /* A multicast from behind the bridge makes it a listener of the group. */
-    assert_int_equal(fake_frame_out(b, NWID, 0x01005e000001u, behind, 0x0800, p, 30), 0);
-    assert_true(zt_network_subscribed(zt_network_find(b->vl2, NWID), 0x01005e000001u, 0));
+    assert_int_equal(fake_frame_out(b, CTL_NWID, 0x01005e000001u, behind, 0x0800, p, 30), 0);
+    assert_true(zt_network_subscribed(zt_network_find(b->vl2, CTL_NWID), 0x01005e000001u, 0));
     fake_now.mono_ms += ZT_BRIDGED_GROUP_MS + 1;
     zt_vl2_tick(b->vl2, &fake_now);
-    assert_false(zt_network_subscribed(zt_network_find(b->vl2, NWID), 0x01005e000001u, 0));
+    assert_false(zt_network_subscribed(zt_network_find(b->vl2, CTL_NWID), 0x01005e000001u, 0));
 }
 
 static void tee_and_redirect(void **state)
 {
     /* tee 8 bytes to c, then accept; and redirect everything to c */
-    struct plan tee = {
+    struct ctl_plan tee = {
         .timestamp = 1, .is_public = true, .rules = "020e0000005fa38da9de0000000000080100"};
-    struct plan redirect = {
+    struct ctl_plan redirect = {
         .timestamp = 2, .is_public = true, .rules = "040e0000005fa38da9de000000000000"};
 
-    join_and_configure(a, &tee);
-    join_and_configure(c, &tee);
+    ctl_join(a, &tee);
+    ctl_join(c, &tee);
     fake_clear();
-    assert_int_equal(frame(a, B), 0);
+    assert_int_equal(ctl_frame(a, B), 0);
     struct fake_packet *k = fake_find(a, ZT_VERB_EXT_FRAME);
     assert_true(k->dest == C);
     assert_int_equal(k->p[8], 0x02);
@@ -747,9 +704,9 @@ static void tee_and_redirect(void **state)
     assert_true(fake_find(a, ZT_VERB_FRAME)->dest == B);
     fake_pump();
     assert_int_equal(c->nframes, 1); /* for b's MAC, accepted since c is the target */
-    configure(a, &redirect);
+    ctl_configure(a, &redirect);
     fake_clear();
-    assert_int_equal(frame(a, B), ZT_E_PERM);
+    assert_int_equal(ctl_frame(a, B), ZT_E_PERM);
     k = fake_find(a, ZT_VERB_EXT_FRAME);
     assert_int_equal(k->p[8], 0x04);
     assert_int_equal(fake_count(a, ZT_VERB_FRAME), 0);
@@ -764,10 +721,13 @@ int main(void)
         T(config_is_installed_and_saved),
         T(restart_from_the_cache),
         T(errors_of_the_controller),
+        T(a_login_is_asked_for),
+        T(what_is_configured_is_shown),
         T(chunks),
         T(assembly_bounds),
         T(first_frame_arrives),
         T(lost_credentials_are_asked_for),
+        T(frames_wait_in_bounds),
         T(asking_is_limited),
         T(gate),
         T(revoked),

@@ -1,0 +1,47 @@
+/* ztctl api: the local API as it is, for scripts and for what has no command of its own. */
+#include "ztctl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BODY_MAX (2u << 20)
+
+static char *read_stdin(void)
+{
+    char *text = zc_alloc(malloc(BODY_MAX + 1));
+    size_t n = fread(text, 1, BODY_MAX, stdin);
+    text[n] = '\0';
+    return text;
+}
+
+/* "a: b" per line or the like would only be another form to learn: JSON, as it came, or with -j
+ * indented. */
+int zc_cmd_api(struct zc *zc, int argc, char **argv)
+{
+    const char *method = "GET";
+    char *body, *text;
+    int status;
+    if (argc > 0 && argv[0][0] != '/') {
+        method = argv[0];
+        argc--;
+        argv++;
+    }
+    if (argc < 1 || argc > 2 || argv[0][0] != '/' || strpbrk(argv[0], " \n") != NULL)
+        return zc_usage(zc, "give a path such as /status, and perhaps a method before it and a "
+                            "body behind");
+    body = argc == 2 && strcmp(argv[1], "-") == 0 ? read_stdin()
+                                                  : zc_alloc(strdup(argc == 2 ? argv[1] : ""));
+    int code = zc_api_text(zc, method, argv[0], body, &status, &text);
+    free(body);
+    if (code != ZC_OK)
+        return code;
+    json_t *doc = zc->json ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    if (doc != NULL)
+        zc_print_json(doc);
+    else if (text[0] != '\0')
+        puts(text);
+    free(text);
+    return status == 200 ? ZC_OK : zc_fail(zc, "status %d", status);
+}

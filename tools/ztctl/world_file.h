@@ -1,0 +1,11 @@
+/* Worlds in files: the verbs of planet and moon. */
+#ifndef ZTCTL_WORLD_FILE_H
+#define ZTCTL_WORLD_FILE_H
+
+#include "wire/world.h"
+#include "ztctl.h"
+
+/* Runs argv[0] (new, add-root, sign...) for worlds of this type; returns an exit code. */
+int zc_world_command(const struct zc *zc, enum zt_world_type type, int argc, char **argv);
+
+#endif

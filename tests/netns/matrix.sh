@@ -23,7 +23,6 @@ cells() { # the names of the cells to run
     [ -z "${ZT_REFERENCE:-}" ] || kinds+=(reference)
     for root in "${kinds[@]}"; do
         for controller in none "${kinds[@]}"; do
-            [ $controller != ours ] || continue # not there yet
             for underlay in v4 v6; do
                 [ $controller/$underlay != none/v6 ] || continue # adds nothing to the others
                 for leaf in "${kinds[@]}"; do

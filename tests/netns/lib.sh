@@ -31,6 +31,7 @@ ZTD=$BUILD/tools/ztd/ztd
 [ -x "$ZTD" ] || ZTD=$BUILD/tools/ztd
 ZTCTL=$BUILD/tools/ztctl/ztctl
 [ -x "$ZTCTL" ] || ZTCTL=$BUILD/tools/ztctl
+PYTHON=$(python3 -c 'import sys; print(sys.executable)') # not a script around it: it is called often
 DIR=$(mktemp -d)
 KEEP=
 trap '[ -n "$KEEP" ] && echo "logs: $DIR" >&2 || rm -rf "$DIR"' EXIT
@@ -84,7 +85,7 @@ zt() { # zt HOST COMMAND...: ztctl of that host's node
 }
 
 address_of() { # address_of HOST NWID FAMILY(. or :)
-    zt "$1" -j networks | python3 -c '
+    zt "$1" -j networks | "$PYTHON" -S -c '
 import json, sys
 for n in json.load(sys.stdin):
     for a in n["assignedAddresses"]:
@@ -138,7 +139,7 @@ id_of() { cut -c1-10 "$DIR/$1/identity.public"; }
 
 # pick FIELD-EXPRESSION: a Python expression over the JSON document d; false is failure
 pick() {
-    python3 -c '
+    "$PYTHON" -S -c '
 import json, sys
 d = json.load(sys.stdin)
 r = eval(sys.argv[1])

@@ -23,7 +23,6 @@ cells() { # the names of the cells to run
     [ -z "${ZT_REFERENCE:-}" ] || kinds+=(reference)
     for root in "${kinds[@]}"; do
         for controller in none "${kinds[@]}"; do
-            [ $controller != ours ] || continue # not there yet
             for underlay in v4 v6; do
                 [ $controller/$underlay != none/v6 ] || continue # adds nothing to the others
                 for leaf in "${kinds[@]}"; do
@@ -86,7 +85,6 @@ fi
 
 # ---- One topology: "$@" are its cells ------------------------------------------------------------
 . "$here/lib.sh"
-python=$(python3 -c 'import sys; print(sys.executable)') # not a wrapper script around it
 IFS=/ read -r root controller underlay <<<"$ZT_MATRIX_TOPOLOGY"
 case " $* $controller $root" in *reference*) need_reference ;; esac
 if [ -n "${ZT_TEST_ALL:-}" ]; then
@@ -95,14 +93,11 @@ else
     pings=20 bytes=$((2 << 20)) datagrams=600
 fi
 
-record() { # record WHAT OK [JSON-OF-MORE]
-    local more=${3:-}
-    case $more in '' | '{'*'}') ;; *) more= ;; esac
-    python3 - "$cell" "$1" "$2" "${more:-{\}}" >>"$ZT_MATRIX_RESULTS" <<'PY'
-import json, sys
-cell, what, ok, more = sys.argv[1:]
-print(json.dumps({**json.loads(more), "cell": cell, "what": what, "ok": ok == "yes"}))
-PY
+record() { # record WHAT yes|no [JSON-OBJECT]: one line of the results
+    local more=${3:-} ok=true
+    [ "$2" = yes ] || ok=false
+    case $more in '{'*[!{\ ]*'}') more="${more%\}}, " ;; *) more='{' ;; esac
+    printf '%s"cell": "%s", "what": "%s", "ok": %s}\n' "$more" "$cell" "$1" $ok >>"$ZT_MATRIX_RESULTS"
 }
 give_up() { # every cell of this topology fails for the same reason
     for cell; do record start no "{\"error\": \"$reason\"}"; done
@@ -166,7 +161,7 @@ for h in "${!leaves[@]}"; do
     [ "${leaves[$h]}" = ours ] || must "$h: an address stays tentative" wait_for 20 settled "$h"
     for prefix in "${prefixes[@]}"; do
         port=7$((${#prefix} % 10))00
-        node_run "$h" "$python" "$here/traffic.py" serve "${address[$h$prefix]}" "$port" \
+        node_run "$h" "$PYTHON" "$here/traffic.py" serve "${address[$h$prefix]}" "$port" \
             >"$DIR/$h.$port.serve" 2>"$DIR/$h.$port.log" &
         must "$h: no server" wait_for 20 grep -q ready "$DIR/$h.$port.serve"
     done
@@ -181,9 +176,9 @@ ping_check() { # ping_check FROM TO PREFIX
 }
 traffic_check() { # traffic_check tcp|udp FROM TO PREFIX AMOUNT
     local ok=yes out
-    out=$(node_run "$2" timeout 240 "$python" "$here/traffic.py" "$1" "${address[$3$4]}" \
+    out=$(node_run "$2" timeout 240 "$PYTHON" "$here/traffic.py" "$1" "${address[$3$4]}" \
         "7$((${#4} % 10))00" "$5" 2>>"$DIR/$2.traffic.log") || ok=no
-    [ -n "$out" ] || out=$(tail -n 1 "$DIR/$2.traffic.log" | python3 -c '
+    [ -n "$out" ] || out=$(tail -n 1 "$DIR/$2.traffic.log" | "$PYTHON" -c '
 import json, sys
 print(json.dumps({"error": sys.stdin.read().strip()}))')
     record "$1 ${2%_*} to ${3%_*} $4" $ok "$out"

@@ -18,7 +18,7 @@
 #define ZT_CTL_VERSION 1
 #define ZT_CTL_SOCKET "control.sock"
 #define ZT_STATE_FILE "state"   /* the state page, a file in the home */
-#define ZT_RANGES_FILE "ranges" /* text, one "prefix/bits" a line: what is virtual, remembered */
+#define ZT_RANGES_FILE "ranges" /* text: what is virtual, remembered: "prefix/bits" or "dns DOMAIN" a line */
 
 /* The abstract twin of the control socket, reachable after chroot or a change of uid (in the same
  * network namespace): "\0zt1.<uid>.<16 hex>", the last part from device and inode of the home. Writes
@@ -77,9 +77,9 @@ enum zt_ctl_type {
 };
 
 /* ZT_CTL_COMMAND texts: "info", "networks", "peers", "join NWID", "leave NWID", "sockets",
- * "up" (stay when idle), "down" (end), "ping ADDRESS", "api METHOD PATH [BODY]" (the local API: the
- * answer is a line "STATUS TYPE", TYPE "-" without a body, and then the body). On failure err is set
- * and data is a message for people. */
+ * "up" (stay when idle), "down" (end), "ping ADDRESS", "resolve FAMILY NAME" (FAMILY 0, 4 or 6: an array
+ * of addresses), "api METHOD PATH [BODY]" (the local API: the answer is a line "STATUS TYPE", TYPE "-"
+ * without a body, and then the body). On failure err is set and data is a message for people. */
 #define ZT_CTL_TEXT (2u << 20)
 
 enum zt_ctl_note {
@@ -137,6 +137,7 @@ struct zt_ctl_info { /* numbers for TCP_INFO and friends */
  * acquire loads of `stale`, `seq` and `phase`. */
 #define ZT_STATE_MAGIC 0x5a545354u
 #define ZT_STATE_RANGES 124
+#define ZT_STATE_DOMAINS 1000
 
 struct zt_state_range {
     uint8_t family, bits;
@@ -159,7 +160,8 @@ struct zt_state_head {
     uint64_t pid;
     uint8_t pad[64];
     struct zt_state_range ranges[ZT_STATE_RANGES];
-    uint8_t fill[1000];
+    char domains[ZT_STATE_DOMAINS]; /* of the networks' own DNS, lower case, each ended by a zero byte,
+                                       the list by another; guarded by seq like the ranges */
 };
 static_assert(sizeof(struct zt_state_head) == 4096, "zt_state_head");
 

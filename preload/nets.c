@@ -129,6 +129,22 @@ static void join_once(void)
         zt_sleep_ms(5);
 }
 
+void zt_networks_names(void)
+{
+    char word[18];
+    uint64_t nwid;
+    struct derived d;
+    for (const char *s = next_word(zt_settings.networks, word); word[0]; s = next_word(s, word)) {
+        if (!parse_nwid(word, &nwid))
+            continue;
+        derive(nwid, &d);
+        if (!d.complete) { /* it has a controller, and so perhaps names */
+            join_once();
+            return;
+        }
+    }
+}
+
 bool zt_networks_judge(const struct zt_ctl_addr *a)
 {
     bool complete;

@@ -27,7 +27,9 @@
             X(fclose) X(read) X(readv) X(preadv2) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg)   \
                 X(write) X(writev) X(pwritev2) X(send) X(sendto) X(sendmsg) X(sendmmsg)        \
                     X(sendfile) X(splice) X(ioctl) X(epoll_ctl) X(poll) X(syscall)             \
-                        X(gethostbyaddr) X(gethostbyaddr_r) X(getnameinfo)
+                        X(gethostbyaddr) X(gethostbyaddr_r) X(getnameinfo) X(getaddrinfo)        \
+                            X(gethostbyname) X(gethostbyname2) X(gethostbyname_r)              \
+                                X(gethostbyname2_r)
 
 struct zt_real {
 #define X(f) __typeof__(f) *f;

@@ -173,6 +173,8 @@ void zt_addr_to(const struct zt_ctl_addr *a, bool v6, struct sockaddr *sa, sockl
 /* Is this destination (or address to bind) ours to serve? May start the node and wait where the
  * address is known to be virtual, or ZT_NETWORKS says that it might be. */
 bool zt_managed_slow(const struct zt_ctl_addr *a);
+/* Is the name in the DNS domain of a joined network? */
+bool zt_name_managed(const char *name);
 bool zt_sa_managed(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out);
 
 bool zt_in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a);
@@ -180,6 +182,8 @@ bool zt_in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a);
 void zt_wait_configured(void);
 /* nets.c: join the networks of ZT_NETWORKS when this address may be theirs. True when it certainly
  * is theirs, whatever the node knows by then. */
+/* Join them, before the first name that could be of theirs is judged. */
+void zt_networks_names(void);
 bool zt_networks_judge(const struct zt_ctl_addr *a);
 
 /* Take the state page of the home (again, when that of before is stale). */

@@ -27,6 +27,7 @@ static _Atomic int64_t next_look_ms; /* no page: when to look for one again */
 
 static struct zt_state_range remembered[ZT_STATE_RANGES];
 static _Atomic unsigned nremembered;
+static char remembered_domains[ZT_STATE_DOMAINS]; /* as in the page; valid with nremembered */
 static atomic_bool remembered_read;
 
 int64_t zt_now_ms(void)
@@ -280,12 +281,18 @@ static bool in_page(const struct zt_state_head *h, const struct zt_ctl_addr *a)
 static void parse_ranges(char *text)
 {
     unsigned n = 0;
+    size_t at = 0;
     for (char *line = text; line && *line && n < ZT_STATE_RANGES;) {
         char *end = strchr(line, '\n');
         if (end)
             *end++ = 0;
         char *slash = strchr(line, '/');
-        if (slash) {
+        if (!strncmp(line, "dns ", 4)) {
+            size_t len = strlen(line + 4) + 1;
+            if (at + len < sizeof remembered_domains)
+                memcpy(remembered_domains + at, line + 4, len);
+            at += len;
+        } else if (slash) {
             *slash++ = 0;
             struct zt_state_range r = {0};
             unsigned bits = 0;
@@ -316,7 +323,7 @@ static void read_remembered(void)
     zt_sys1(SYS_close, dir);
     if (fd < 0)
         return;
-    char text[ZT_STATE_RANGES * 52 + 1];
+    char text[ZT_STATE_RANGES * 52 + 5 * ZT_STATE_DOMAINS + 1]; /* "dns " before each domain */
     size_t n = 0;
     long r;
     while (n < sizeof text - 1 && (r = zt_sys3(SYS_read, fd, text + n, sizeof text - 1 - n)) > 0)
@@ -387,6 +394,64 @@ bool zt_managed_slow(const struct zt_ctl_addr *a)
     } else {
         read_remembered();
         yes = in_remembered(a);
+    }
+    errno = saved;
+    return yes;
+}
+
+/* ---- names ---- */
+
+static bool in_domains(const char *list, const char *name, size_t n)
+{
+    const char *end = list + ZT_STATE_DOMAINS;
+    while (list < end && *list) {
+        size_t d = strnlen(list, (size_t)(end - list));
+        if (n >= d && !strncasecmp(name + n - d, list, d) && (n == d || name[n - d - 1] == '.'))
+            return true;
+        list += d + 1;
+    }
+    return false;
+}
+
+static bool name_in_page(const struct zt_state_head *h, const char *name, size_t n)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        uint32_t seq = __atomic_load_n(&h->seq, __ATOMIC_ACQUIRE);
+        if (seq & 1) {
+            zt_sys0(SYS_sched_yield);
+            continue;
+        }
+        bool found = in_domains(h->domains, name, n);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (__atomic_load_n(&h->seq, __ATOMIC_RELAXED) == seq)
+            return found;
+    }
+    return false;
+}
+
+bool zt_name_managed(const char *name)
+{
+    size_t n = strlen(name);
+    if (n && name[n - 1] == '.')
+        n--;
+    if (!n || zt_settings.off || !zt_settings.home[0])
+        return false;
+    int saved = errno;
+    if (zt_settings.networks[0])
+        zt_networks_names();
+    bool open = zt_page_open(), yes = false;
+    const struct zt_state_head *h = current();
+    if (open && h) {
+        yes = name_in_page(h, name, n);
+        if (!yes && __atomic_load_n(&h->configuring, __ATOMIC_ACQUIRE)) {
+            read_remembered();
+            yes = in_domains(remembered_domains, name, n);
+            if (yes)
+                zt_wait_configured();
+        }
+    } else {
+        read_remembered();
+        yes = in_domains(remembered_domains, name, n);
     }
     errno = saved;
     return yes;

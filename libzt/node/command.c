@@ -385,6 +385,8 @@ void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, 
         cmd_get(n, text + 4, done, arg);
     } else if (strncmp(text, "ping ", 5) == 0) {
         zt_ping_start(n, text + 5, done, arg);
+    } else if (strncmp(text, "resolve ", 8) == 0) {
+        zt_resolve_command(n, text + 8, done, arg);
     } else if (strncmp(text, "api ", 4) == 0) {
         cmd_api(n, text + 4, done, arg);
     } else if (strcmp(text, "up") == 0) {

@@ -17,30 +17,37 @@
 /* ---- text --------------------------------------------------------------------------------------
  */
 
-/* jansson keeps integers in 63 bits and a sign; others write up to 2^64 - 1. Outside of strings,
- * such numbers become the negative one of the same bits. In place: never longer. */
-static void fold_integers(char *p, size_t n)
+/* jansson keeps integers in 63 bits and a sign; others write up to 2^64 - 1. A copy in which such
+ * numbers are the negative ones of the same bits, malloc'd with *n bytes, or NULL. */
+static char *fold_integers(const char *p, size_t *n)
 {
+    char *out = malloc(*n + *n / 19 + 1); /* at most a sign for 19 digits */
+    size_t len = 0;
     bool in_string = false;
-    for (size_t i = 0, end; i < n; i = end) {
+    for (size_t i = 0, end; out != NULL && i < *n; i = end) {
         end = i + 1;
-        if (in_string && p[i] == '\\')
-            end = i + 2;
+        if (in_string && p[i] == '\\' && end < *n)
+            end++;
         else if (p[i] == '"')
             in_string = !in_string;
-        if (in_string || (!isdigit((unsigned char)p[i]) && p[i] != '-'))
-            continue;
-        while (end < n && p[end] != 0 && strchr("+-.eE0123456789", p[end]) != NULL)
-            end++;
-        size_t digits = strspn(p + i, "0123456789");
-        long long v = (long long)strtoull(p + i, NULL, 10);
-        char text[24];
-        int len = snprintf(text, sizeof text, "%lld", v);
-        if (i + digits == end && v < 0 && (size_t)len <= digits) {
-            memset(p + i, ' ', digits);
-            memcpy(p + i, text, (size_t)len);
+        else if (!in_string && (isdigit((unsigned char)p[i]) || p[i] == '-'))
+            while (end < *n && p[end] != 0 && strchr("+-.eE0123456789", p[end]) != NULL)
+                end++;
+        char text[24] = "";
+        uint64_t v = 0;
+        if (!in_string && end - i >= 19 && end - i <= 20) {
+            memcpy(text, p + i, end - i);
+            v = strspn(text, "0123456789") == end - i ? strtoull(text, NULL, 10) : 0;
+        }
+        if (v > INT64_MAX) {
+            len += (size_t)sprintf(out + len, "%lld", (long long)v);
+        } else {
+            memcpy(out + len, p + i, end - i);
+            len += end - i;
         }
     }
+    *n = len;
+    return out;
 }
 
 json_t *zt_ctl_parse(const char *text, size_t n, json_error_t *e)
@@ -48,14 +55,10 @@ json_t *zt_ctl_parse(const char *text, size_t n, json_error_t *e)
     json_t *doc = json_loadb(text, n, JSON_DECODE_ANY, e);
     if (doc != NULL || json_error_code(e) != json_error_numeric_overflow)
         return doc;
-    char *copy = malloc(n + 1);
-    if (copy == NULL)
-        return NULL;
-    memcpy(copy, text, n);
-    copy[n] = 0;
-    fold_integers(copy, n);
-    doc = json_loadb(copy, n, JSON_DECODE_ANY, e);
-    free(copy);
+    char *folded = fold_integers(text, &n);
+    if (folded != NULL)
+        doc = json_loadb(folded, n, JSON_DECODE_ANY, e);
+    free(folded);
     return doc;
 }
 

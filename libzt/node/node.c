@@ -268,7 +268,9 @@ static int bring_up(struct zt_node *n)
                                       .flush = zt_turn_flush,
                                       .fini = zt_turn_fini};
         struct zt_loop *l = NULL;
-        rc = zt_loop_start(&hooks, &l);
+        rc = zt_resolver_new(n, &n->resolver);
+        if (rc == 0)
+            rc = zt_loop_start(&hooks, &l);
         if (rc == 0)
             n->loop = l; /* init has set it already; the same */
         else
@@ -291,8 +293,11 @@ static void take_down(struct zt_node *n)
         pthread_cond_wait(&n->changed, &n->lock);
     struct zt_loop *l = n->loop;
     pthread_mutex_unlock(&n->lock);
+    zt_resolver_stop(n->resolver); /* its thread asks the loop for sockets */
     if (l != NULL)
         zt_loop_stop(l);
+    zt_resolver_free(n->resolver);
+    n->resolver = NULL;
     pthread_mutex_lock(&n->lock);
     n->loop = NULL;
     run_jobs(n);

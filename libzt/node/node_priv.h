@@ -17,6 +17,7 @@
 #include "node/node.h"
 #include "node/portmap.h"
 #include "node/proxy.h"
+#include "node/resolve.h"
 #include "node/store.h"
 #include "node/udp.h"
 #include "node/udp_watch.h"
@@ -121,6 +122,7 @@ struct zt_node {
     char *ranges_text;
     struct zt_list pings;
     uint16_t ping_seq;
+    struct zt_resolver *resolver;
     unsigned pool_left;
     uint8_t pool[512];
 };

@@ -46,6 +46,8 @@ const struct zt_state_head *zt_proxy_state(struct zt_proxy *p);
 /* Publish ranges after networks changed. */
 void zt_proxy_set_ranges(struct zt_proxy *p, const struct zt_state_range *r, unsigned n,
                          unsigned networks, unsigned configuring, bool online);
+/* See zt_state_domains. */
+void zt_proxy_set_domains(struct zt_proxy *p, const char *domains, size_t n);
 
 /* End of turn: pump everything that became possible (called by flush, before UDP is flushed). */
 void zt_proxy_flush(struct zt_proxy *p);

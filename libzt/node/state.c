@@ -185,6 +185,28 @@ void zt_state_addrs(struct zt_state_slot *slot, const struct zt_ctl_addr *local,
     }
 }
 
+static void begin_change(struct zt_state_head *h)
+{
+    __atomic_add_fetch(&h->seq, 1, __ATOMIC_SEQ_CST);
+#ifndef __SANITIZE_THREAD__ /* knows no fences, nor the readers, which are other processes */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+static void end_change(struct zt_state_head *h)
+{
+    __atomic_add_fetch(&h->seq, 1, __ATOMIC_ACQ_REL);
+}
+
+void zt_state_domains(struct zt_state *s, const char *domains, size_t n)
+{
+    if (memcmp(s->head->domains, domains, n) == 0)
+        return;
+    begin_change(s->head);
+    memcpy(s->head->domains, domains, n);
+    end_change(s->head);
+}
+
 void zt_state_ranges(struct zt_state *s, const struct zt_state_range *r, unsigned n,
                      unsigned networks, unsigned configuring, bool online)
 {
@@ -192,15 +214,12 @@ void zt_state_ranges(struct zt_state *s, const struct zt_state_range *r, unsigne
 
     if (n > ZT_STATE_RANGES)
         n = ZT_STATE_RANGES;
-    __atomic_add_fetch(&h->seq, 1, __ATOMIC_SEQ_CST);
-#ifndef __SANITIZE_THREAD__ /* knows no fences, nor the readers, which are other processes */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-#endif
+    begin_change(h);
     if (n)
         memcpy(h->ranges, r, n * sizeof *r);
     h->nranges = n;
     h->has_network = networks;
     h->configuring = configuring;
     h->online = online;
-    __atomic_add_fetch(&h->seq, 1, __ATOMIC_ACQ_REL);
+    end_change(h);
 }

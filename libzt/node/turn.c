@@ -282,15 +282,19 @@ static void add_routes(struct range_list *l, const struct zt_net_info *i)
 }
 
 /* The text of `ranges`: what is virtual, for programs that start when no node runs. */
-static char *ranges_text(const struct range_list *l)
+static char *ranges_text(const struct range_list *l, const char *domains)
 {
     size_t cap = (size_t)l->n * ZT_EP_STR + 1, at = 0;
+    for (const char *d = domains; *d != 0; d += strlen(d) + 1)
+        cap += strlen(d) + sizeof "dns \n";
     char *text = calloc(1, cap);
     for (unsigned i = 0; text != NULL && i < l->n; i++) {
         char ip[ZT_EP_STR];
         struct zt_ep ep = zt_ep_make(l->r[i].family, l->r[i].ip, l->r[i].bits);
         at += (size_t)snprintf(text + at, cap - at, "%s\n", zt_ep_format(&ep, ip));
     }
+    for (const char *d = domains; text != NULL && *d != 0; d += strlen(d) + 1)
+        at += (size_t)snprintf(text + at, cap - at, "dns %s\n", d);
     return text;
 }
 
@@ -314,10 +318,12 @@ static void publish_ranges(struct zt_node *n)
             add_routes(&l, &e->info);
     }
     zt_proxy_set_ranges(n->proxy, l.r, l.n, l.networks, l.configuring, n->online);
+    char domains[ZT_STATE_DOMAINS];
+    zt_proxy_set_domains(n->proxy, domains, zt_resolve_domains(n, domains, sizeof domains));
     /* While a network is still being configured, the file keeps what the last run knew. */
     if (!n->cfg.door || l.configuring > 0)
         return;
-    char *text = ranges_text(&l);
+    char *text = ranges_text(&l, domains);
     if (text == NULL || (n->ranges_text != NULL && strcmp(text, n->ranges_text) == 0)) {
         free(text);
         return;
@@ -430,6 +436,7 @@ int zt_turn_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *
     }
     zt_stack_now(n->stack, zt_loop_now(n->loop)->mono_ms);
     network_changed(n, nwid);
+    publish_ranges(n); /* allowDNS changes no address, but whose names are answered */
     zt_loop_touch(n->loop);
     return 0;
 }
@@ -841,6 +848,7 @@ void zt_turn_fini(void *user)
 {
     struct zt_node *n = user;
     zt_ping_end_all(n);
+    zt_resolve_end_all(n);
     zt_reload_end_all(n);
     if (n->controller != NULL)
         zt_ctl_db_end(n->controller);

@@ -49,16 +49,18 @@ struct zt_creds {
 
 /* Looks up identities for zt_cap_verify and remembers which one was missing. */
 struct lookup {
-    struct zt_vl2 *v;
+    const struct zt_network *net;
     uint64_t missing;
 };
 
 static const struct zt_identity *identity_of(void *user, uint64_t addr)
 {
     struct lookup *l = (struct lookup *)user;
-    const struct zt_identity *id = addr == zt_vl1_address(l->v->vl1)
-                                       ? zt_vl1_identity(l->v->vl1)
-                                       : zt_vl1_identity_of(l->v->vl1, addr);
+    const struct zt_vl1 *vl1 = l->net->vl2->vl1;
+    const struct zt_identity *id =
+        addr == zt_vl1_address(vl1) ? zt_vl1_identity(vl1) : zt_vl1_identity_of(vl1, addr);
+    if (id == NULL && l->net->has_signer && addr == l->net->signer.addr)
+        id = &l->net->signer;
     if (id == NULL)
         l->missing = addr;
     return id;
@@ -66,7 +68,7 @@ static const struct zt_identity *identity_of(void *user, uint64_t addr)
 
 const struct zt_identity *zt_creds_controller(struct zt_network *net, const struct zt_now *now)
 {
-    struct lookup l = {.v = net->vl2};
+    struct lookup l = {.net = net};
     const struct zt_identity *id = identity_of(&l, zt_nwid_controller(net->nwid));
     if (id == NULL)
         zt_vl1_whois(net->vl2->vl1, now, l.missing);
@@ -104,7 +106,7 @@ static enum zt_accept verify_coo(struct zt_network *net, const struct zt_now *no
 
 static enum zt_accept verify_cap(struct zt_network *net, const struct zt_now *now, const void *cred)
 {
-    struct lookup l = {.v = net->vl2};
+    struct lookup l = {.net = net};
     enum zt_accept a = zt_cap_verify((const struct zt_cap *)cred, identity_of, &l);
     if (a == ZT_ACCEPT_DEFER)
         zt_vl1_whois(net->vl2->vl1, now, l.missing);

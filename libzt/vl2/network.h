@@ -37,6 +37,11 @@ struct zt_network {
     uint64_t nwid, mac;
     enum zt_net_status failure; /* OK: none */
 
+    /* Who signed a configuration that we took. VL1 forgets a controller that is away for long, and
+     * members that meet meanwhile still have to check each other's credentials. */
+    struct zt_identity signer;
+    bool has_signer;
+
     /* Configuration; cfg NULL: none yet. Everything below points into cfg and arena. */
     struct zt_netconf *cfg;
     uint8_t *arena;

@@ -427,6 +427,7 @@ void sim_free(struct sim *s)
     for (unsigned i = 0; i < s->nnodes; i++) {
         sim_stop(&s->nodes[i]);
         free(s->nodes[i].peers);
+        sim_ctl_free(&s->nodes[i]);
         free(s->nodes[i].moons);
     }
     struct zt_timer *t;
@@ -550,6 +551,8 @@ void sim_start(struct sim_node *n)
             &now, &n->core);
         assert(rc == 0);
         zt_core_set_local(n->core, &now, eps, neps);
+        if (n->disk != NULL)
+            sim_ctl_start(n);
     } else {
         rc = zt_vl1_new(&(struct zt_vl1_config){.identity = &n->id,
                                                 .host = &n->host,

@@ -50,6 +50,8 @@ struct sim_nat {
     uint16_t next_port;
 };
 
+struct sim_disk;
+
 struct sim_node {
     struct sim *sim;
     unsigned no;
@@ -77,6 +79,7 @@ struct sim_node {
         size_t n;
     } *peers; /* as saved */
     unsigned npeers;
+    struct sim_disk *disk; /* ctl.c: of a controller; outlives a stop */
     struct sim_moon_file {
         uint64_t id;
         uint8_t file[ZT_WORLD_WIRE_MAX];
@@ -153,6 +156,18 @@ const struct zt_drops *sim_drops(const struct sim_node *n);
 bool sim_online(struct sim_node *n);
 /* Has a usable direct path. */
 bool sim_is_direct(struct sim_node *from, struct sim_node *to);
+
+/* ctl.c: make a started node a controller. Its networks are open to all kinds of frames and give
+ * members an address of 10.20.0.0/16 and a 6PLANE one. Records outlive sim_stop. */
+struct zt_controller;
+struct zt_controller *sim_controller(struct sim_node *n);
+/* Returns the network's id. */
+uint64_t sim_ctl_network(struct sim_node *n, uint32_t number, bool is_private);
+void sim_ctl_member(struct sim_node *n, uint64_t nwid, const struct sim_node *member,
+                    bool authorized);
+/* For sim.c. */
+void sim_ctl_start(struct sim_node *n);
+void sim_ctl_free(struct sim_node *n);
 
 /* assert_true that names the seed, so that a failure can be run again. */
 #define sim_assert(s, cond)                                                     \

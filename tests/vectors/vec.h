@@ -78,6 +78,7 @@ int vec_world(struct vec *v);
 int vec_handshake(struct vec *v);
 int vec_com(struct vec *v);
 int vec_rules(struct vec *v);
+int vec_controller(struct vec *v);
 int vec_netconf(struct vec *v);
 int vec_dictionary(struct vec *v);
 

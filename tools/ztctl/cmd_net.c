@@ -1,4 +1,5 @@
-/* What a running node knows and does: info, join, leave, set, get, networks, peers, sockets, ping.
+/* What a running node knows and does: info, join, leave, set, get, networks, peers, sockets, ping,
+ * resolve.
  */
 #include "ztctl.h"
 
@@ -431,4 +432,30 @@ int zc_cmd_ping(struct zc *zc, int argc, char **argv)
         json_decref(times);
     }
     return answered > 0 ? ZC_OK : ZC_FAILED;
+}
+
+int zc_cmd_resolve(struct zc *zc, int argc, char **argv)
+{
+    const char *name = NULL;
+    char family = '0', text[300];
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "-4") == 0 || strcmp(argv[i], "-6") == 0)
+            family = argv[i][1];
+        else if (argv[i][0] == '-' || name != NULL)
+            return zc_usage(zc, "unexpected '%s'", argv[i]);
+        else
+            name = argv[i];
+    }
+    if (name == NULL)
+        return zc_usage(zc, "which name?");
+    if (snprintf(text, sizeof text, "resolve %c %s", family, name) >= (int)sizeof text)
+        return zc_fail(zc, "no name is that long");
+    json_t *out, *address;
+    size_t i;
+    int code = zc_command(zc, text, &out);
+    if (code != ZC_OK || zc->json)
+        return code == ZC_OK ? zc_print_json(out) : code;
+    json_array_foreach(out, i, address) puts(json_string_value(address));
+    json_decref(out);
+    return ZC_OK;
 }

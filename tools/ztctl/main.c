@@ -69,6 +69,12 @@ static const struct command commands[] = {
      "Sends N (default 4) echo requests, one per SECONDS (default 1). The exit code is 0 when at\n"
      "least one was answered. (The system's ping is privileged and ignores a preload.)\n\n"
      "  ztctl ping -c 3 10.147.17.5\n"},
+    {"resolve", "[-4|-6] NAME", "look up a name in the DNS domain of a joined network",
+     zc_cmd_resolve, false,
+     "The servers that the network's controller names are asked, over the network. Preloaded\n"
+     "programs do the same by themselves. A domain of one label ('lan') counts only after\n"
+     "'ztctl set NWID allowDNS=1'.\n\n"
+     "  ztctl resolve printer.office.example\n"},
     {"api", "[GET|POST|DELETE] PATH [BODY]", "one request to the local API", zc_cmd_api, false,
      "Paths and documents are those of the local HTTP API (see ztd(8)); no token is needed here.\n"
      "BODY is JSON, or - for what comes on standard input. The answer is printed as it is (-j:\n"

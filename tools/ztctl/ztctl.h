@@ -28,6 +28,9 @@ struct zc {
  * Returns an exit code. */
 typedef int zc_run(struct zc *zc, int argc, char **argv);
 
+zc_run zc_cmd_up, zc_cmd_down, zc_cmd_info, zc_cmd_join, zc_cmd_leave, zc_cmd_set, zc_cmd_get,
+    zc_cmd_networks, zc_cmd_peers, zc_cmd_sockets, zc_cmd_ping, zc_cmd_resolve, zc_cmd_exec, zc_cmd_identity,
+    zc_cmd_planet;
 zc_run zc_cmd_api;
 zc_run zc_cmd_deorbit;
 zc_run zc_cmd_down;

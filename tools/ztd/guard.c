@@ -126,6 +126,7 @@ static const char *foreign(struct MHD_Connection *c, bool on_tcp)
     const char *site = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Sec-Fetch-Site");
     if (!on_tcp)
         return NULL; /* no browser speaks to a socket in a folder */
+    /* A browser always sends one; the reference's own client doesn't, in spite of HTTP/1.1. */
     if (host != NULL && !is_own_host(host))
         return "Host is neither localhost nor an address";
     if (origin != NULL) {
@@ -145,7 +146,7 @@ static bool body_too_large(struct MHD_Connection *c)
 }
 
 int ztd_guard_check(const struct ztd_guard *g, struct MHD_Connection *c, const char *path,
-                    const char *version, const char **why)
+                    const char **why)
 {
     const union MHD_ConnectionInfo *i =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -155,11 +156,6 @@ int ztd_guard_check(const struct ztd_guard *g, struct MHD_Connection *c, const c
     /* Before the token: nobody there may even try one. */
     if (from == NULL || (!zts_service_allows(g->service, from) && strcmp(path, "/metrics") != 0))
         return 401;
-    if (MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host") == NULL &&
-        strcmp(version, "HTTP/1.1") == 0) {
-        *why = "HTTP/1.1 needs a Host header";
-        return 400;
-    }
     if ((*why = foreign(c, from->sa_family != AF_UNIX)) != NULL)
         return 403;
     if (!has_token(g, c, path))

@@ -199,10 +199,10 @@ static enum MHD_Result ask(struct call *k, const char *method, const char *path)
 }
 
 /* Everything that can be said from the headers alone; *ok is what MHD wants to hear. */
-static bool refused(struct call *k, const char *path, const char *version, enum MHD_Result *ok)
+static bool refused(struct call *k, const char *path, enum MHD_Result *ok)
 {
     const char *why;
-    int status = ztd_guard_check(&k->h->guard, k->connection, path, version, &why);
+    int status = ztd_guard_check(&k->h->guard, k->connection, path, &why);
     if (status == 0)
         return false;
     *ok = why != NULL ? send_error(k->connection, status, why)
@@ -216,6 +216,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *c, const ch
 {
     struct call *k = *state;
     enum MHD_Result ok;
+    (void)version;
     if (k == NULL) {
         k = *state = calloc(1, sizeof *k);
         if (k == NULL)
@@ -223,7 +224,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *c, const ch
         k->h = user;
         k->connection = c;
         k->line = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-        return refused(k, path, version, &ok) ? ok : MHD_YES;
+        return refused(k, path, &ok) ? ok : MHD_YES;
     }
     if (k->line == NULL)
         return MHD_NO;

@@ -28,7 +28,7 @@ struct ztd_guard {
 bool ztd_guard_init(struct ztd_guard *g, struct zts_service *s, const char *home);
 /* 0, or the status to refuse with; *why: text for people, NULL: nothing but {}. */
 int ztd_guard_check(const struct ztd_guard *g, struct MHD_Connection *c, const char *path,
-                    const char *version, const char **why);
+                    const char **why);
 
 /* http.c: one thread. start and stop are called by one thread at a time. */
 struct ztd_http;

@@ -585,13 +585,24 @@ static void tags_and_rules(void **state)
 
 static void unknown_controller_defers(void **state)
 {
+    static uint8_t dict[16384];
     struct zt_com com = ctl_com(a, 1000);
+    size_t n = ctl_dictionary(b, &(struct ctl_plan){.timestamp = 1000}, dict, sizeof dict);
 
-    ctl_join(b, &(struct ctl_plan){.timestamp = 1000});
+    assert_int_equal(zt_vl2_join(b->vl2, &fake_now, CTL_NWID, dict, n), 0); /* from the cache */
     b->sees_nobody = true;
     assert_int_equal(ctl_show_com(b, A, &com), ZT_VERDICT_HOLD);
     assert_true(b->asked == CTL);
     b->sees_nobody = false;
+    assert_int_equal(ctl_show_com(b, A, &com), ZT_VERDICT_TRUSTED);
+}
+
+static void a_controller_once_heard_is_remembered(void **state)
+{
+    struct zt_com com = ctl_com(a, 1000);
+
+    ctl_join(b, &(struct ctl_plan){.timestamp = 1000});
+    b->sees_nobody = true; /* VL1 has forgotten it */
     assert_int_equal(ctl_show_com(b, A, &com), ZT_VERDICT_TRUSTED);
 }
 
@@ -733,6 +744,7 @@ int main(void)
         T(revoked),
         T(tags_and_rules),
         T(unknown_controller_defers),
+        T(a_controller_once_heard_is_remembered),
         T(credentials_are_limited_and_bounded),
         T(members_are_bounded),
         T(bridges),

@@ -27,6 +27,8 @@ if [ -n "${ZT_REFERENCE:-}" ]; then
     need_reference
     leaves+=(p)
     pairs+=('s p 1' 'e p 3' 'm p 3')
+else
+    echo 'skipped pairs with the reference: ZT_REFERENCE does not name a zerotier-one binary'
 fi
 
 n=1

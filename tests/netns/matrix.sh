@@ -67,6 +67,8 @@ PY
 
 if [ -z "${ZT_MATRIX_TOPOLOGY:-}" ]; then
     mapfile -t cells < <(cells)
+    [ -n "${ZT_REFERENCE:-}" ] ||
+        echo 'skipped cells with the reference: ZT_REFERENCE does not name a zerotier-one binary'
     [ ${#cells[@]} -gt 0 ] || { echo "SKIP: no cell matches ${ZT_MATRIX:-}"; exit 77; }
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT

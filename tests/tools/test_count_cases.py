@@ -50,6 +50,7 @@ checks = {
     "sum alone": states(out="3 passed, 0 failed\n") == ["passed"] * 3,
     "sum good, status bad": states(out="3 passed, 0 failed\n", code=1) == ["passed"] * 3 + ["failed"],
     "skip within sums": states(out="SKIP x: why\n1 passed, 0 failed\n") == ["passed", "skipped"],
+    "skip within a plain program": states(out="  skipped x: why\nPASS\n") == ["passed", "skipped"],
     "plain program": states() == ["passed"],
     "plain program fails": states(code=1, result="FAIL") == ["failed"],
     "skipped program": cc.program_cases(entry(out="SKIP: no root\n", code=77, result="SKIP"))

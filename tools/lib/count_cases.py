@@ -5,9 +5,10 @@
 
 A cmocka case counts once. Programs that print "N passed, N failed" lines (the golden vectors print
 one per file) count as they say. Any other program counts as one case: its exit status is the verdict
-(77: skipped, the last line it printed is the reason). A program that ends badly although all its
-cases passed (a leak found at exit, a crash in a teardown) counts as one failed case more, so that
-nothing can fail unseen.
+(77: skipped, the last line it printed is the reason). A line "skipped WHAT: REASON" of a program that
+isn't cmocka's is a part that could not run. A program that ends badly although all its cases passed (a
+leak found at exit, a crash in a teardown) counts as one failed case more, so that nothing can fail
+unseen.
 """
 import json
 import re
@@ -18,7 +19,8 @@ DONE = re.compile(r"\[ *(OK|FAILED|SKIPPED|ERROR) *\] (\S+)\s*$")
 SUMS = re.compile(r"^(?:(?P<name>\S.*?): *)?(?P<p>\d+) passed, (?P<f>\d+) failed")
 REASON = re.compile(r"^(?:SKIP|skip|skipped|SKIPPED)(?:ped)?[: ]+(.*)$")
 
-SHOWN = 40  # lines per list
+SHOWN = 40  # failures
+NAMED = 6  # cases per reason of a skip
 
 
 def cmocka_cases(text):
@@ -64,12 +66,11 @@ def program_cases(entry):
         for i, case in enumerate(cases):
             if case[1] == "failed" and told:
                 cases[i] = (case[0], "failed", told.pop(0))
-        for line in lines:  # cases of such programs that could not run
-            m = REASON.match(line)
-            if m and cases:
-                cases.append(("", "skipped", m.group(1)))
-    if not cases:
-        return [("", "passed" if code == 0 else "failed", f"{result.lower()}, exit status {code}")]
+        if not cases:
+            state = "passed" if code == 0 else "failed"
+            cases = [("", state, f"{result.lower()}, exit status {code}")]
+        # parts of such programs that could not run: "skipped WHAT: REASON"
+        cases += [("", "skipped", m.group(1)) for m in map(REASON.match, lines) if m]
     if code != 0 and not any(state == "failed" for _, state, _ in cases):
         why = next((x for x in lines if "Sanitizer" in x or "runtime error" in x), "")
         cases.append(("(end of program)", "failed", why or f"{result.lower()}, exit status {code}"))
@@ -89,14 +90,23 @@ def collect(label, log, results):
 def verdict(results):
     with open(results) as f:
         rows = [json.loads(line) for line in f]
-    for state in ("skipped", "failed"):
-        some = [r for r in rows if r["state"] == state]
-        if some:
-            print(f"{state}:")
-            for r in some[:SHOWN]:
-                print(f"  {r['case']}" + (f" ({r['reason']})" if r["reason"] else ""))
-            if len(some) > SHOWN:
-                print(f"  ... and {len(some) - SHOWN} more in {results}")
+    skips = {}
+    for r in rows:
+        if r["state"] == "skipped":
+            skips.setdefault(r["reason"] or "no reason given", []).append(r["case"])
+    if skips:
+        print(f"skipped ({sum(map(len, skips.values()))}):")
+        for reason, cases in sorted(skips.items()):
+            names = list(dict.fromkeys(cases))
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            print(f"  {reason}\n      in {', '.join(names[:NAMED])}{more}")
+    failures = [r for r in rows if r["state"] == "failed"]
+    if failures:
+        print(f"failed ({len(failures)}):")
+        for r in failures[:SHOWN]:
+            print(f"  {r['case']}" + (f" ({r['reason']})" if r["reason"] else ""))
+        if len(failures) > SHOWN:
+            print(f"  ... and {len(failures) - SHOWN} more in {results}")
     passed = sum(r["state"] == "passed" for r in rows)
     failed = sum(r["state"] == "failed" for r in rows)
     if passed + failed == 0:

@@ -189,7 +189,8 @@ static void every_pair_talks_and_nothing_grows(void **state)
     }
     size_t late = held(&c);
     print_message("held: %zu kB at half time, %zu kB at the end\n", early / 1024, late / 1024);
-    sim_assert(c.s, late < early + early / 5);
+    if (early > 0) /* a sanitizer's heap counts nothing here, and looks for leaks at the end */
+        sim_assert(c.s, late < early + early / 5);
 
     /* In peace the last ones have no excuse. */
     for (unsigned t = 0; t < 300; t++)

@@ -50,8 +50,16 @@ static inline uint8_t *put(uint8_t *p, uint64_t v, int bytes)
 }
 
 /* Two numbers, mostly in their order. */
-static inline uint8_t *put_range(struct rng *r, uint8_t *p, unsigned a, unsigned b, int bytes)
+/* Two draws below n, or of a table of n. (Each draw is a statement of its own everywhere here:
+ * within one expression their order would be the compiler's choice.) */
+static inline uint8_t *put_range(struct rng *r, uint8_t *p, unsigned n, const uint16_t *table,
+                                 int bytes)
 {
+    unsigned b = below(r, n), a = below(r, n);
+    if (table != NULL) {
+        a = table[a];
+        b = table[b];
+    }
     bool swap = (a > b) == (below(r, 8) != 0);
     p = put(p, swap ? b : a, bytes);
     return put(p, swap ? a : b, bytes);
@@ -75,7 +83,9 @@ static inline uint8_t *put_field(struct rng *r, uint8_t type, uint8_t *p)
     static const uint8_t protocols[] = {1, 6, 17, 58, 132, 136, 0, 44, 50};
     static const uint8_t icmp[] = {0, 8, 3, 128, 135, 136};
     static const uint16_t ethertypes[] = {0x0800, 0x86dd, 0x0806, 0x8100};
-    uint64_t v = 0;
+    uint64_t v = 0, span;
+    unsigned shift;
+    bool small;
 
     switch (type) {
     case 2: /* tee, watch, redirect */
@@ -105,7 +115,7 @@ static inline uint8_t *put_field(struct rng *r, uint8_t type, uint8_t *p)
         return put_prefix6(r, p);
     case 35: /* TOS */
         p = put(p, below(r, 2) ? 0xff : below(r, 256), 1);
-        return put_range(r, p, below(r, 256), below(r, 256), 1);
+        return put_range(r, p, 256, NULL, 1);
     case 36:
         return put(p, protocols[below(r, sizeof protocols)], 1);
     case 37:
@@ -116,13 +126,13 @@ static inline uint8_t *put_field(struct rng *r, uint8_t type, uint8_t *p)
         return put(p, below(r, 4), 1);
     case 39: /* ports */
     case 40:
-        return put_range(r, p, scene_ports[below(r, 6)], scene_ports[below(r, 6)], 2);
+        return put_range(r, p, 6, scene_ports, 2);
     case 41: /* characteristics, without those that certificates prove */
         for (unsigned i = 1 + below(r, 3); i > 0; i--)
             v |= 1ULL << (below(r, 2) ? below(r, 12) : 61 + below(r, 3));
         return put(p, v, 8);
     case 42: /* frame size */
-        return put_range(r, p, below(r, 120), below(r, 120), 2);
+        return put_range(r, p, 120, NULL, 2);
     case 44: /* tags */
     case 45:
     case 46:
@@ -133,9 +143,14 @@ static inline uint8_t *put_field(struct rng *r, uint8_t type, uint8_t *p)
         p = put(p, 1 + below(r, 4), 4);
         return put(p, below(r, 5) ? below(r, 8) : rng_u64(r), 4);
     case 51: /* integer range */
-        v = below(r, 2) ? below(r, 256) : rng_u64(r) >> below(r, 64);
+        small = below(r, 2);
+        v = small ? below(r, 256) : rng_u64(r);
+        shift = small ? 0 : below(r, 64);
+        v >>= shift;
         p = put(p, v, 8);
-        p = put(p, v + (rng_u64(r) >> 32 >> below(r, 32)), 8);
+        span = rng_u64(r) >> 32;
+        shift = below(r, 32);
+        p = put(p, v + (span >> shift), 8);
         p = put(p, below(r, 70), 2);
         return put(p, below(r, 256), 1);
     default: /* unknown: something to skip */
@@ -153,7 +168,8 @@ static inline uint8_t *put_rule(struct rng *r, uint8_t *p)
                                       44, 45, 46, 47, 48, 49, 50, 51, 52, 60, 63};
     uint8_t type =
         below(r, 5) < 2 ? actions[below(r, sizeof actions)] : matches[below(r, sizeof matches)];
-    *p++ = (uint8_t)(type | (below(r, 3) == 0) << 7 | (below(r, 3) == 0) << 6);
+    bool high = below(r, 3) == 0, low = below(r, 3) == 0;
+    *p++ = (uint8_t)(type | high << 7 | low << 6);
     uint8_t *len = p++;
     p = put_field(r, type, p);
     *len = (uint8_t)(p - len - 1);

@@ -7,15 +7,15 @@
  *
  * One short-lived connection per operation: connect, send one request, receive one reply, close.
  * (ZT_CTL_COMMAND may answer with several messages; `more` says that another one follows. A client
- * may send the next request on the same connection once it has the reply.) A descriptor sent along
- * with a request is closed unread. A request of another version gets EPROTO. */
+ * may send the next request on the same connection once it has the reply.) One descriptor may come
+ * along with ZT_CTL_MERGE; any other is closed unread. A request of another version gets EPROTO. */
 #ifndef ZT_CONTROL_H
 #define ZT_CONTROL_H
 
 #include <assert.h>
 #include <stdint.h>
 
-#define ZT_CTL_VERSION 1
+#define ZT_CTL_VERSION 2
 #define ZT_CTL_SOCKET "control.sock"
 #define ZT_STATE_FILE "state"   /* the state page, a file in the home */
 #define ZT_RANGES_FILE "ranges" /* text: what is virtual, remembered: "prefix/bits" or "dns DOMAIN" a line */
@@ -62,7 +62,8 @@ enum zt_ctl_type {
     ZT_CTL_HELLO = 1, /* reply: fd of the state page (read-only) */
     ZT_CTL_CONNECT,   /* stream: id (bound socket, or 0), remote, opts. reply: id, local if known, fd;
                          at once, the result shows in the descriptor and the state page */
-    ZT_CTL_BIND,      /* stream or datagram: local, opts. reply: id, local with its port, fd */
+    ZT_CTL_BIND,      /* stream or datagram: local, opts. reply: id, local with its port, fd. id: what it
+                         was at a node that has ended; sockets that come from one id share the address */
     ZT_CTL_LISTEN,    /* id, value = backlog. reply: error only; the 'b' descriptor now accepts */
     ZT_CTL_UDP,       /* id 0: new datagram socket (local optional, remote optional), reply fd;
                          id: set (or with family 0 dissolve) its remote. reply: id, local */
@@ -72,6 +73,11 @@ enum zt_ctl_type {
     ZT_CTL_NOTE,      /* id, value = enum zt_ctl_note; no reply */
     ZT_CTL_INFO,      /* id. reply: local, remote, data = struct zt_ctl_info */
     ZT_CTL_COMMAND,   /* data = text of a ztctl command (below); replies: text of one JSON document */
+    ZT_CTL_MERGE,     /* a kernel socket that is bound to a wildcard address, sent along: local with its
+                         port, opts, value = backlog for a stream, which listens already. reply: id, fd
+                         of a virtual socket that is reached from both sides */
+    ZT_CTL_RELEASE,   /* local.port, stype: let go of kernel sockets on it whose programs have closed
+                         theirs */
     ZT_CTL_MORE,      /* data = the first, or next, part of a longer text, whose end is the data of a
                          ZT_CTL_COMMAND on the same connection; at most ZT_CTL_TEXT in all. No reply */
 };
@@ -186,11 +192,20 @@ struct zt_state_slot {
     uint16_t family; /* of the program's socket, AF_INET or AF_INET6: v4-mapped forms or not */
     uint8_t lip[16], rip[16];
     uint32_t unacked; /* bytes the peer has not acknowledged */
-    uint32_t pad2;
+    uint32_t twin;    /* zt_ctl_twin_mark of the kernel socket it was merged with; 0: none */
 };
 static_assert(sizeof(struct zt_state_slot) == 64, "zt_state_slot");
 
-/* What comes out of a listening descriptor: this, and one descriptor (SCM_RIGHTS). */
+/* How the kernel socket of a merged one is recognised: from its SO_COOKIE. Never 0. */
+static inline uint32_t zt_ctl_twin_mark(uint64_t cookie)
+{
+    uint32_t h = (uint32_t)((cookie * 0x9e3779b97f4a7c15ULL) >> 32);
+
+    return h ? h : 1;
+}
+
+/* What comes out of a listening descriptor: this, and one descriptor (SCM_RIGHTS). id 0: that is a
+ * connection of the kernel's. */
 struct zt_ctl_accept {
     uint64_t id;
     struct zt_ctl_addr local, remote;
@@ -210,7 +225,8 @@ struct zt_ctl_dgram {
     struct zt_ctl_addr remote; /* to the program: source; from it: destination, family 0 = connected */
     uint32_t lfamily;          /* local address used, where known */
     uint8_t lip[16];
+    uint32_t ifindex; /* to the program: the interface it came in by, where the kernel received it */
 };
-static_assert(sizeof(struct zt_ctl_dgram) == 52, "zt_ctl_dgram");
+static_assert(sizeof(struct zt_ctl_dgram) == 56, "zt_ctl_dgram");
 
 #endif

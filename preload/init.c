@@ -41,6 +41,10 @@ static void read_environment(void)
     s->off = (v = env("ZT_PRELOAD_OFF")) && *v == '1';
     s->may_start = !((v = env("ZT_PRELOAD_START")) && !strcmp(v, "no"));
     s->io_uring = (v = env("ZT_PRELOAD_IO_URING")) && *v == '1';
+    if ((v = env("ZT_PRELOAD_ANY")))
+        s->any = !strcmp(v, "kernel")    ? ZT_ANY_KERNEL
+                 : !strcmp(v, "virtual") ? ZT_ANY_VIRTUAL
+                                         : ZT_ANY_BOTH;
     if ((v = env("ZT_PRELOAD_DEBUG")) && *v >= '1' && *v <= '3')
         s->debug = *v - '0';
     if ((v = env("ZT_PRELOAD_WAIT")) && *v >= '0' && *v <= '9') {

@@ -235,6 +235,13 @@ int zt_slot_family(uint64_t id)
     return s->lfamily == 6 || s->rfamily == 6 ? AF_INET6 : AF_INET;
 }
 
+bool zt_slot_merged(uint64_t id)
+{
+    const struct zt_state_head *h;
+    const struct zt_state_slot *s = find_slot(id & ZT_W_ID_MASK, &h);
+    return s && s->twin;
+}
+
 /* ---- classification ---- */
 
 /* Addresses that the machine's own networks use: a default route is not meant for them. */
@@ -353,6 +360,45 @@ void zt_wait_configured(void)
         zt_sleep_ms(pause);
     }
     zt_debug(1, "a network is still without configuration");
+}
+
+/* No node runs: what will it join when it starts? One file for each network. */
+static bool joined_on_disk(void)
+{
+    int dir = zt_home_open();
+    if (dir < 0)
+        return false;
+    long d = zt_sys4(SYS_openat, dir, "networks.d", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    zt_sys1(SYS_close, dir);
+    if (d < 0)
+        return false;
+    char buf[2048];
+    bool found = false;
+    long n;
+    while (!found && (n = zt_sys3(SYS_getdents64, d, buf, sizeof buf)) > 0)
+        for (long at = 0; at < n;) {
+            unsigned short reclen;
+            memcpy(&reclen, buf + at + 16, 2);
+            const char *name = buf + at + 19; /* NWID.conf */
+            found |= strspn(name, "0123456789abcdef") == 16 && !strcmp(name + 16, ".conf");
+            at += reclen;
+        }
+    zt_sys1(SYS_close, d);
+    return found;
+}
+
+bool zt_home_has_network(void)
+{
+    if (zt_settings.off || !zt_settings.home[0])
+        return false;
+    if (zt_settings.networks[0])
+        return true;
+    int saved = errno;
+    zt_page_open();
+    const struct zt_state_head *h = current();
+    bool yes = h ? __atomic_load_n(&h->has_network, __ATOMIC_ACQUIRE) != 0 : joined_on_disk();
+    errno = saved;
+    return yes;
 }
 
 static bool never_managed(const struct zt_ctl_addr *a)

@@ -460,13 +460,27 @@ static int set_virtual(int fd, zt_word w, int level, int name, const void *value
     return r == -EINVAL ? zt_fail(EINVAL) : 0;
 }
 
+/* What concerns the kernel's networks goes to the kernel's socket as well: groups that are joined
+ * there, and what its connections inherit. Either side may be the one that can do it. */
+static int set_merged(int fd, zt_word w, int level, int name, const void *value, socklen_t len)
+{
+    zt_word flag;
+    int twin = zt_twin_of(fd, w);
+    long k = twin < 0 || zt_optname_flag(level, name, &flag)
+                 ? -ENODEV
+                 : zt_sys5(SYS_setsockopt, twin, level, name, value, len);
+    int r = set_virtual(fd, w, level, name, value, len);
+    return r < 0 && k == 0 ? 0 : r;
+}
+
 ZT_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
     zt_word w = zt_word_of(fd);
     if (!w)
         return REAL(setsockopt)(fd, level, name, value, len);
     int saved = errno;
-    int r = set_virtual(fd, w, level, name, value, len);
+    int r = w & ZT_W_MERGED ? set_merged(fd, w, level, name, value, len)
+                            : set_virtual(fd, w, level, name, value, len);
     if (r == 0)
         errno = saved;
     return r;

@@ -243,14 +243,19 @@ static void maybe_free_proxy(struct zt_proxy *p)
     free(p);
 }
 
+void zt_proxy_handle_closed(struct zt_proxy *p)
+{
+    p->handles--;
+    maybe_free_proxy(p);
+}
+
 static void on_sock_closed(uv_handle_t *h)
 {
     struct zt_sock *s = h->data;
     struct zt_proxy *p = s->p;
 
     free(s);
-    p->handles--;
-    maybe_free_proxy(p);
+    zt_proxy_handle_closed(p);
 }
 
 void zt_sock_retire(struct zt_sock *s, bool gone)
@@ -268,6 +273,7 @@ void zt_sock_retire(struct zt_sock *s, bool gone)
             p->past[p->past_next++ % ZT_PAST_STREAMS] = (struct zt_past){s->id, s->opt};
         zt_state_give(&p->state, s->slot, gone);
     }
+    zt_host_drop(s);
     if (s->has_poll)
         uv_close((uv_handle_t *)&s->poll, on_sock_closed);
     if (s->fd >= 0)
@@ -385,6 +391,9 @@ static int dispatch(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ct
         return note_request(p, q);
     case ZT_CTL_INFO:
         return info_request(p, q, r, data);
+    case ZT_CTL_RELEASE:
+        zt_host_release(p, q->stype, q->local.port);
+        return 0;
     default:
         return ENOSYS;
     }
@@ -408,6 +417,23 @@ void zt_proxy_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_
     zt_stack_now(p->cfg.stack, zt_loop_now(p->cfg.loop)->mono_ms);
     r->err = dispatch(p, q, r, data, fd);
     zt_stack_kick(p->cfg.stack);
+    zt_loop_touch(p->cfg.loop);
+}
+
+void zt_proxy_merge(struct zt_proxy *p, const struct zt_ctl_req *q, int host, struct zt_ctl_rep *r,
+                    int *fd)
+{
+    *r = (struct zt_ctl_rep){.version = ZT_CTL_VERSION, .type = q->type};
+    *fd = -1;
+    if (p->ending || host < 0 || q->nopts > ZT_CTL_OPTS) {
+        r->err = p->ending ? ENETDOWN : EINVAL;
+        if (host >= 0)
+            close(host);
+        return;
+    }
+    zt_stack_now(p->cfg.stack, zt_loop_now(p->cfg.loop)->mono_ms);
+    r->err = q->stype == SOCK_DGRAM ? zt_dgram_merge(p, q, host, r, fd)
+                                    : zt_listen_merge(p, q, host, r, fd);
     zt_loop_touch(p->cfg.loop);
 }
 
@@ -497,10 +523,7 @@ no_memory:
 
 static void on_timer_closed(uv_handle_t *h)
 {
-    struct zt_proxy *p = h->data;
-
-    p->handles--;
-    maybe_free_proxy(p);
+    zt_proxy_handle_closed(h->data);
 }
 
 void zt_proxy_free(struct zt_proxy *p)

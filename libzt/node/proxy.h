@@ -40,6 +40,10 @@ void zt_proxy_free(struct zt_proxy *p);
 void zt_proxy_request(struct zt_proxy *p, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
                       uint8_t *data, int *fd);
 
+/* Serve ZT_CTL_MERGE. host: the kernel socket that came with it, or -1; taken over. */
+void zt_proxy_merge(struct zt_proxy *p, const struct zt_ctl_req *req, int host,
+                    struct zt_ctl_rep *rep, int *fd);
+
 /* A read-only descriptor of the state page (not a copy: do not close), and the page itself. */
 int zt_proxy_state_fd(struct zt_proxy *p);
 const struct zt_state_head *zt_proxy_state(struct zt_proxy *p);

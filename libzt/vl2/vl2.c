@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/settings.h"
 #include "vl2/controller_priv.h"
 #include "vl2/frame.h"
 #include "vl2/network.h"
@@ -587,6 +588,17 @@ void zt_vl2_free(struct zt_vl2 *v)
     zt_map_fini(&v->networks);
     zt_heap_fini(&v->timers);
     free(v);
+}
+
+void zt_vl2_configure(struct zt_vl2 *v, const struct zt_now *now, const struct zt_settings *s)
+{
+    void *value;
+
+    if (v->low_bandwidth == s->low_bandwidth)
+        return;
+    v->low_bandwidth = s->low_bandwidth;
+    for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);)
+        zt_network_wake((struct zt_network *)value, now);
 }
 
 int zt_vl2_control(struct zt_vl2 *v, const struct zt_controller_store *store,

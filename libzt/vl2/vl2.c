@@ -402,9 +402,11 @@ static enum zt_verdict chunk_in(struct zt_vl2 *v, const struct zt_now *now, cons
     enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, is_push, &update_id);
     if (is_push && update_id != 0) {
         uint8_t body[16];
+        struct zt_rx echo = *rx;
+        echo.verb = ZT_VERB_ECHO; /* what every node calls it (vl2.md 2.6) */
         zt_put64(body, net->nwid);
         zt_put64(body + 8, update_id);
-        zt_vl1_reply_ok(v->vl1, now, rx, body, sizeof body);
+        zt_vl1_reply_ok(v->vl1, now, &echo, body, sizeof body);
     }
     return verdict;
 }

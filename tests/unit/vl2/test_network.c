@@ -329,6 +329,7 @@ static void chunks(void **state)
     fake_inject(a, B, ZT_VERB_NETWORK_CONFIG, p[1], n[1]);
     assert_int_equal(ctl_status(a), ZT_NET_OK);
     struct fake_packet *k = fake_find(a, ZT_VERB_OK);
+    assert_int_equal(k->in_re_verb, ZT_VERB_ECHO); /* sic */
     assert_int_equal(k->n, 16);
     assert_true(zt_be64(k->p) == CTL_NWID && zt_be64(k->p + 8) == 77);
     for (size_t i = 0; i < n[1]; i++)

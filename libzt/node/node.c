@@ -64,6 +64,7 @@ void zt_node_note(struct zt_node *n, struct zt_node_note note)
     note.addr = n->identity.addr;
     note.port = n->port;
     zt_events_post(n->cfg.events, &note);
+    zt_watch_note(n, &note);
 }
 
 void zt_node_warn(struct zt_node *n, const char *text)

@@ -173,6 +173,11 @@ void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, 
 void zt_reload_start(struct zt_node *n, zt_command_done *done, void *arg);
 void zt_reload_end_all(struct zt_node *n);
 
+/* watch.c: notes to those who said `watch` */
+void zt_watch_note(struct zt_node *n, const struct zt_node_note *note); /* keeper or loop thread */
+void zt_watch_start(struct zt_node *n, struct zt_door_reply *to);       /* loop thread, as below */
+void zt_watch_end(struct zt_node *n); /* says that the node ends */
+
 /* ping.c */
 void zt_ping_start(struct zt_node *n, const char *address, zt_command_done *done, void *arg);
 void zt_ping_due(struct zt_node *n, int64_t mono_ms);

@@ -862,6 +862,7 @@ void zt_turn_fini(void *user)
     if (n->core != NULL && n->cfg.cache_peers)
         zt_core_save_peers(n->core);
     zt_underlay_close(n);
+    zt_watch_end(n);
     if (n->door != NULL)
         zt_door_free(n->door);
     n->door = NULL;
@@ -896,5 +897,8 @@ static void reply_door(void *arg, int err, const char *text, size_t len)
 
 static void on_command(void *user, const char *text, struct zt_door_reply *to)
 {
-    zt_command_run(user, text, reply_door, to);
+    if (strcmp(text, "watch") == 0)
+        zt_watch_start(user, to); /* more than one answer: not for every caller of commands */
+    else
+        zt_command_run(user, text, reply_door, to);
 }

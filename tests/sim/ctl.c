@@ -83,7 +83,7 @@ static bool is_stored(void *user, uint64_t nwid, uint64_t addr)
 void sim_ctl_start(struct sim_node *n)
 {
     struct sim_disk *d = n->disk;
-    struct zt_now now = sim_now(n->sim);
+    struct zt_now now = sim_node_now(n);
     const struct zt_controller_store store = {
         .user = d, .put_member = put_member, .is_stored = is_stored};
     int rc = zt_core_control(n->core, &store, &d->ctl);
@@ -147,7 +147,7 @@ uint64_t sim_ctl_network(struct sim_node *n, uint32_t number, bool is_private)
         .rules = {accept_all, 2},
         .nrules = 1,
     };
-    struct zt_now now = sim_now(n->sim);
+    struct zt_now now = sim_node_now(n);
     struct zt_controller *ctl = sim_controller(n);
     struct sim_disk *d = n->disk;
     d->nets = realloc(d->nets, (d->nnets + 1) * sizeof *d->nets);
@@ -163,7 +163,7 @@ uint64_t sim_ctl_network(struct sim_node *n, uint32_t number, bool is_private)
 void sim_ctl_member(struct sim_node *n, uint64_t nwid, const struct sim_node *member,
                     bool authorized)
 {
-    struct zt_now now = sim_now(n->sim);
+    struct zt_now now = sim_node_now(n);
     struct zt_controller *ctl = sim_controller(n);
     const struct zt_ctl_member *old = zt_controller_member(ctl, nwid, member->id.addr);
     struct zt_ctl_member m;

@@ -349,5 +349,7 @@ void zts_deliver_note(void *user, const struct zt_node_note *note)
         break;
     case ZT_NODE_WARNING:
         break; /* the library is silent; ztd prints it */
+    case ZT_NODE_STORED:
+        break;
     }
 }

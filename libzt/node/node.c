@@ -129,7 +129,7 @@ static void run_jobs(struct zt_node *n)
 /* ---- start -------------------------------------------------------------------------------------
  */
 
-static void keeper_random(void *user, void *out, size_t len)
+void zt_keeper_random(void *user, void *out, size_t len)
 {
     for (size_t got = 0; got < len;) {
         ssize_t r = getrandom((uint8_t *)out + got, len - got, 0);
@@ -202,8 +202,11 @@ static int prepare(struct zt_node *n)
         return rc;
     }
     if (n->store == NULL) {
-        struct zt_store_config sc = {
-            .home = n->cfg.home, .lock_fd = n->cfg.lock_fd, .report = report, .user = n};
+        struct zt_store_config sc = {.home = n->cfg.home,
+                                     .lock_fd = n->cfg.lock_fd,
+                                     .report = report,
+                                     .wrote = n->cfg.tell_stored ? zt_given_tell : NULL,
+                                     .user = n};
         rc = zt_store_open(&sc, &n->store, n->why);
         if (rc != 0)
             return rc;
@@ -212,19 +215,20 @@ static int prepare(struct zt_node *n)
         if (n->home == NULL)
             return ZT_E_NOMEM;
     }
-    rc = zt_store_identity(n->store, keeper_random, NULL, &n->identity, n->why);
+    rc = zt_given_identity(n);
     if (rc != 0)
         return rc;
-    zt_conf_default(&n->conf);
+    if (n->cfg.conf != NULL)
+        n->conf = *n->cfg.conf;
+    else
+        zt_conf_default(&n->conf);
     json_decref(n->conf_doc);
     n->conf_doc = NULL;
     if (n->cfg.read_local_conf)
         (void)zt_conf_read(n->store, &n->conf, report, n, &n->conf_doc); /* reported */
-    rc = zt_store_read(n->store, "planet", &n->planet, &n->nplanet);
-    if (rc != 0 && rc != ZT_E_NOENT) {
-        snprintf(n->why, sizeof n->why, "%s/planet: cannot be read: %s", n->home, zt_err_text(rc));
+    rc = zt_given_planet(n);
+    if (rc != 0)
         return rc;
-    }
     zt_store_each(n->store, "moons.d", 16, ".moon", load_moon, n);
     if (n->cfg.cache_peers)
         zt_store_each(n->store, "peers.d", 10, ".peer", load_peer, n);
@@ -235,9 +239,9 @@ static int prepare(struct zt_node *n)
     if (n->cfg.controller && (rc = zt_ctl_db_load(n, &n->controller)) != 0)
         return rc;
     if (n->cfg.door) {
-        rc = zt_store_token(n->store, "authtoken.secret", keeper_random, NULL);
+        rc = zt_store_token(n->store, "authtoken.secret", zt_keeper_random, NULL);
         if (rc == 0)
-            rc = zt_store_token(n->store, "metricstoken.secret", keeper_random, NULL);
+            rc = zt_store_token(n->store, "metricstoken.secret", zt_keeper_random, NULL);
         if (rc != 0)
             snprintf(n->why, sizeof n->why, "%s: the API's tokens cannot be written", n->home);
     }
@@ -312,10 +316,11 @@ static bool start_over(struct zt_node *n)
     pthread_mutex_lock(&n->lock);
     bool again = n->collided && !n->stop_asked;
     n->collided = false;
+    again = again && n->cfg.identity == NULL; /* a given one is the program's to change */
     if (again)
         n->state = ZT_NODE_STARTING;
     pthread_mutex_unlock(&n->lock);
-    return again && zt_store_identity_aside(n->store) == 0;
+    return again && (n->cfg.no_identity_file || zt_store_identity_aside(n->store) == 0);
 }
 
 static void *keep(void *arg)
@@ -340,6 +345,7 @@ static void *keep(void *arg)
     zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_DOWN});
     pthread_mutex_lock(&n->lock);
     n->state = ZT_NODE_ENDED;
+    pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
     /* After the state, so that a new start from this very note is accepted. */
     if (rc == 0)
@@ -353,27 +359,16 @@ static void *keep(void *arg)
 int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (cfg->home == NULL || cfg->home[0] == 0 || cfg->port < -1 || cfg->port > 65535)
+    if ((cfg->home != NULL && cfg->home[0] == 0) || (cfg->home == NULL && cfg->door) ||
+        cfg->port < -1 || cfg->port > 65535)
         return ZT_E_INVAL;
     (void)pthread_once(&once, watch_forks);
     struct zt_node *n = calloc(1, sizeof *n);
-    char *home = strdup(cfg->home);
-    if (n == NULL || home == NULL) {
+    if (n == NULL || !zt_given_copy(n, cfg)) {
+        if (n != NULL)
+            zt_given_free(n);
         free(n);
-        free(home);
         return ZT_E_NOMEM;
-    }
-    n->cfg = *cfg;
-    n->cfg.home = home;
-    n->cfg.networks = NULL;
-    n->cfg.nnetworks = 0;
-    if (cfg->nnetworks > 0) {
-        uint64_t *ids = malloc(cfg->nnetworks * sizeof *ids);
-        if (ids != NULL) {
-            memcpy(ids, cfg->networks, cfg->nnetworks * sizeof *ids);
-            n->cfg.networks = ids;
-            n->cfg.nnetworks = cfg->nnetworks;
-        }
     }
     n->generation = atomic_load(&fork_generation);
     zt_list_init(&n->jobs);
@@ -398,8 +393,7 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     pthread_sigmask(SIG_SETMASK, &was, NULL);
     if (rc != 0) {
         *out = NULL;
-        free((void *)(uintptr_t)n->cfg.networks);
-        free(home);
+        zt_given_free(n);
         free(n);
         return ZT_E_NOMEM;
     }
@@ -428,10 +422,8 @@ void zt_node_collided(struct zt_node *n)
     pthread_mutex_unlock(&n->lock);
 }
 
-int zt_node_wait(struct zt_node *n, int timeout_ms)
+static struct timespec deadline(int timeout_ms)
 {
-    if (zt_node_is_inherited(n))
-        return ZT_E_STATE;
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += timeout_ms / 1000;
@@ -440,12 +432,36 @@ int zt_node_wait(struct zt_node *n, int timeout_ms)
         end.tv_sec++;
         end.tv_nsec -= 1000000000;
     }
+    return end;
+}
+
+int zt_node_wait(struct zt_node *n, int timeout_ms)
+{
+    if (zt_node_is_inherited(n))
+        return ZT_E_STATE;
+    struct timespec end = deadline(timeout_ms);
     int rc = 0;
     pthread_mutex_lock(&n->lock);
     while (n->state != ZT_NODE_ENDED && rc == 0)
         rc = timeout_ms < 0 ? pthread_cond_wait(&n->changed, &n->lock)
                             : pthread_cond_timedwait(&n->changed, &n->lock, &end);
     rc = n->state == ZT_NODE_ENDED ? 0 : ZT_E_TIMEOUT;
+    pthread_mutex_unlock(&n->lock);
+    return rc;
+}
+
+int zt_node_wait_up(struct zt_node *n, int timeout_ms)
+{
+    if (zt_node_is_inherited(n))
+        return ZT_E_STATE;
+    struct timespec end = deadline(timeout_ms);
+    int rc = 0;
+    pthread_mutex_lock(&n->lock);
+    while (n->state == ZT_NODE_STARTING && !n->stop_asked && rc == 0)
+        rc = pthread_cond_timedwait(&n->changed, &n->lock, &end);
+    rc = n->state == ZT_NODE_STARTING && !n->stop_asked ? ZT_E_TIMEOUT
+         : n->state == ZT_NODE_RUNNING                  ? 0
+                                                        : ZT_E_STATE;
     pthread_mutex_unlock(&n->lock);
     return rc;
 }
@@ -467,8 +483,7 @@ void zt_node_free(struct zt_node *n)
     pthread_cond_destroy(&n->changed);
     json_decref(n->conf_doc);
     free(n->home);
-    free((void *)(uintptr_t)n->cfg.networks);
-    free((void *)(uintptr_t)n->cfg.home);
+    zt_given_free(n);
     free(n);
 }
 
@@ -582,6 +597,22 @@ int zt_node_status(struct zt_node *n, struct zt_status_info *out)
 {
     struct call c = {.out = out};
     return on_loop(n, &c, do_status);
+}
+
+static void do_self(struct call *c)
+{
+    struct zt_node *n = c->n;
+    uint16_t *ports = (uint16_t *)(void *)c->data;
+    if (c->out != NULL)
+        *(struct zt_identity *)c->out = n->identity;
+    for (unsigned i = 0; ports != NULL && i < ZT_UDP_SLOTS; i++)
+        ports[i] = zt_udp_slot(n->udp, i);
+}
+
+int zt_node_self(struct zt_node *n, struct zt_identity *id, uint16_t ports[3])
+{
+    struct call c = {.out = id, .data = (uint8_t *)ports};
+    return on_loop(n, &c, do_self);
 }
 
 static void do_networks(struct call *c)

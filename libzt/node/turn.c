@@ -148,6 +148,8 @@ static void host_save(void *user, enum zt_object what, uint64_t id, const uint8_
         save_network(n, id, p, len);
         return;
     case ZT_OBJECT_PLANET:
+        if (n->cfg.no_planet_file)
+            return;
         snprintf(name, sizeof name, "planet");
         flags = ZT_STORE_DURABLE;
         break;
@@ -833,6 +835,7 @@ int zt_turn_init(void *user, struct zt_loop *l)
     }
     pthread_mutex_lock(&n->lock);
     n->state = ZT_NODE_RUNNING;
+    pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
     zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_UP});
     zt_underlay_announce(n);

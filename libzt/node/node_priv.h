@@ -101,7 +101,7 @@ struct zt_node {
     struct zt_udp *udp;
     struct zt_proxy *proxy;
     struct zt_door *door;
-    uint16_t port;
+    uint16_t port, port2, port3; /* as last told */
     struct zt_map nets;  /* nwid -> struct zt_netent */
     struct zt_map peers; /* address -> struct zt_peer_info as last told; only with events */
     struct zt_frames in, in_spare;

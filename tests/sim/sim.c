@@ -103,7 +103,13 @@ static uint16_t map_out(struct sim_nat *nat, int64_t now_ms, const struct zt_ep 
         if (nat->kind != SIM_NAT_SYMMETRIC)
             port = nat->map[i].port;
     }
-    assert(nat->n < SIM_MAPPINGS);
+    if (nat->n == SIM_MAPPINGS) { /* as a real one: the least used makes room */
+        unsigned oldest = 0;
+        for (unsigned i = 1; i < nat->n; i++)
+            if (nat->map[i].used_ms < nat->map[oldest].used_ms)
+                oldest = i;
+        nat->map[oldest] = nat->map[--nat->n];
+    }
     if (port == 0)
         port = nat->next_port++;
     nat->map[nat->n].inside = *inside;

@@ -249,6 +249,16 @@ static bool has_device(int fd)
     return zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) == 0 && name[0];
 }
 
+/* Bound to one address, or not an inet socket at all: told by one system call. */
+static bool has_address(int fd)
+{
+    struct sockaddr_storage ss;
+    struct zt_ctl_addr a;
+    socklen_t len = sizeof ss;
+    return zt_sys3(SYS_getsockname, fd, &ss, &len) < 0 ||
+           !zt_addr_from((struct sockaddr *)&ss, len, &a) || !zt_addr_any(&a);
+}
+
 /* fd is a kernel socket of this type with a wildcard address or none, and the home has a network.
  */
 static bool eligible(int fd, int type, struct zt_facts *f)
@@ -286,7 +296,7 @@ int zt_any_listen(int fd, int backlog)
 {
     struct zt_facts f;
     int saved = errno;
-    if (!eligible(fd, SOCK_STREAM, &f))
+    if (has_address(fd) || !eligible(fd, SOCK_STREAM, &f))
         return REAL(listen)(fd, backlog);
     zt_networks_join();
     if (zt_settings.any == ZT_ANY_VIRTUAL) {

@@ -239,7 +239,7 @@ static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *
     }
     int tos = h->tos, ttl = h->ttl ? h->ttl : 64;
     if (w & ZT_W_V6) {
-        struct in6_pktinfo p = {.ipi6_ifindex = h->ifindex ? h->ifindex : h->remote.scope};
+        struct in6_pktinfo p = {.ipi6_ifindex = h->host_ifindex ? h->host_ifindex : h->remote.scope};
         if (h->lfamily == 4) {
             p.ipi6_addr.s6_addr[10] = p.ipi6_addr.s6_addr[11] = 0xff;
             memcpy(p.ipi6_addr.s6_addr + 12, h->lip, 4);
@@ -253,7 +253,7 @@ static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *
         if (w & ZT_W_RECVTOS)
             add_cmsg(&o, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof tos);
     } else {
-        struct in_pktinfo p = {.ipi_ifindex = (int)h->ifindex};
+        struct in_pktinfo p = {.ipi_ifindex = (int)h->host_ifindex};
         memcpy(&p.ipi_spec_dst, h->lip, 4);
         memcpy(&p.ipi_addr, h->lip, 4);
         if ((w & ZT_W_PKTINFO) && h->lfamily)

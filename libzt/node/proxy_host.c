@@ -248,11 +248,11 @@ static void read_details(struct msghdr *m, struct zt_ctl_dgram *d)
             memcpy(&p, data, sizeof p);
             d->lfamily = 4;
             memcpy(d->lip, &p.ipi_addr, 4);
-            d->ifindex = (uint32_t)p.ipi_ifindex;
+            d->host_ifindex = (uint32_t)p.ipi_ifindex;
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo p;
             memcpy(&p, data, sizeof p);
-            d->ifindex = p.ipi6_ifindex;
+            d->host_ifindex = p.ipi6_ifindex;
             if (!IN6_IS_ADDR_V4MAPPED(&p.ipi6_addr)) {
                 d->lfamily = 6;
                 memcpy(d->lip, &p.ipi6_addr, 16);

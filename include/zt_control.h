@@ -147,7 +147,7 @@ struct zt_ctl_info { /* numbers for TCP_INFO and friends */
 /* State page: written by the node alone, mapped read-only by programs. Head, then slots. Readers use
  * acquire loads of `stale`, `seq` and `phase`. */
 #define ZT_STATE_MAGIC 0x5a545354u
-#define ZT_STATE_RANGES 124
+#define ZT_STATE_RANGES 1000 /* a network alone may have 128 routes and 32 addresses */
 #define ZT_STATE_DOMAINS 1000
 
 struct zt_state_range {
@@ -169,12 +169,12 @@ struct zt_state_head {
     uint32_t configuring; /* networks joined that have no addresses yet */
     uint8_t host_id[16];
     uint64_t pid;
-    uint8_t pad[64];
+    uint8_t pad[3616];
     struct zt_state_range ranges[ZT_STATE_RANGES];
     char domains[ZT_STATE_DOMAINS]; /* of the networks' own DNS, lower case, each ended by a zero byte,
                                        the list by another; guarded by seq like the ranges */
 };
-static_assert(sizeof(struct zt_state_head) == 4096, "zt_state_head");
+static_assert(sizeof(struct zt_state_head) == 28672, "zt_state_head: whole pages");
 
 enum zt_phase {
     ZT_PHASE_FREE,

@@ -330,14 +330,19 @@ static void read_remembered(void)
     zt_sys1(SYS_close, dir);
     if (fd < 0)
         return;
-    char text[ZT_STATE_RANGES * 52 + 5 * ZT_STATE_DOMAINS + 1]; /* "dns " before each domain */
+    size_t cap = ZT_STATE_RANGES * 52 + 5 * ZT_STATE_DOMAINS + 1; /* "dns " before each domain */
     size_t n = 0;
-    long r;
-    while (n < sizeof text - 1 && (r = zt_sys3(SYS_read, fd, text + n, sizeof text - 1 - n)) > 0)
+    long r, m = zt_sys6(SYS_mmap, 0, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (m < 0 && m > -4096) {
+        zt_sys1(SYS_close, fd);
+        return;
+    }
+    char *text = (char *)m;
+    while (n < cap - 1 && (r = zt_sys3(SYS_read, fd, text + n, cap - 1 - n)) > 0)
         n += (size_t)r;
     zt_sys1(SYS_close, fd);
-    text[n] = 0;
     parse_ranges(text);
+    zt_sys2(SYS_munmap, m, cap);
 }
 
 static bool in_remembered(const struct zt_ctl_addr *a)

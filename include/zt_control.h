@@ -152,12 +152,35 @@ struct zt_ctl_info { /* numbers for TCP_INFO and friends */
 
 struct zt_state_range {
     uint8_t family, bits;
-    uint8_t ours; /* 1: exactly one of our own addresses */
-    uint8_t pad;
+    uint8_t ours; /* not 0: exactly one of our own addresses; 1 + the length of its network's prefix */
+    uint8_t dev;  /* and then: which of `ifs` has it */
     uint32_t metric;
     uint8_t ip[16];
 };
 static_assert(sizeof(struct zt_state_range) == 24, "zt_state_range");
+
+/* A network as an interface. Programs see index + ZT_IF_BASE, so that no index of the kernel's is meant,
+ * and the name that zt_ctl_ifname makes. */
+#define ZT_STATE_IFS 64
+#define ZT_IF_BASE 0x100000u
+struct zt_state_if {
+    uint64_t nwid;
+    uint8_t mac[6];
+    uint16_t mtu;
+    uint32_t index; /* of the stack's interface; 0: none yet */
+    uint32_t pad;
+};
+static_assert(sizeof(struct zt_state_if) == 24, "zt_state_if");
+
+/* "zt" and the network's id in 13 digits of 5 bits: it can be told from the name. */
+static inline void zt_ctl_ifname(uint64_t nwid, char out[16])
+{
+    out[0] = 'z';
+    out[1] = 't';
+    for (int i = 0; i < 13; i++)
+        out[2 + i] = "abcdefghijklmnopqrstuvwxyz234567"[nwid >> (60 - 5 * i) & 31];
+    out[15] = 0;
+}
 
 struct zt_state_head {
     uint32_t magic, version;
@@ -169,7 +192,9 @@ struct zt_state_head {
     uint32_t configuring; /* networks joined that have no addresses yet */
     uint8_t host_id[16];
     uint64_t pid;
-    uint8_t pad[3616];
+    struct zt_state_if ifs[ZT_STATE_IFS]; /* guarded by seq like the ranges */
+    uint32_t nifs;
+    uint8_t pad[2076];
     struct zt_state_range ranges[ZT_STATE_RANGES];
     char domains[ZT_STATE_DOMAINS]; /* of the networks' own DNS, lower case, each ended by a zero byte,
                                        the list by another; guarded by seq like the ranges */

@@ -232,6 +232,8 @@ int zt_ctl_with(struct zt_ctl_req *req, int with, struct zt_ctl_rep *rep, void *
     int saved = errno;
     if (fd)
         *fd = -1;
+    req->local.scope = zt_if_in(req->local.scope);
+    req->remote.scope = zt_if_in(req->remote.scope);
     memset(rep, 0, sizeof *rep);
     int r = exchange(req, with, rep, data, cap, fd);
     /* Nobody there, or it ended between our connect and its answer. */

@@ -73,8 +73,9 @@ static int destination(zt_word w, const struct msghdr *m, struct zt_ctl_dgram *h
         return -EAFNOSUPPORT;
     if (!zt_addr_from(sa, m->msg_namelen, &h->remote) || !h->remote.port)
         return -EINVAL;
-    return (w & ZT_W_MERGED) || groupish(&h->remote) || zt_managed_slow(&h->remote) ? 0
-                                                                                    : -ENETUNREACH;
+    bool ours = zt_managed_slow(&h->remote);
+    h->remote.scope = zt_if_in(h->remote.scope);
+    return ours || (w & ZT_W_MERGED) || groupish(&h->remote) ? 0 : -ENETUNREACH;
 }
 
 static int control_in(const struct msghdr *m, struct zt_ctl_dgram *h)
@@ -225,6 +226,11 @@ static void add_cmsg(struct out_ctl *o, int level, int type, const void *data, s
     o->used += CMSG_SPACE(n);
 }
 
+static uint32_t ifindex_of(const struct zt_ctl_dgram *h)
+{
+    return h->host_ifindex ? h->host_ifindex : zt_if_out(h->ifindex);
+}
+
 static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *m)
 {
     struct out_ctl o = {m->msg_control, m->msg_control ? m->msg_controllen : 0, 0, false};
@@ -239,7 +245,8 @@ static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *
     }
     int tos = h->tos, ttl = h->ttl ? h->ttl : 64;
     if (w & ZT_W_V6) {
-        struct in6_pktinfo p = {.ipi6_ifindex = h->host_ifindex ? h->host_ifindex : h->remote.scope};
+        struct in6_pktinfo p = {.ipi6_ifindex =
+                                    h->host_ifindex ? h->host_ifindex : h->remote.scope};
         if (h->lfamily == 4) {
             p.ipi6_addr.s6_addr[10] = p.ipi6_addr.s6_addr[11] = 0xff;
             memcpy(p.ipi6_addr.s6_addr + 12, h->lip, 4);
@@ -253,7 +260,7 @@ static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *
         if (w & ZT_W_RECVTOS)
             add_cmsg(&o, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof tos);
     } else {
-        struct in_pktinfo p = {.ipi_ifindex = (int)h->host_ifindex};
+        struct in_pktinfo p = {.ipi_ifindex = (int)ifindex_of(h)};
         memcpy(&p.ipi_spec_dst, h->lip, 4);
         memcpy(&p.ipi_addr, h->lip, 4);
         if ((w & ZT_W_PKTINFO) && h->lfamily)
@@ -287,7 +294,10 @@ static ssize_t take_message(int fd, zt_word w, const struct zt_ctl_dgram *h, ssi
     control_out(w, h, m);
     if (m->msg_name) {
         socklen_t len = m->msg_namelen;
-        zt_addr_to(&h->remote, w & ZT_W_V6, m->msg_name, &len);
+        struct zt_ctl_addr from = h->remote;
+        if (!h->host_ifindex)
+            from.scope = zt_if_out(from.scope);
+        zt_addr_to(&from, w & ZT_W_V6, m->msg_name, &len);
         m->msg_namelen = len;
     }
     return (ssize_t)(flags & MSG_TRUNC || got < room ? got : room);

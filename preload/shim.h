@@ -227,6 +227,23 @@ void zt_networks_join(void);
 /* Has the home a network, joined or to be joined? Starts nothing. */
 bool zt_home_has_network(void);
 
+/* The virtual interfaces, and the addresses of one; how many were written. 0 without a node. */
+unsigned zt_ifs(struct zt_state_if out[ZT_STATE_IFS]);
+unsigned zt_if_addrs(unsigned dev, struct zt_state_range *out, unsigned cap);
+/* Interface number as programs and as the node know it: 0 stays 0. */
+static inline uint32_t zt_if_out(uint32_t index)
+{
+    return index ? index + ZT_IF_BASE : 0;
+}
+static inline bool zt_if_is_virtual(uint32_t index)
+{
+    return index > ZT_IF_BASE && index < ZT_IF_BASE + 256;
+}
+static inline uint32_t zt_if_in(uint32_t index)
+{
+    return zt_if_is_virtual(index) ? index - ZT_IF_BASE : index;
+}
+
 /* Take the state page of the home (again, when that of before is stale). */
 bool zt_page_open(void);
 bool zt_page_live(void);
@@ -276,6 +293,9 @@ ssize_t zt_dgram_send(int fd, zt_word w, const struct msghdr *m, int flags);
 ssize_t zt_dgram_recv(int fd, zt_word w, struct msghdr *m, int flags);
 int zt_dgram_error(int fd);    /* take a pending error message: errno or 0 */
 long zt_dgram_pending(int fd); /* bytes of the first datagram */
+/* SIOCGIF*: 0 or -1 when it was about a virtual interface; 1: ask the kernel. */
+int zt_if_ioctl(int fd, zt_word w, unsigned long request, void *arg);
+bool zt_if_by_name(const char *name, struct zt_state_if *out);
 int zt_optname_flag(int level, int name, zt_word *flag);
 
 #endif

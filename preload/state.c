@@ -285,6 +285,59 @@ static bool in_page(const struct zt_state_head *h, const struct zt_ctl_addr *a)
     return false;
 }
 
+/* ---- interfaces ---- */
+
+/* Runs fn on the page until it was not changed meanwhile. */
+static unsigned read_page(unsigned (*fn)(const struct zt_state_head *h, void *out, unsigned a,
+                                         unsigned b),
+                          void *out, unsigned a, unsigned b)
+{
+    const struct zt_state_head *h = zt_page_open() ? current() : NULL;
+    for (int tries = 0; h && tries < 1000; tries++) {
+        uint32_t seq = __atomic_load_n(&h->seq, __ATOMIC_ACQUIRE);
+        unsigned n = seq & 1 ? 0 : fn(h, out, a, b);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (!(seq & 1) && __atomic_load_n(&h->seq, __ATOMIC_RELAXED) == seq)
+            return n;
+        zt_sys0(SYS_sched_yield);
+    }
+    return 0;
+}
+
+static unsigned copy_ifs(const struct zt_state_head *h, void *out, unsigned a, unsigned b)
+{
+    (void)a;
+    (void)b;
+    unsigned n = h->nifs < ZT_STATE_IFS ? h->nifs : ZT_STATE_IFS;
+    memcpy(out, h->ifs, n * sizeof h->ifs[0]);
+    return n;
+}
+
+unsigned zt_ifs(struct zt_state_if out[ZT_STATE_IFS])
+{
+    if (zt_settings.off || !zt_settings.home[0])
+        return 0;
+    int saved = errno;
+    unsigned n = read_page(copy_ifs, out, 0, 0);
+    errno = saved;
+    return n;
+}
+
+static unsigned copy_addrs(const struct zt_state_head *h, void *out, unsigned dev, unsigned cap)
+{
+    struct zt_state_range *r = out;
+    unsigned n = 0;
+    for (uint32_t i = 0; i < h->nranges && i < ZT_STATE_RANGES && n < cap; i++)
+        if (h->ranges[i].ours && h->ranges[i].dev == dev)
+            r[n++] = h->ranges[i];
+    return n;
+}
+
+unsigned zt_if_addrs(unsigned dev, struct zt_state_range *out, unsigned cap)
+{
+    return read_page(copy_addrs, out, dev, cap);
+}
+
 static void parse_ranges(char *text)
 {
     unsigned n = 0;
@@ -332,7 +385,8 @@ static void read_remembered(void)
         return;
     size_t cap = ZT_STATE_RANGES * 52 + 5 * ZT_STATE_DOMAINS + 1; /* "dns " before each domain */
     size_t n = 0;
-    long r, m = zt_sys6(SYS_mmap, 0, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long r,
+        m = zt_sys6(SYS_mmap, 0, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (m < 0 && m > -4096) {
         zt_sys1(SYS_close, fd);
         return;
@@ -417,6 +471,8 @@ bool zt_managed_slow(const struct zt_ctl_addr *a)
 {
     if (never_managed(a) || zt_settings.off || !zt_settings.home[0])
         return false;
+    if (a->family == 6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80)
+        return zt_if_is_virtual(a->scope); /* link-local: whose it is the interface tells */
     int saved = errno;
     bool yes = false;
     if (zt_settings.networks[0] && zt_networks_judge(a)) {

@@ -452,6 +452,26 @@ ZT_EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
     return r < 0 ? zt_fail(-r) : 0;
 }
 
+/* As libc's, with bind going through us: one of the ports 600 to 1023. */
+ZT_EXPORT int bindresvport(int fd, struct sockaddr_in *sin)
+{
+    static atomic_uint next;
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    if (!sin)
+        sin = &own;
+    else if (sin->sin_family != AF_INET)
+        return zt_fail(EAFNOSUPPORT);
+    unsigned start = atomic_fetch_add(&next, 1) + (unsigned)zt_sys0(SYS_getpid);
+    for (unsigned i = 0; i < 424; i++) {
+        sin->sin_port = htons((uint16_t)(600 + (start + i) % 424));
+        if (bind(fd, (struct sockaddr *)sin, sizeof *sin) == 0)
+            return 0;
+        if (errno != EADDRINUSE)
+            return -1;
+    }
+    return zt_fail(EADDRINUSE);
+}
+
 ZT_EXPORT int listen(int fd, int backlog)
 {
     zt_word w = zt_word_of(fd);
@@ -584,6 +604,8 @@ static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len
     zt_fd_forget(got);
     if (a.id) /* else a connection of the kernel's */
         zt_word_set(got, (a.id & ZT_W_ID_MASK) | ZT_W_STREAM | ZT_W_TOLD | (w & ZT_W_V6));
+    if (a.id)
+        a.remote.scope = zt_if_out(a.remote.scope);
     if (sa)
         zt_addr_to(&a.remote, w & ZT_W_V6, sa, len);
     return got;

@@ -187,6 +187,11 @@ ZT_EXPORT int ioctl(int fd, unsigned long request, ...)
     long arg = va_arg(ap, long);
     va_end(ap);
     zt_word w = zt_word_of(fd);
+    if (ZT_UNLIKELY(request >= SIOCGIFNAME && request <= SIOCGIFINDEX)) {
+        int r = zt_if_ioctl(fd, w, request, (void *)arg);
+        if (r <= 0)
+            return r;
+    }
     return w ? ioctl_virtual(fd, w, request, arg) : REAL(ioctl)(fd, request, arg);
 }
 

@@ -580,6 +580,11 @@ void zt_proxy_set_ranges(struct zt_proxy *p, const struct zt_state_range *r, uns
     zt_state_ranges(&p->state, r, n, networks, configuring, online);
 }
 
+void zt_proxy_set_ifs(struct zt_proxy *p, const struct zt_state_if *ifs, unsigned n)
+{
+    zt_state_ifs(&p->state, ifs, n);
+}
+
 void zt_proxy_set_domains(struct zt_proxy *p, const char *domains, size_t n)
 {
     zt_state_domains(&p->state, domains, n);

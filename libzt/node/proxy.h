@@ -52,6 +52,8 @@ const struct zt_state_head *zt_proxy_state(struct zt_proxy *p);
 /* Publish ranges after networks changed. */
 void zt_proxy_set_ranges(struct zt_proxy *p, const struct zt_state_range *r, unsigned n,
                          unsigned networks, unsigned configuring, bool online);
+/* The joined networks as interfaces; to be followed by zt_proxy_set_ranges. */
+void zt_proxy_set_ifs(struct zt_proxy *p, const struct zt_state_if *ifs, unsigned n);
 /* See zt_state_domains. */
 void zt_proxy_set_domains(struct zt_proxy *p, const char *domains, size_t n);
 

@@ -123,6 +123,11 @@ check 'ANY=virtual: not from the host' no host ask 127.0.0.1 "$port"
 check 'ANY=virtual: from the network' says ".* $a4 $b4" far ask "$a4" "$port"
 end
 
+# ---- interfaces
+
+check 'virtual interfaces are listed, groups joined by their numbers' \
+    in_home a "$python" "$here/interfaces.py" "$a4" "$a6"
+
 # ---- a home without a network
 
 mkdir -m 700 c

@@ -383,9 +383,8 @@ bool zt_any_release(int fd, const struct sockaddr *sa, socklen_t len)
     struct zt_ctl_rep rep;
     int type = 0;
     socklen_t n = sizeof type;
-    if (!zt_page_live())
-        zt_page_open();
-    if (!zt_page_live() || zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
+    if (zt_inside || !zt_home_has_network() || !zt_page_open() ||
+        zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
         return false;
     zt_req_init(&req, ZT_CTL_RELEASE, 0);
     if (!zt_addr_from(sa, len, &req.local) || !req.local.port)

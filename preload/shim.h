@@ -38,6 +38,9 @@ struct zt_settings {
     bool may_start;     /* ZT_PRELOAD_START is not "no" */
     bool io_uring;      /* ZT_PRELOAD_IO_URING=1 */
     enum zt_any any;    /* ZT_PRELOAD_ANY: where a wildcard bind is reached from */
+    bool embed;         /* ZT_PRELOAD_EMBED=1: the node runs in this process */
+    bool sticky;        /* ZT_PRELOAD_STICKY=1: programs started without our variables get them */
+    int linger_ms;      /* ZT_PRELOAD_LINGER: how long an embedded node may still send at the end */
     int debug;          /* ZT_PRELOAD_DEBUG */
     int wait_ms;        /* ZT_PRELOAD_WAIT */
     char idle[8];       /* ZT_PRELOAD_IDLE: seconds until a node that we start ends when unused */
@@ -274,6 +277,11 @@ bool zt_ctl_up(void);
 /* Start ztd for the home unless somebody does already; returns when its door is open (or it is no
  * use to wait longer): 0 or -errno. */
 int zt_start_node(void);
+/* embed.c: the same as a thread of this process, under the lock that we hold; the descriptor is
+ * taken over. 0 or -errno. */
+int zt_embed_start(const char *folder, int lock_fd);
+/* This thread belongs to an embedded node: nothing that it does is virtual. */
+extern __thread bool zt_inside __attribute__((tls_model("initial-exec")));
 int zt_home_open(void); /* O_PATH descriptor of the home folder, or -errno */
 /* Keep what is needed to find the door when the path no longer leads there; and has that been done?
  */

@@ -315,7 +315,7 @@ static unsigned copy_ifs(const struct zt_state_head *h, void *out, unsigned a, u
 
 unsigned zt_ifs(struct zt_state_if out[ZT_STATE_IFS])
 {
-    if (zt_settings.off || !zt_settings.home[0])
+    if (zt_settings.off || !zt_settings.home[0] || zt_inside)
         return 0;
     int saved = errno;
     unsigned n = read_page(copy_ifs, out, 0, 0);
@@ -448,7 +448,7 @@ static bool joined_on_disk(void)
 
 bool zt_home_has_network(void)
 {
-    if (zt_settings.off || !zt_settings.home[0])
+    if (zt_settings.off || !zt_settings.home[0] || zt_inside)
         return false;
     if (zt_settings.networks[0])
         return true;
@@ -469,7 +469,7 @@ static bool never_managed(const struct zt_ctl_addr *a)
 
 bool zt_managed_slow(const struct zt_ctl_addr *a)
 {
-    if (never_managed(a) || zt_settings.off || !zt_settings.home[0])
+    if (never_managed(a) || zt_settings.off || !zt_settings.home[0] || zt_inside)
         return false;
     if (a->family == 6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80)
         return zt_if_is_virtual(a->scope); /* link-local: whose it is the interface tells */
@@ -541,7 +541,7 @@ bool zt_name_managed(const char *name)
     size_t n = strlen(name);
     if (n && name[n - 1] == '.')
         n--;
-    if (!n || zt_settings.off || !zt_settings.home[0])
+    if (!n || zt_settings.off || !zt_settings.home[0] || zt_inside)
         return false;
     int saved = errno;
     if (zt_settings.networks[0])

@@ -217,6 +217,7 @@ static void upnp_unmap(const struct zt_portmap *p)
 static void *work(void *arg)
 {
     struct zt_portmap *p = arg;
+    zt_thread_begins();
     pthread_setname_np(pthread_self(), "zt-portmap");
     bool ending = false;
     while (!ending) {

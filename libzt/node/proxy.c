@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -562,6 +563,20 @@ void zt_proxy_free(struct zt_proxy *p)
     }
     zt_state_close(&p->state);
     uv_close((uv_handle_t *)&p->retry, on_timer_closed);
+}
+
+bool zt_proxy_is_drained(struct zt_proxy *p)
+{
+    if (!zt_stream_all_acked())
+        return false;
+    for (unsigned i = 0; i < ZT_STATE_SLOTS; i++) {
+        struct zt_sock *s = p->socks[i];
+        int n = 0;
+        if (s && s->kind == ZT_SOCK_STREAM && s->fd >= 0 &&
+            (!zt_list_empty(&s->dirty) || (ioctl(s->fd, FIONREAD, &n) == 0 && n > 0)))
+            return false;
+    }
+    return true;
 }
 
 int zt_proxy_state_fd(struct zt_proxy *p)

@@ -63,6 +63,8 @@ void zt_proxy_l2_gone(struct zt_proxy *p, uint64_t nwid);
 /* An IP packet of ours (from its header on) that nobody will take: its socket is told. */
 void zt_proxy_unreachable(struct zt_proxy *p, const uint8_t *ip, size_t n, int err);
 
+/* Nothing that programs wrote is still on its way, as far as TCP can tell. */
+bool zt_proxy_is_drained(struct zt_proxy *p);
 /* End of turn: pump everything that became possible (called by flush, before UDP is flushed). */
 void zt_proxy_flush(struct zt_proxy *p);
 void zt_proxy_counts(const struct zt_proxy *p, struct zt_proxy_counts *out);

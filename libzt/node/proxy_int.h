@@ -223,6 +223,8 @@ void zt_stream_drop(struct zt_stream *st); /* abort and retire */
 void zt_stream_note(struct zt_stream *st, int note);
 void zt_stream_apply(struct zt_stream *st); /* options to the pcb */
 void zt_stream_info(struct zt_stream *st, struct zt_ctl_info *out);
+/* Has lwIP anything unsent or unacknowledged, in open or ending connections? */
+bool zt_stream_all_acked(void);
 /* An ICMP message about a SYN of ours. */
 void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                     const struct zt_ctl_addr *remote, int err);

@@ -26,7 +26,7 @@ serve() {
     shift 2
     (
         export ZT_HOME=$work/$home ZT_PRELOAD_START=no LD_PRELOAD=$preload
-        exec "$@"
+        exec setsid "$@" # some end with a signal to their whole group
     ) > "$name.log" 2>&1 < /dev/null &
     started+=($!)
     server=$!

@@ -21,7 +21,7 @@ dns_conf() { # INTERFACE
 	    interface-automatic: ${2:-no}
 	    local-zone: "test." static
 	    local-data: "www.test. A 192.0.2.7"
-	    local-data: "big.test. TXT $(printf '"%0200d" ' 1 2 3 4 5 6 7 8 9)"
+	    local-data: 'big.test. TXT $(printf '"%0200d" ' 1 2 3 4 5 6 7 8 9)'
 	remote-control:
 	    control-enable: no
 	END

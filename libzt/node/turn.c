@@ -556,6 +556,9 @@ static void handle_event(struct zt_node *n, const struct zt_event *ev)
     case ZT_EVENT_PEER:
         peer_changed(n, ev->id);
         break;
+    case ZT_EVENT_REROUTED:
+        zt_stack_rerouted(n->stack, ev->id);
+        break;
     case ZT_EVENT_NETWORK:
         network_changed(n, ev->id);
         break;

@@ -67,7 +67,7 @@ struct sim_node {
     int64_t check_delay_ms; /* how long an identity check takes */
 
     uint64_t sent, received, ticks;
-    unsigned events[8]; /* by enum zt_event_kind */
+    unsigned events[ZT_EVENT_MOON + 1]; /* by enum zt_event_kind */
     unsigned frames, pongs, direct_frames;
     uint8_t last_frame[SIM_FRAME_MAX]; /* VL1: payload; core: Ethernet frame */
     size_t nlast_frame;

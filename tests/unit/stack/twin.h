@@ -34,6 +34,7 @@ struct twin {
     void (*input)(uint64_t nwid, const uint8_t *eth, size_t n, int64_t now_ms);
     void (*tick)(int64_t now_ms);
     int64_t (*deadline)(void);
+    void (*rerouted)(uint64_t node, int64_t now_ms);
     bool (*is_local)(const struct zt_ep *ip);
     bool (*routes)(const struct zt_ep *ip, uint64_t *nwid);
     size_t (*memory)(void); /* bytes that lwIP holds */

@@ -218,6 +218,12 @@ size_t zt_core_groups(const struct zt_core *c, uint64_t nwid, struct zt_group_in
     return zt_vl2_groups(c->vl2, nwid, out, cap);
 }
 
+size_t zt_core_tables(const struct zt_core *c, struct zt_table_info out[ZT_INFO_TABLES])
+{
+    size_t n = zt_vl1_tables(c->vl1, out);
+    return n + zt_vl2_tables(c->vl2, out + n);
+}
+
 int zt_core_auth(const struct zt_core *c, uint64_t nwid, struct zt_net_auth *out)
 {
     return zt_vl2_auth(c->vl2, nwid, out);

@@ -48,6 +48,8 @@ size_t zt_vl2_networks(const struct zt_vl2 *v, uint64_t *out, size_t cap); /* re
 int zt_vl2_network(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_info *out);
 /* The groups of the interface, sorted; returns the total. */
 size_t zt_vl2_groups(const struct zt_vl2 *v, uint64_t nwid, struct zt_group_info *out, size_t cap);
+/* As zt_vl1_tables. Of what every network has, the fullest. */
+size_t zt_vl2_tables(const struct zt_vl2 *v, struct zt_table_info *out);
 /* ZT_E_NOENT: not joined, or it asks for no login. */
 int zt_vl2_auth(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_auth *out);
 

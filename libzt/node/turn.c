@@ -407,6 +407,16 @@ static void network_changed(struct zt_node *n, uint64_t nwid)
                         .what = ZT_NODE_NETWORK, .net_was = first ? NULL : &was, .net = &e->info});
 }
 
+/* An interface has become free: for networks that got none. */
+static void retry_interfaces(struct zt_node *n)
+{
+    uint64_t nwid;
+    void *value;
+    for (size_t i = 0; zt_map_next(&n->nets, &i, &nwid, &value);)
+        if (((const struct zt_netent *)value)->port_error != 0)
+            network_changed(n, nwid);
+}
+
 int zt_turn_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
 {
     const struct zt_netent *e = zt_map_get(&n->nets, nwid);
@@ -516,6 +526,7 @@ int zt_turn_leave(struct zt_node *n, uint64_t nwid)
     zt_stack_now(n->stack, zt_loop_now(n->loop)->mono_ms);
     network_gone(n, nwid);
     int rc = zt_core_leave(n->core, zt_loop_now(n->loop), nwid);
+    retry_interfaces(n);
     if (n->cfg.cache_networks) {
         snprintf(name, sizeof name, "networks.d/%016llx.conf", (unsigned long long)nwid);
         zt_node_post_job(n, zt_node_job_remove, name, 0, NULL, NULL, 0);

@@ -105,6 +105,7 @@ stuck() {
     took=$(python3 -c "print(int(($EPOCHREALTIME - $begin) * 1000))")
     echo "   down after $took ms"
     [ "$took" -lt 4000 ] || fail "the end beside a stuck router took $took ms"
+    rm "$DIR/a/local.conf"
     kill $router
     wait $router 2>/dev/null
 }

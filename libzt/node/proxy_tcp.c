@@ -896,6 +896,14 @@ void zt_stream_info(struct zt_stream *st, struct zt_ctl_info *out)
     out->retransmits = pcb->nrtx;
 }
 
+bool zt_stream_all_acked(void)
+{
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next)
+        if (pcb->state != SYN_SENT && (pcb->unsent != NULL || pcb->unacked != NULL))
+            return false;
+    return true;
+}
+
 void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                     const struct zt_ctl_addr *remote, int err)
 {

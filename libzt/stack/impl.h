@@ -23,7 +23,8 @@
 #define NET_MTU_MIN 1280
 #define NET_IPV4_MAX ZT_STACK_ADDRS
 #define NET_IPV6_MAX ZT_STACK_ADDRS /* besides the link-local one */
-#define ROUTE_CACHE 256 /* direct-mapped; a power of two */
+#define ROUTE_CACHE 256             /* direct-mapped; a power of two */
+#define ACKS_OWED 64                /* connections; a turn with more sends the rest's at once */
 #define LOOP_BYTES_MAX (4u << 20)
 
 struct zt_neigh;
@@ -88,6 +89,8 @@ struct zt_stack {
     struct zt_out_slot out_cache[ROUTE_CACHE];
 
     struct zt_pcb_table pcbs;
+    struct tcp_pcb *owed[ACKS_OWED]; /* have an ACK to send at the end of the turn; NULL: gone */
+    unsigned nowed;
 
     struct zt_heap timers;
     struct zt_timer tcp_slow, tcp_fast, groups, reassembly, loopback;

@@ -31,6 +31,7 @@
 #include "lwip/udp.h"
 
 #define IDLE_MS 500
+#define ACK_SEGMENTS 16 /* that one ACK may stand for within a turn */
 #define TIME_WAIT_MAX 16384
 #define NETIFS_MAX 254 /* lwIP numbers them in a byte */
 
@@ -126,6 +127,38 @@ static void on_tcp_fast(void *user, struct zt_timer *t)
 void zt_lwip_ack_delayed(void)
 {
     zt_stack_arm(current, &current->tcp_fast, current->now_ms + TCP_FAST_INTERVAL);
+}
+
+/* The last segment of a turn need not come soon, nor the end of a long turn: a sender should not
+ * run dry meanwhile. */
+bool zt_lwip_ack_later(struct tcp_pcb *pcb)
+{
+    struct zt_stack *s = current;
+    if (pcb->acks_owed == 0) {
+        if (s->nowed == ACKS_OWED)
+            return false;
+        s->owed[s->nowed++] = pcb;
+    }
+    if (pcb->acks_owed++ < ACK_SEGMENTS)
+        return true;
+    pcb->acks_owed = 1; /* still in owed[] */
+    return false;
+}
+
+void zt_stack_flush(struct zt_stack *s)
+{
+    for (unsigned i = 0; i < s->nowed; i++) {
+        struct tcp_pcb *pcb = s->owed[i];
+        if (pcb == NULL)
+            continue;
+        pcb->acks_owed = 0;
+        if ((pcb->flags & TF_ACK_DELAY) == 0)
+            continue; /* went with data, or with news of the window */
+        tcp_clear_flags(pcb, TF_ACK_DELAY);
+        tcp_ack_now(pcb);
+        tcp_output(pcb);
+    }
+    s->nowed = 0;
 }
 
 /* lwIP would set up its cyclic timers here. */

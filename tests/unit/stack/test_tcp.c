@@ -289,6 +289,45 @@ static void test_ack_comes_soon(void **state)
     assert_true(server()->failed);
 }
 
+static bool all_acked(void)
+{
+    return client->acked == client->to_send;
+}
+
+static unsigned bare_acks;
+static bool count_acks(unsigned from, const uint8_t *eth, size_t n)
+{
+    bare_acks += from == 1 && n < 14 + 20 + 20 + 20;
+    return false;
+}
+
+/* What comes in one turn is acknowledged at its end, not for every second segment. */
+static void test_one_ack_a_turn(void **state)
+{
+    struct zt_ep to = target();
+    client = A->connect(&to, 0, false);
+    wire_run(1000);
+    bare_acks = 0;
+    lose = count_acks;
+    client->to_send = 10000; /* less than the first window: 7 segments */
+    A->pump(client);
+    wire_run(5);
+    assert_int_equal(server()->received, 10000);
+    assert_int_equal(client->acked, 10000);
+    assert_in_range(bare_acks, 1, 2); /* the last, short segment waits for the first ACK (Nagle) */
+    /* A whole MiB: less than one for ten segments, and the sender never waits for one. */
+    bare_acks = 0;
+    int64_t before = clock_ms;
+    client->to_send += 1 << 20;
+    A->pump(client);
+    wire_until(all_acked, 5000);
+    assert_int_equal(server()->received, client->to_send);
+    assert_in_range(bare_acks, 1, (1 << 20) / 1400 / 10);
+    assert_in_range(clock_ms - before, 1, 100);
+    A->abort(client);
+    wire_run(100);
+}
+
 static void test_peer_appears_later(void **state)
 {
     struct zt_ep to = target();
@@ -526,6 +565,7 @@ int main(void)
         T(test_tail_loss),
         T(test_first_loss),
         T(test_ack_comes_soon),
+        T(test_one_ack_a_turn),
         T(test_peer_appears_later),
         T(test_nobody_there),
         T(test_refused),

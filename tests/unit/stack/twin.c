@@ -92,6 +92,11 @@ static void t_tick(int64_t at)
     zt_stack_tick(stack, at);
 }
 
+static void t_flush(void)
+{
+    zt_stack_flush(stack);
+}
+
 static int64_t t_deadline(void)
 {
     return zt_stack_deadline(stack);
@@ -346,6 +351,7 @@ const struct twin twin_api = {
     .net_set = t_net_set,
     .net_remove = t_net_remove,
     .input = t_input,
+    .flush = t_flush,
     .tick = t_tick,
     .deadline = t_deadline,
     .is_local = t_is_local,

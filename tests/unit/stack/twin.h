@@ -33,6 +33,7 @@ struct twin {
     void (*net_remove)(uint64_t nwid);
     void (*input)(uint64_t nwid, const uint8_t *eth, size_t n, int64_t now_ms);
     void (*tick)(int64_t now_ms);
+    void (*flush)(void); /* the end of a turn */
     int64_t (*deadline)(void);
     bool (*is_local)(const struct zt_ep *ip);
     bool (*routes)(const struct zt_ep *ip, uint64_t *nwid);

@@ -111,6 +111,8 @@ static void on_tcp_slow(void *user, struct zt_timer *t)
     if (fast_need())
         zt_stack_arm(s, &s->tcp_fast, s->now_ms + TCP_FAST_INTERVAL);
     int need = slow_need();
+    if (need != TCP_SLOW_INTERVAL)
+        zt_pool_trim(s);
     if (need != 0)
         zt_stack_arm(s, t, s->now_ms + need);
 }
@@ -328,6 +330,7 @@ void zt_stack_free(struct zt_stack *s)
     zt_loop_clear(s, NULL);
     zt_neigh_fini(s);
     zt_pcbs_fini(s);
+    zt_pool_fini(s);
     zt_heap_fini(&s->timers);
     zt_map_fini(&s->by_nwid);
     current = NULL;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lwip/priv/tcp_priv.h"
+#include "stack/impl.h"
 #include "lwip/stats.h"
 #include "lwip/tcp.h"
 #include "lwip/udp.h"
@@ -115,6 +116,11 @@ static bool t_routes(const struct zt_ep *ip, uint64_t *nwid)
 static size_t t_memory(void)
 {
     return lwip_stats.mem.used;
+}
+
+static uint64_t t_allocations(void)
+{
+    return stack->pool.allocations;
 }
 
 /* --- TCP --- */
@@ -357,6 +363,7 @@ const struct twin twin_api = {
     .is_local = t_is_local,
     .routes = t_routes,
     .memory = t_memory,
+    .allocations = t_allocations,
     .listen = t_listen,
     .accepted = t_accepted,
     .naccepted = t_naccepted,

@@ -37,7 +37,8 @@ struct twin {
     int64_t (*deadline)(void);
     bool (*is_local)(const struct zt_ep *ip);
     bool (*routes)(const struct zt_ep *ip, uint64_t *nwid);
-    size_t (*memory)(void); /* bytes that lwIP holds */
+    size_t (*memory)(void);        /* bytes that lwIP holds */
+    uint64_t (*allocations)(void); /* so far, from the C library */
 
     /* Accepted connections are put into accepted[]; they read all and close after the peer. */
     int (*listen)(unsigned family, unsigned port);

@@ -3,12 +3,13 @@
  * lwIP expects to be called back in fixed cycles for ever. Here each cycle runs only while it has
  * work, from one deadline queue:
  *
- *   tcp_slow    retransmission, persist, keepalive and the states that time out. Started by
- *               zt_stack_kick (something was sent or received); after each run the connections are
- *               looked at: every TCP_SLOW_INTERVAL while something is in flight, every IDLE_MS
- * while only seconds matter (keepalive, TIME_WAIT), not at all when all are silent. tcp_fast
- * held-back ACKs; started when one is held back. groups      IGMP and MLD reports, while a group
- * has one to send. reassembly  while fragments may be waiting. loopback    packets to ourselves.
+ * - tcp_slow: retransmission, persist, keepalive and the states that time out. Started by
+ *   zt_stack_kick (something was sent or received); after each run the connections that do not rest
+ *   are looked at: every TCP_SLOW_INTERVAL while something is in flight, every IDLE_MS while only
+ *   seconds matter (keepalive, TIME_WAIT), not at all when all are silent.
+ * - tcp_fast: held-back ACKs; started when one is held back.
+ * - groups: IGMP and MLD reports, while a group has one to send.
+ * - reassembly, while fragments may be waiting; loopback: packets to ourselves.
  *
  * lwIP counts TCP time in ticks that its slow timer adds up. As ours does not always run, the count
  * is set from the clock before lwIP is entered (tcp_ticks is what zt_stack_now writes). */
@@ -60,7 +61,7 @@ static void sync_ticks(struct zt_stack *s)
 /* How soon the slow timer is needed again, in ms; 0: not at all. */
 static int slow_need(void)
 {
-    int need = tcp_tw_pcbs != NULL ? IDLE_MS : 0;
+    int need = tcp_tw_pcbs != NULL || tcp_resting_watch ? IDLE_MS : 0;
     for (const struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next) {
         if (p->state != ESTABLISHED && p->state != CLOSE_WAIT && p->state != FIN_WAIT_2)
             return TCP_SLOW_INTERVAL;
@@ -239,7 +240,7 @@ int64_t zt_stack_deadline(const struct zt_stack *s)
 
 void zt_stack_kick(struct zt_stack *s)
 {
-    if (tcp_active_pcbs != NULL || tcp_tw_pcbs != NULL)
+    if (tcp_active_pcbs != NULL || tcp_tw_pcbs != NULL || tcp_resting_watch)
         zt_stack_arm(s, &s->tcp_slow, s->now_ms + TCP_SLOW_INTERVAL);
 }
 
@@ -305,6 +306,10 @@ static void drop_sockets(void)
     while (tcp_active_pcbs != NULL) {
         tcp_err(tcp_active_pcbs, NULL);
         tcp_abort(tcp_active_pcbs);
+    }
+    while (tcp_resting_pcbs != NULL) {
+        tcp_err(tcp_resting_pcbs, NULL);
+        tcp_abort(tcp_resting_pcbs);
     }
     while (tcp_tw_pcbs != NULL)
         tcp_abort(tcp_tw_pcbs);

@@ -503,6 +503,38 @@ static size_t syn(uint8_t *f, uint16_t sport, uint32_t seq)
 }
 
 /* TIME_WAIT at the server: a newer SYN of the same pair is let in, an older one is not. */
+/* Connections without work are in nobody's way, and work all the same when it comes. */
+static void test_idle_connections_rest(void **state)
+{
+    enum { COUNT = 500 };
+    struct twin_conn *idle[COUNT];
+    struct zt_ep to = target();
+    for (unsigned i = 0; i < COUNT; i++) {
+        client = idle[i] = A->connect(&to, 10, false);
+        assert_true(wire_until(connected, 1000));
+    }
+    wire_run(1000);
+    assert_int_equal(A->ticking(), 0);
+    assert_int_equal(B->ticking(), 0);
+    assert_true(wire_idle());
+    for (unsigned i = 0; i < COUNT; i += 100) {
+        idle[i]->to_send = 100000;
+        A->pump(idle[i]);
+    }
+    assert_int_equal(A->ticking(), COUNT / 100);
+    wire_run(1000);
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_int_equal(idle[i]->acked, i % 100 == 0 ? 100000 : 10);
+        assert_false(B->accepted(i)->damaged);
+    }
+    assert_int_equal(A->ticking(), 0);
+    for (unsigned i = 0; i < COUNT; i++)
+        A->abort(idle[i]);
+    wire_run(100);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_true(B->accepted(i)->failed);
+}
+
 static void test_time_wait_reopens(void **state)
 {
     struct zt_ep to = target();
@@ -596,6 +628,7 @@ int main(void)
         T(test_dead_peer_behind_closed_window),
         T(test_keepalive),
         T(test_many_connections),
+        T(test_idle_connections_rest),
         T(test_time_wait_reopens),
         T(test_address_goes),
         T(test_to_own_address),

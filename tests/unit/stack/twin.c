@@ -118,6 +118,14 @@ static size_t t_memory(void)
     return lwip_stats.mem.used;
 }
 
+static unsigned t_ticking(void)
+{
+    unsigned n = 0;
+    for (const struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next)
+        n++;
+    return n;
+}
+
 static uint64_t t_allocations(void)
 {
     return stack->pool.allocations;
@@ -308,6 +316,7 @@ static void t_keepalive(struct twin_conn *c)
     p->keep_idle = 10000;
     p->keep_intvl = 2000;
     p->keep_cnt = 3;
+    tcp_awake(p);
     zt_stack_kick(stack);
 }
 
@@ -363,6 +372,7 @@ const struct twin twin_api = {
     .is_local = t_is_local,
     .routes = t_routes,
     .memory = t_memory,
+    .ticking = t_ticking,
     .allocations = t_allocations,
     .listen = t_listen,
     .accepted = t_accepted,

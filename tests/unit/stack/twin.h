@@ -38,6 +38,7 @@ struct twin {
     bool (*is_local)(const struct zt_ep *ip);
     bool (*routes)(const struct zt_ep *ip, uint64_t *nwid);
     size_t (*memory)(void);        /* bytes that lwIP holds */
+    unsigned (*ticking)(void);     /* connections that the slow timer looks at */
     uint64_t (*allocations)(void); /* so far, from the C library */
 
     /* Accepted connections are put into accepted[]; they read all and close after the peer. */

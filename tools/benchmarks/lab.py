@@ -141,6 +141,10 @@ class Lab:
     def close(self):
         for child in list(self.children):
             self.end(child)
+        for host in ADDRESS:
+            subprocess.run(["ip", "netns", "del", host], stderr=subprocess.DEVNULL)
+            subprocess.run(["ip", "link", "del", "v-" + host], stderr=subprocess.DEVNULL)
+        subprocess.run(["ip", "link", "del", "sw"], stderr=subprocess.DEVNULL)
         if self.keep:
             print(f"bench: logs are in {self.dir}", file=sys.stderr)
         else:

@@ -139,16 +139,13 @@ def lossy(ctx, systems, name):
     """Goodput of one stream where the path delays and loses."""
     systems = [s for s in systems if s.name != "libzt"]
     for label, delay, loss in (("40ms-0.1%", 20, 0.1), ("40ms-1%", 20, 1), ("200ms", 100, 0)):
-        options = ["delay", f"{delay}ms", "limit", "20000"] + (["loss", f"{loss}%"] if loss else [])
-        for host in ("a", "b"):
-            ctx.lab.netem(host, *options)
+        link = ctx.lab.impair("a", delay, loss)
         try:
             yield from interleaved(f"{name}-{label}", "Mbit/s", systems, ctx.runs,
                                    lambda s: s.client("throughput", ctx.amount[name])[0]["value"],
                                    seconds=ctx.amount[name])
         finally:
-            for host in ("a", "b"):
-                ctx.lab.netem(host)
+            ctx.lab.mend("a", link)
 
 
 def start(ctx, systems, name):

@@ -859,6 +859,8 @@ void zt_stream_apply(struct zt_stream *st)
         ip_set_option(pcb, SOF_KEEPALIVE);
     else
         ip_reset_option(pcb, SOF_KEEPALIVE);
+    tcp_awake(pcb); /* what was chosen is looked at by the next timer */
+    zt_stack_kick(st->s.p->cfg.stack);
     if (o->keepidle > 0)
         pcb->keep_idle = (u32_t)o->keepidle * 1000;
 #if LWIP_TCP_KEEPALIVE

@@ -713,6 +713,7 @@ int64_t zt_turn_flush(void *user, const struct zt_now *now)
     struct zt_node *n = user;
     zt_proxy_flush(n->proxy);
     zt_turn_drain(n);
+    zt_stack_flush(n->stack);
     zt_udp_flush(n->udp);
     int64_t next = least(zt_core_deadline(n->core), zt_stack_deadline(n->stack));
     next = least(next, zt_ping_deadline(n));

@@ -50,6 +50,7 @@ void zt_core_free(struct zt_core *c)
 void zt_core_configure(struct zt_core *c, const struct zt_now *now, const struct zt_settings *s)
 {
     zt_vl1_configure(c->vl1, now, s);
+    zt_vl2_configure(c->vl2, now, s);
 }
 
 int zt_core_control(struct zt_core *c, const struct zt_controller_store *store,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/settings.h"
 #include "vl2/controller_priv.h"
 #include "vl2/frame.h"
 #include "vl2/hold.h"
@@ -402,9 +403,11 @@ static enum zt_verdict chunk_in(struct zt_vl2 *v, const struct zt_now *now, cons
     enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, is_push, &update_id);
     if (is_push && update_id != 0) {
         uint8_t body[16];
+        struct zt_rx echo = *rx;
+        echo.verb = ZT_VERB_ECHO; /* what every node calls it (vl2.md 2.6) */
         zt_put64(body, net->nwid);
         zt_put64(body + 8, update_id);
-        zt_vl1_reply_ok(v->vl1, now, rx, body, sizeof body);
+        zt_vl1_reply_ok(v->vl1, now, &echo, body, sizeof body);
     }
     return verdict;
 }
@@ -588,6 +591,17 @@ void zt_vl2_free(struct zt_vl2 *v)
     zt_map_fini(&v->networks);
     zt_heap_fini(&v->timers);
     free(v);
+}
+
+void zt_vl2_configure(struct zt_vl2 *v, const struct zt_now *now, const struct zt_settings *s)
+{
+    void *value;
+
+    if (v->low_bandwidth == s->low_bandwidth)
+        return;
+    v->low_bandwidth = s->low_bandwidth;
+    for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);)
+        zt_network_wake((struct zt_network *)value, now);
 }
 
 int zt_vl2_control(struct zt_vl2 *v, const struct zt_controller_store *store,

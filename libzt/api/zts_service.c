@@ -153,6 +153,12 @@ static void wait_for_end(struct zts_service *s, int signals)
     }
 }
 
+int zts_service_make_home(const char *home)
+{
+    errno = zt_store_make_home(home);
+    return errno == 0 ? 0 : -1;
+}
+
 int zts_service_run(const struct zts_service_config *cfg)
 {
     struct zts_service s = {.cfg = cfg, .wake = eventfd(0, EFD_CLOEXEC)};

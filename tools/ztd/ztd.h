@@ -16,6 +16,10 @@ void ztd_log(enum zts_service_level level, const char *text);
 __attribute__((format(printf, 2, 3))) void ztd_say(enum zts_service_level level, const char *fmt,
                                                    ...);
 
+/* confine.c: give up what the service never needs; the home must be there, and no second thread.
+ * False, and said: it couldn't, and going on would be less safe than people think. */
+bool ztd_confine(const char *home);
+
 /* guard.c: who may ask. */
 #define ZTD_BODY_MAX (2u << 20)
 #define ZTD_TOKEN_MAX 128

@@ -32,6 +32,7 @@
 #include "node/fork.h"
 #include "node/moon.h"
 #include "node/node_priv.h"
+#include "node/secret.h"
 
 #define PEER_FILE_MAX_AGE_S (30 * 24 * 3600) /* vl1.md 5.7 */
 
@@ -378,6 +379,7 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
         return ZT_E_NOMEM;
     }
     n->generation = atomic_load(&fork_generation);
+    zt_secret_keep(&n->identity, sizeof n->identity);
     zt_list_init(&n->jobs);
     zt_list_init(&n->files_networks);
     zt_list_init(&n->files_netset);
@@ -401,6 +403,7 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     if (rc != 0) {
         *out = NULL;
         zt_given_free(n);
+        zt_secret_release(&n->identity, sizeof n->identity);
         free(n);
         return ZT_E_NOMEM;
     }
@@ -491,5 +494,6 @@ void zt_node_free(struct zt_node *n)
     json_decref(n->conf_doc);
     free(n->home);
     zt_given_free(n);
+    zt_secret_release(&n->identity, sizeof n->identity);
     free(n);
 }

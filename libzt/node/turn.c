@@ -23,6 +23,7 @@
 #include "node/default_planet.h"
 #include "node/netset.h"
 #include "node/node_priv.h"
+#include "node/secret.h"
 #include "wire/netconf.h"
 
 #define FRAMES_MAX (8u << 20)
@@ -753,10 +754,12 @@ static int make_core(struct zt_node *n)
         cc.nplanet = 0;
         rc = zt_core_new(&cc, now, &n->core);
     }
-    if (rc == 0)
+    if (rc == 0) {
+        zt_secret_keep(zt_core_identity(n->core), sizeof(struct zt_identity));
         zt_core_configure(n->core, now, &n->conf.core);
-    else
+    } else {
         snprintf(n->why, sizeof n->why, "protocol core: %s", zt_err_text(rc));
+    }
     return rc;
 }
 
@@ -918,6 +921,8 @@ void zt_turn_fini(void *user)
     n->door = NULL;
     zt_stack_free(n->stack);
     n->stack = NULL;
+    if (n->core != NULL)
+        zt_secret_release(zt_core_identity(n->core), sizeof(struct zt_identity));
     zt_core_free(n->core);
     n->core = NULL;
     void *v;

@@ -311,6 +311,7 @@ static void revoke(struct zt_cnet *net, const struct zt_now *now, uint64_t addr)
     };
     /* A certificate that is issued again in this very millisecond must be newer. */
     c->issued_at_ms++;
+    keep_time(c);
     zt_controller_sign_revocation(self(c), rev);
     if (net->nrevoked > 1)
         return; /* the timer runs */

@@ -17,4 +17,15 @@ int zt_fd_disown(int fd);
 /* For the child side of pthread_atfork only: close all of them. Async-signal-safe. */
 void zt_fd_close_all(void);
 
+
+/* While a loop is watched, a fork waits until its thread stands still between two pieces of work, so that
+ * what the child inherits (lwIP's lists, the core) is whole. From the beginning of its init to the end of its fini. */
+struct zt_loop;
+void zt_fork_watch(struct zt_loop *l);
+void zt_fork_unwatch(struct zt_loop *l);
+/* The handlers for pthread_atfork. */
+void zt_fork_prepare(void);
+void zt_fork_parent(void);
+void zt_fork_child(void);
+
 #endif

@@ -231,6 +231,7 @@ static int prepare(struct zt_node *n)
         snprintf(n->why, sizeof n->why, "%s/planet: cannot be read: %s", n->home, zt_err_text(rc));
         return rc;
     }
+    rc = 0; /* without one: said by make_core */
     zt_store_each(n->store, "moons.d", 16, ".moon", load_moon, n);
     if (n->cfg.cache_peers)
         zt_store_each(n->store, "peers.d", 10, ".peer", load_peer, n);

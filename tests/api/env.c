@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,13 +152,90 @@ void env_stop(struct env *e)
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t came = PTHREAD_COND_INITIALIZER;
 static int events[MAX_EVENTS], nevents;
+static uint64_t event_ids[MAX_EVENTS];
 static struct zts_sockaddr_storage own_addr;
+
+static struct zts_node_details last_node;
+static bool has_node;
+#define KEPT 16
+static struct zts_network_details *networks[KEPT];
+static struct zts_peer_details peers[KEPT * 4];
+static unsigned npeers;
+void (*env_hook)(struct zts_callback_msg *msg);
+
+/* R61: the pointer of the event's kind alone. */
+static bool one_pointer(const struct zts_callback_msg *m)
+{
+    int c = m->eventCode;
+    const void *p[6] = {m->node, m->network, m->netif, m->route, m->peer, m->addr};
+    int want = c >= 200 && c <= 206   ? 0
+               : c >= 210 && c <= 219 ? 1
+               : c >= 220 && c <= 221 ? -1
+               : c >= 230 && c <= 234 ? 2
+               : c >= 240 && c <= 244 ? 4
+               : c >= 250 && c <= 251 ? 3
+               : c >= 260 && c <= 263 ? 5
+                                      : -2;
+    for (int i = 0; i < 6; i++)
+        if ((p[i] != NULL) != (i == want))
+            return false;
+    return want != -2;
+}
+
+static void keep_network(const struct zts_network_details *n)
+{
+    for (int i = 0; i < KEPT; i++) {
+        if (networks[i] == NULL)
+            networks[i] = calloc(1, sizeof *n);
+        if (networks[i]->nwid == n->nwid || networks[i]->nwid == 0) {
+            *networks[i] = *n;
+            return;
+        }
+    }
+}
+
+static void keep_peer(const struct zts_peer_details *p)
+{
+    unsigned i = 0;
+    while (i < npeers && peers[i].address != p->address)
+        i++;
+    if (i < KEPT * 4)
+        peers[i] = *p;
+    if (i == npeers && i < KEPT * 4)
+        npeers++;
+}
+
+static uint64_t id_of(const struct zts_callback_msg *m)
+{
+    return m->node != NULL      ? m->node->address
+           : m->network != NULL ? m->network->nwid
+           : m->netif != NULL   ? m->netif->nwid
+           : m->peer != NULL    ? m->peer->address
+           : m->addr != NULL    ? m->addr->nwid
+                                : 0;
+}
 
 void env_callback(struct zts_callback_msg *msg)
 {
+    if (!one_pointer(msg)) {
+        fprintf(stderr, "event %d with the wrong pointers\n", msg->eventCode);
+        abort();
+    }
+    if (env_hook != NULL)
+        env_hook(msg);
     pthread_mutex_lock(&lock);
-    if (nevents < MAX_EVENTS)
+    if (msg->node != NULL) {
+        last_node = *msg->node;
+        has_node = true;
+    }
+    if (msg->network != NULL)
+        keep_network(msg->network);
+    if (msg->peer != NULL)
+        keep_peer(msg->peer);
+    if (nevents < MAX_EVENTS) {
+        event_ids[nevents] = id_of(msg);
         events[nevents++] = msg->eventCode;
+    }
     if (msg->eventCode == ZTS_EVENT_ADDR_ADDED_IP6)
         own_addr = msg->addr->addr;
     pthread_cond_broadcast(&came);
@@ -189,6 +267,11 @@ void env_clear_events(void)
 
 int env_wait_event(int code, int from, int ms)
 {
+    return env_wait_event_of(code, 0, from, ms);
+}
+
+int env_wait_event_of(int code, uint64_t id, int from, int ms)
+{
     struct timespec end;
     int found = -1, rc = 0;
     clock_gettime(CLOCK_REALTIME, &end);
@@ -204,7 +287,7 @@ int env_wait_event(int code, int from, int ms)
             rc = pthread_cond_timedwait(&came, &lock, &end);
         if (i >= nevents)
             break;
-        if (events[i] == code)
+        if (events[i] == code && (id == 0 || event_ids[i] == id))
             found = i;
     }
     pthread_mutex_unlock(&lock);
@@ -230,6 +313,146 @@ int env_threads(void)
 int env_fds(void)
 {
     return count_entries("/proc/self/fd") - 1;
+}
+
+uint64_t env_event_id(int i)
+{
+    pthread_mutex_lock(&lock);
+    uint64_t id = i >= 0 && i < nevents ? event_ids[i] : 0;
+    pthread_mutex_unlock(&lock);
+    return id;
+}
+
+bool env_last_node(struct zts_node_details *out)
+{
+    pthread_mutex_lock(&lock);
+    bool ok = has_node;
+    *out = last_node;
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+bool env_last_network(uint64_t nwid, struct zts_network_details *out)
+{
+    bool ok = false;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < KEPT && networks[i] != NULL && !ok; i++)
+        if (networks[i]->nwid == nwid) {
+            *out = *networks[i];
+            ok = true;
+        }
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+bool env_last_peer(uint64_t addr, struct zts_peer_details *out)
+{
+    bool ok = false;
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < npeers && !ok; i++)
+        if (peers[i].address == addr) {
+            *out = peers[i];
+            ok = true;
+        }
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+/* ---- the world outside ------------------------------------------------------------------------ */
+
+int env_ztctl(struct env *e, const char *name, char *out, size_t cap, const char *args, ...)
+{
+    char cmd[1024];
+    int at = snprintf(cmd, sizeof cmd, "%s/ztctl -H %s/%s ", tools(), e->dir, name);
+    va_list ap;
+    va_start(ap, args);
+    vsnprintf(cmd + at, sizeof cmd - (size_t)at, args, ap);
+    va_end(ap);
+    FILE *f = popen(cmd, "re");
+    if (f == NULL)
+        return -1;
+    size_t n = fread(out, 1, cap - 1, f);
+    out[n] = 0;
+    if (n > 0 && out[n - 1] == '\n')
+        out[n - 1] = 0;
+    int rc = pclose(f);
+    if (rc != 0)
+        fprintf(stderr, "failed: %s\n", cmd);
+    return rc == 0 ? 0 : -1;
+}
+
+uint64_t env_network(struct env *e, const char *args)
+{
+    char out[256];
+    if (env_ztctl(e, "root", out, sizeof out, "controller new %s", args) != 0)
+        return 0;
+    return strtoull(out, NULL, 16);
+}
+
+int64_t env_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int env_rss_kb(void)
+{
+    long size = 0, rss = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f != NULL) {
+        if (fscanf(f, "%ld %ld", &size, &rss) != 2)
+            rss = 0;
+        fclose(f);
+    }
+    return (int)(rss * sysconf(_SC_PAGESIZE) / 1024);
+}
+
+int64_t env_cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+size_t env_count_files(const char *dir)
+{
+    int n = count_entries(dir);
+    return n > 0 ? (size_t)n : 0;
+}
+
+int env_in_child(int (*fn)(void *arg), void *arg)
+{
+    int st;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        nevents = 0;
+        _exit(fn(arg));
+    }
+    if (pid < 0 || waitpid(pid, &st, 0) != pid || !WIFEXITED(st))
+        return -1;
+    return WEXITSTATUS(st);
+}
+
+int env_online(struct env *e, const char *name)
+{
+    char home[128];
+    env_home(e, name, home);
+    env_clear_events();
+    if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
+        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0)
+        return -1;
+    return 0;
+}
+
+int env_down(void)
+{
+    int from = env_events();
+    if (zts_stop() != ZTS_ERR_OK)
+        return -1;
+    return env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 20000) >= 0 ? 0 : -1;
 }
 
 int env_up(struct env *e, const char *name)

@@ -4,7 +4,9 @@
 #ifndef ZT_TESTS_API_ENV_H
 #define ZT_TESTS_API_ENV_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "ZeroTierSockets.h"
@@ -36,6 +38,36 @@ int env_peer_main(const char *home);
 
 /* Our own node: start in `name`, wait for online, join, wait for an address. 0 or -1. */
 int env_up(struct env *e, const char *name);
+
+/* Our own node in `name` online; ENV_NWID not joined. 0 or -1. */
+int env_online(struct env *e, const char *name);
+/* Stop it and wait for the last event. 0 or -1. */
+int env_down(void);
+
+/* "ztctl -H HOME/NAME ARGS": its output in out (the last line end cut), 0 or -1. */
+int env_ztctl(struct env *e, const char *name, char *out, size_t cap, const char *args, ...)
+    __attribute__((format(printf, 5, 6)));
+/* A new network of the root's controller: its id, 0 on failure. args: KEY=VALUE... */
+uint64_t env_network(struct env *e, const char *args);
+/* The world outside. */
+int64_t env_ms(void);      /* monotonic */
+int env_rss_kb(void);      /* resident memory of this process */
+int64_t env_cpu_ms(void);  /* processor time of this process */
+size_t env_count_files(const char *dir);
+/* Fork, run fn in the child, which exits with its result; returns that, -1 when it died. */
+int env_in_child(int (*fn)(void *arg), void *arg);
+
+/* Copies of what events carried: the newest of a kind. False: none yet. Also checked for every event:
+ * exactly the pointer of its kind is set (R61), or the process ends. */
+bool env_last_node(struct zts_node_details *out);
+bool env_last_network(uint64_t nwid, struct zts_network_details *out);
+bool env_last_peer(uint64_t addr, struct zts_peer_details *out);
+/* What event i was about: network, peer or node id; 0: none. */
+uint64_t env_event_id(int i);
+/* Like env_wait_event, of this network or peer. */
+int env_wait_event_of(int code, uint64_t id, int from, int ms);
+/* Called with every event, before it is recorded; NULL: none. */
+extern void (*env_hook)(struct zts_callback_msg *msg);
 
 /* Events so far, in order; code at i or 0 when there are fewer. */
 void env_callback(struct zts_callback_msg *msg);

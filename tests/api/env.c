@@ -26,6 +26,19 @@ static const char *tools(void)
     return t != NULL ? t : ZT_TEST_TOOLS;
 }
 
+uint64_t env_identity(const char *home)
+{
+    char path[256], line[64] = "";
+    snprintf(path, sizeof path, "%s/identity.public", home);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return 0;
+    if (fgets(line, 11, f) == NULL)
+        line[0] = 0;
+    fclose(f);
+    return strtoull(line, NULL, 16);
+}
+
 static int run(const char *command)
 {
     int rc = system(command);
@@ -114,13 +127,28 @@ int env_start(struct env *e)
 
 int env_start_peer(struct env *e)
 {
-    char home[128], line[256], text[64];
+    return env_start_peer_on(e, 0);
+}
+
+int env_start_peer_on(struct env *e, uint64_t nwid)
+{
+    char home[128], line[256], text[64], text4[64] = "", id[32], out[1024];
     int fd;
     env_home(e, "peer", home);
-    e->peer = spawn((char *[]){"/proc/self/exe", "--peer", home, NULL}, STDOUT_FILENO, &fd);
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)nwid);
+    if (env_ztctl(e, "peer", out, sizeof out, "identity new -o %s", home) != 0)
+        return -1;
+    e->peer_id = env_identity(home);
+    if (nwid != 0 && env_ztctl(e, "root", out, sizeof out, "controller authorize %s %010llx", id,
+                               (unsigned long long)e->peer_id) != 0)
+        return -1;
+    e->peer = spawn((char *[]){"/proc/self/exe", "--peer", home, id, NULL}, STDOUT_FILENO, &fd);
     if (e->peer <= 0 || wait_line(fd, "serving ", line, sizeof line, 30000) != 0)
         return -1;
-    if (sscanf(line, "serving %63s", text) != 1)
+    if (sscanf(line, "serving %63s %63s", text, text4) < 1)
+        return -1;
+    e->peer_addr4.sin_family = ZTS_AF_INET;
+    if (nwid != 0 && zts_inet_pton(ZTS_AF_INET, text4, &e->peer_addr4.sin_addr) != 1)
         return -1;
     e->peer_addr.sin6_family = ZTS_AF_INET6;
     return zts_inet_pton(ZTS_AF_INET6, text, &e->peer_addr.sin6_addr) == 1 ? 0 : -1;
@@ -153,7 +181,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t came = PTHREAD_COND_INITIALIZER;
 static int events[MAX_EVENTS], nevents;
 static uint64_t event_ids[MAX_EVENTS];
-static struct zts_sockaddr_storage own_addr;
 
 static struct zts_node_details last_node;
 static bool has_node;
@@ -236,8 +263,6 @@ void env_callback(struct zts_callback_msg *msg)
         event_ids[nevents] = id_of(msg);
         events[nevents++] = msg->eventCode;
     }
-    if (msg->eventCode == ZTS_EVENT_ADDR_ADDED_IP6)
-        own_addr = msg->addr->addr;
     pthread_cond_broadcast(&came);
     pthread_mutex_unlock(&lock);
 }
@@ -523,8 +548,15 @@ static void *serve_udp(void *arg)
     static char buf[65536];
     struct zts_sockaddr_in6 a = {.sin6_family = ZTS_AF_INET6, .sin6_port = zts_htons(ENV_UDP_ECHO)};
     int fd = zts_socket(ZTS_AF_INET6, ZTS_SOCK_DGRAM, 0);
-    if (fd < 0 || zts_bind(fd, &a, sizeof a) < 0)
+    struct zts_ipv6_mreq m6 = {0};
+    struct zts_ip_mreq m4 = {.imr_multiaddr.s_addr = zts_inet_addr(ENV_GROUP4)};
+    zts_inet_pton(ZTS_AF_INET6, ENV_GROUP6, &m6.ipv6mr_multiaddr);
+    m6.ipv6mr_interface = arg != NULL ? (unsigned)(intptr_t)arg : 0;
+    if (fd < 0 || zts_bind(fd, &a, sizeof a) < 0 ||
+        zts_setsockopt(fd, ZTS_IPPROTO_IPV6, ZTS_IPV6_JOIN_GROUP, &m6, sizeof m6) < 0)
         exit(1);
+    /* Without an IPv4 address there is no such network: fine. */
+    (void)zts_setsockopt(fd, ZTS_IPPROTO_IP, ZTS_IP_ADD_MEMBERSHIP, &m4, sizeof m4);
     for (;;) {
         zts_socklen_t len = sizeof a;
         ssize_t n = zts_recvfrom(fd, buf, sizeof buf, 0, &a, &len);
@@ -535,22 +567,35 @@ static void *serve_udp(void *arg)
     }
 }
 
-int env_peer_main(const char *home)
+int env_peer_main(const char *home, const char *id)
 {
-    char text[ZTS_INET6_ADDRSTRLEN];
+    char text[ZTS_INET6_ADDRSTRLEN], text4[ZTS_INET_ADDRSTRLEN] = "";
+    uint64_t nwid = strtoull(id, NULL, 16);
+    struct zts_network_details d = {0};
     static const int ports[] = {ENV_TCP_ECHO, ENV_TCP_CLOSE, ENV_TCP_RESET};
     pthread_t t;
     if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0 || zts_join(ENV_NWID) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 10000) < 0)
         return 1;
+    if (nwid != 0 && (zts_join(nwid) != 0 ||
+                      env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, nwid, 0, 10000) < 0 ||
+                      zts_query_network(nwid, &d) != 0))
+        return 1;
+    for (unsigned i = 0; i < d.assignedAddressCount; i++)
+        if (d.assignedAddresses[i].ss_family == ZTS_AF_INET)
+            zts_inet_ntop(ZTS_AF_INET, &((struct zts_sockaddr_in *)&d.assignedAddresses[i])->sin_addr,
+                          text4, sizeof text4);
+    struct zts_sockaddr_storage own;
+    unsigned n = 1;
+    if (zts_query_addresses(ENV_NWID, &own, &n) != 0 || n < 1)
+        return 1;
     for (int i = 0; i < 3; i++)
         pthread_create(&t, NULL, serve, (void *)(intptr_t)ports[i]);
-    pthread_create(&t, NULL, serve_udp, NULL);
+    pthread_create(&t, NULL, serve_udp, (void *)(intptr_t)(nwid != 0 ? zts_query_interface(nwid) : 0));
     zts_delay_ms(100); /* the threads bind; a connect before that would only be refused */
-    zts_inet_ntop(ZTS_AF_INET6, &((struct zts_sockaddr_in6 *)&own_addr)->sin6_addr, text,
-                  sizeof text);
-    printf("serving %s\n", text);
+    zts_inet_ntop(ZTS_AF_INET6, &((struct zts_sockaddr_in6 *)&own)->sin6_addr, text, sizeof text);
+    printf("serving %s %s\n", text, text4);
     fflush(stdout);
     for (;;)
         pause();

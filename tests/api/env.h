@@ -17,11 +17,16 @@
 #define ENV_TCP_CLOSE 7003 /* accepts, sends "bye", closes */
 #define ENV_TCP_RESET 7004 /* accepts, reads one byte, resets */
 #define ENV_NOTHING 7009
+/* The UDP echo also hears these groups, on the network of env_start_peer_on. */
+#define ENV_GROUP4 "239.70.0.2"
+#define ENV_GROUP6 "ff12::7002"
 
 struct env {
     char dir[64];
     pid_t root, peer;
     struct zts_sockaddr_in6 peer_addr; /* port 0 */
+    struct zts_sockaddr_in peer_addr4; /* on the network of env_start_peer_on */
+    uint64_t peer_id;
 };
 
 /* Make the planet and start its root; 0, or -1 with a message on stderr. tools: folder of ztd,
@@ -29,12 +34,14 @@ struct env {
 int env_start(struct env *e);
 /* Start this very program with "--peer HOME"; returns when it serves. */
 int env_start_peer(struct env *e);
+/* The same, also a member of a network of the root's controller. */
+int env_start_peer_on(struct env *e, uint64_t nwid);
 /* HOME in the folder, with the planet in it. */
 void env_home(struct env *e, const char *name, char out[128]);
 void env_stop(struct env *e);
 
 /* main() of the peer process. */
-int env_peer_main(const char *home);
+int env_peer_main(const char *home, const char *nwid);
 
 /* Our own node: start in `name`, wait for online, join, wait for an address. 0 or -1. */
 int env_up(struct env *e, const char *name);
@@ -54,6 +61,7 @@ int64_t env_ms(void);      /* monotonic */
 int env_rss_kb(void);      /* resident memory of this process */
 int64_t env_cpu_ms(void);  /* processor time of this process */
 size_t env_count_files(const char *dir);
+uint64_t env_identity(const char *home); /* the address in identity.public */
 /* Fork, run fn in the child, which exits with its result; returns that, -1 when it died. */
 int env_in_child(int (*fn)(void *arg), void *arg);
 

@@ -186,8 +186,8 @@ static int teardown(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--peer") == 0)
-        return env_peer_main(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
+        return env_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R49_R88_no_contact_no_path),
         cmocka_unit_test(R50_R52_R55_R66_R89_R90_R92_contact_builds_a_path),

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 #include "node/default_planet.h"
+#include "node/fork.h"
 #include "node/netset.h"
 #include "node/node_priv.h"
 #include "node/secret.h"
@@ -862,6 +863,7 @@ int zt_turn_init(void *user, struct zt_loop *l)
     struct zt_node *n = user;
     uint64_t seed[2];
     n->loop = l;
+    zt_fork_watch(l);
     n->online = false;
     n->port = 0;
     host_random(n, seed, sizeof seed);
@@ -940,6 +942,7 @@ void zt_turn_fini(void *user)
     n->ranges_text = NULL;
     zt_wipe(n->pool, sizeof n->pool);
     n->pool_left = 0;
+    zt_fork_unwatch(n->loop);
 }
 
 /* ---- commands through the door -----------------------------------------------------------------

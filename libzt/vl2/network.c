@@ -3,7 +3,8 @@
  * It has a configuration or it has none. Ad-hoc networks make theirs at once and keep it. Others
  * ask the controller every 5 s until they have one and every 60 s after that; an ERROR of the
  * controller sets a failure, which is what the status shows until a different configuration is
- * installed, while the old one goes on working (vl2.md 8.5).
+ * installed, while the old one goes on working (vl2.md 8.5). Who is refused asks every 5 s again:
+ * when that was a mistake, it is over as soon as it is mended.
  *
  * The pass is the network's only timer: requests, announcements of groups to roots and other
  * targets every 60 s, to members every 60 s. A root that becomes reachable is announced everything
@@ -681,7 +682,7 @@ static bool config_due(const struct zt_network *net, const struct zt_now *now, i
 
     if (zt_nwid_is_adhoc(net->nwid))
         return false; /* it made its own, or nobody can */
-    if (net->cfg != NULL && net->loaded_ms != ZT_LONG_AGO &&
+    if (net->cfg != NULL && net->loaded_ms != ZT_LONG_AGO && net->failure == ZT_NET_OK &&
         net->loaded_ms + ZT_CONFIG_REFRESH_MS > at)
         at = net->loaded_ms + ZT_CONFIG_REFRESH_MS;
     if (at > now->mono_ms) {

@@ -34,7 +34,16 @@ ZTCTL=$BUILD/tools/ztctl/ztctl
 PYTHON=$(python3 -c 'import sys; print(sys.executable)') # not a script around it: it is called often
 DIR=$(mktemp -d)
 KEEP=
-trap '[ -n "$KEEP" ] && echo "logs: $DIR" >&2 || rm -rf "$DIR"' EXIT
+# Nodes that still run would go on writing to their homes while these are removed.
+ending() {
+    local jobs
+    jobs=$(jobs -p)
+    # shellcheck disable=SC2086
+    [ -z "$jobs" ] || kill -KILL $jobs 2>/dev/null
+    wait 2>/dev/null
+    if [ -n "$KEEP" ]; then echo "logs: $DIR" >&2; else rm -rf "$DIR"; fi
+}
+trap ending EXIT
 
 mount -t tmpfs tmpfs /run 2>/dev/null || mount -t tmpfs tmpfs /var/run || skip "no private /run"
 ip link set lo up
@@ -117,15 +126,15 @@ planet() {
         fail "no planet"
 }
 
-# node KIND HOST: start one there, in the planet
+# node KIND HOST: start one there, in the planet; its process is $!
 node() {
     KIND[$2]=$1
     mkdir -p "$DIR/$2"
     cp "$DIR/planet" "$DIR/$2/planet"
     if [ "$1" = ours ]; then
-        in_host "$2" "$ZTD" -H "$DIR/$2" -p 9993 >>"$DIR/$2.log" 2>&1 &
+        ip netns exec "$2" "$ZTD" -H "$DIR/$2" -p 9993 >>"$DIR/$2.log" 2>&1 &
     else
-        in_host "$2" "$ZT_REFERENCE" -U "$DIR/$2" >>"$DIR/$2.log" 2>&1 &
+        ip netns exec "$2" "$ZT_REFERENCE" -U "$DIR/$2" >>"$DIR/$2.log" 2>&1 &
     fi
 }
 

@@ -611,6 +611,7 @@ static void load_network(void *user, const char *name, uint64_t nwid, int64_t ag
     if (find_network(w.db, nwid) == NULL)
         return;
     folder_of(nwid, "/member", folder);
+    zt_store_sweep(w.db->n->store, folder);
     zt_store_each(w.db->n->store, folder, 10, ".json", load_member, &w);
 }
 
@@ -624,6 +625,7 @@ int zt_ctl_db_load(struct zt_node *n, struct zt_ctl_db **out)
     zt_map_init(&db->networks, (uint64_t)(uintptr_t)db ^ n->identity.addr);
     zt_list_init(&db->failed);
     zt_list_init(&db->removals);
+    zt_store_sweep(n->store, NETWORKS);
     zt_store_each(n->store, NETWORKS, 16, ".json", load_network, db);
     *out = db;
     return 0;

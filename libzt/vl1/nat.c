@@ -474,6 +474,7 @@ static void introduce(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
             struct zt_path *pa = of_a[scope][six], *pb = of_b[scope][six];
             if (pa == NULL || pb == NULL)
                 continue;
+            v->introductions++;
             send_rendezvous(v, now, a, pa, b->id.addr, &pb->link.ep);
             send_rendezvous(v, now, b, pb, a->id.addr, &pa->link.ep);
             return;

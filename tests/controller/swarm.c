@@ -10,7 +10,7 @@
  *   leave I NWID
  *   restart I                a new core, of the same identity, in the networks it was in
  *   show                     one line of JSON: all members and what they know of their networks
- *   ask NWID COUNT           so many requests of members of that network, one after the other: leave,
+ *   ask COUNT                so many requests, of one member after the other, for its first network: leave,
  *                            join, and wait for the configuration; prints the time of each in microseconds
  *
  * It ends with its input. */
@@ -283,16 +283,12 @@ static void ask_once(struct member *m, uint64_t nwid)
     printf("%" PRId64 " ", clock_us(CLOCK_MONOTONIC) - began);
 }
 
-static void ask(uint64_t nwid, unsigned requests)
+static void ask(unsigned requests)
 {
-    for (unsigned i = 0, done = 0; done < requests; i = (i + 1) % count) {
-        bool is_in = false;
-        for (unsigned k = 0; k < NETWORKS; k++)
-            is_in |= members[i].nets[k] == nwid;
-        if (is_in) {
-            ask_once(&members[i], nwid);
-            done++;
-        }
+    for (unsigned i = 0; i < requests; i++) {
+        struct member *m = &members[i % count];
+        if (m->nets[0] != 0)
+            ask_once(m, m->nets[0]);
     }
     putchar('\n');
 }
@@ -305,8 +301,8 @@ static void obey(const char *line)
         join(&members[i], nwid);
     else if (sscanf(line, "leave %u %" SCNx64, &i, &nwid) == 2 && i < count)
         leave(&members[i], nwid);
-    else if (sscanf(line, "ask %" SCNx64 " %u", &nwid, &n) == 2)
-        ask(nwid, n);
+    else if (sscanf(line, "ask %u", &n) == 1)
+        ask(n);
     else if (strcmp(line, "show") == 0)
         show();
     else if (sscanf(line, "restart %u", &i) == 1 && i < count) {

@@ -12,17 +12,26 @@ skip() {
 fail() {
     echo "FAIL: $*" >&2
     [ -n "${DIR:-}" ] && tail -n 20 "$DIR"/*.log >&2
-    KEEP=1
+    touch "${DIR:-$ZT_NETNS_DIR}/keep"
     exit 1
 }
 
 if [ -z "${ZT_NETNS_INSIDE:-}" ]; then
-    export ZT_NETNS_INSIDE=1
-    if [ "$(id -u)" = 0 ]; then
-        exec unshare -nm --kill-child -pf --mount-proc "$0" "$@"
+    how=-nm
+    if [ "$(id -u)" != 0 ]; then
+        how=-Urnm
+        unshare -Urnm true 2>/dev/null || skip "no permission to make network namespaces"
     fi
-    unshare -Urnm true 2>/dev/null || skip "no permission to make network namespaces"
-    exec unshare -Urnm --kill-child -pf --mount-proc "$0" "$@"
+    ZT_NETNS_INSIDE=1 ZT_NETNS_DIR=$(mktemp -d)
+    export ZT_NETNS_INSIDE ZT_NETNS_DIR
+    unshare $how --kill-child -pf --mount-proc "$0" "$@" &
+    inside=$!
+    trap 'kill -KILL $inside 2>/dev/null' INT TERM HUP
+    wait $inside
+    code=$?
+    # Only now has everything in there ended: nodes, and programs that would start a node anew.
+    if [ -e "$ZT_NETNS_DIR/keep" ]; then echo "logs: $ZT_NETNS_DIR" >&2; else rm -rf "$ZT_NETNS_DIR"; fi
+    exit $code
 fi
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -32,18 +41,7 @@ ZTD=$BUILD/tools/ztd/ztd
 ZTCTL=$BUILD/tools/ztctl/ztctl
 [ -x "$ZTCTL" ] || ZTCTL=$BUILD/tools/ztctl
 PYTHON=$(python3 -c 'import sys; print(sys.executable)') # not a script around it: it is called often
-DIR=$(mktemp -d)
-KEEP=
-# Nodes that still run would go on writing to their homes while these are removed.
-ending() {
-    local jobs
-    jobs=$(jobs -p)
-    # shellcheck disable=SC2086
-    [ -z "$jobs" ] || kill -KILL $jobs 2>/dev/null
-    wait 2>/dev/null
-    if [ -n "$KEEP" ]; then echo "logs: $DIR" >&2; else rm -rf "$DIR"; fi
-}
-trap ending EXIT
+DIR=$ZT_NETNS_DIR
 
 mount -t tmpfs tmpfs /run 2>/dev/null || mount -t tmpfs tmpfs /var/run || skip "no private /run"
 ip link set lo up

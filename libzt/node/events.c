@@ -34,6 +34,7 @@ static void free_item(struct item *it)
     free((void *)it->note.net);
     free((void *)it->note.peer_was);
     free((void *)it->note.peer);
+    free((void *)it->note.data);
     free(it);
 }
 
@@ -72,6 +73,7 @@ static struct item *copy_note(const struct zt_node_note *n)
     ok &= copy_net(n->net, &it->note.net);
     ok &= copy_peer(n->peer_was, &it->note.peer_was);
     ok &= copy_peer(n->peer, &it->note.peer);
+    ok &= copy(n->data, n->ndata, &it->note.data);
     if (!ok) {
         free_item(it);
         it = NULL;

@@ -63,7 +63,14 @@ void zt_node_note(struct zt_node *n, struct zt_node_note note)
 {
     note.addr = n->identity.addr;
     note.port = n->port;
+    if (n->loop != NULL && zt_loop_is_current(n->loop) && n->udp != NULL) {
+        n->port2 = zt_udp_slot(n->udp, ZT_UDP_SECONDARY);
+        n->port3 = zt_udp_slot(n->udp, ZT_UDP_TERTIARY);
+    }
+    note.port2 = n->port2;
+    note.port3 = n->port3;
     zt_events_post(n->cfg.events, &note);
+    zt_watch_note(n, &note);
 }
 
 void zt_node_warn(struct zt_node *n, const char *text)
@@ -128,7 +135,7 @@ static void run_jobs(struct zt_node *n)
 /* ---- start -------------------------------------------------------------------------------------
  */
 
-static void keeper_random(void *user, void *out, size_t len)
+void zt_keeper_random(void *user, void *out, size_t len)
 {
     for (size_t got = 0; got < len;) {
         ssize_t r = getrandom((uint8_t *)out + got, len - got, 0);
@@ -201,8 +208,11 @@ static int prepare(struct zt_node *n)
         return rc;
     }
     if (n->store == NULL) {
-        struct zt_store_config sc = {
-            .home = n->cfg.home, .lock_fd = n->cfg.lock_fd, .report = report, .user = n};
+        struct zt_store_config sc = {.home = n->cfg.home,
+                                     .lock_fd = n->cfg.lock_fd,
+                                     .report = report,
+                                     .wrote = n->cfg.tell_stored ? zt_given_tell : NULL,
+                                     .user = n};
         rc = zt_store_open(&sc, &n->store, n->why);
         if (rc != 0)
             return rc;
@@ -211,19 +221,20 @@ static int prepare(struct zt_node *n)
         if (n->home == NULL)
             return ZT_E_NOMEM;
     }
-    rc = zt_store_identity(n->store, keeper_random, NULL, &n->identity, n->why);
+    rc = zt_given_identity(n);
     if (rc != 0)
         return rc;
-    zt_conf_default(&n->conf);
+    if (n->cfg.conf != NULL)
+        n->conf = *n->cfg.conf;
+    else
+        zt_conf_default(&n->conf);
     json_decref(n->conf_doc);
     n->conf_doc = NULL;
     if (n->cfg.read_local_conf)
         (void)zt_conf_read(n->store, &n->conf, report, n, &n->conf_doc); /* reported */
-    rc = zt_store_read(n->store, "planet", &n->planet, &n->nplanet);
-    if (rc != 0 && rc != ZT_E_NOENT) {
-        snprintf(n->why, sizeof n->why, "%s/planet: cannot be read: %s", n->home, zt_err_text(rc));
+    rc = zt_given_planet(n);
+    if (rc != 0)
         return rc;
-    }
     zt_store_each(n->store, "moons.d", 16, ".moon", load_moon, n);
     if (n->cfg.cache_peers)
         zt_store_each(n->store, "peers.d", 10, ".peer", load_peer, n);
@@ -234,9 +245,9 @@ static int prepare(struct zt_node *n)
     if (n->cfg.controller && (rc = zt_ctl_db_load(n, &n->controller)) != 0)
         return rc;
     if (n->cfg.door) {
-        rc = zt_store_token(n->store, "authtoken.secret", keeper_random, NULL);
+        rc = zt_store_token(n->store, "authtoken.secret", zt_keeper_random, NULL);
         if (rc == 0)
-            rc = zt_store_token(n->store, "metricstoken.secret", keeper_random, NULL);
+            rc = zt_store_token(n->store, "metricstoken.secret", zt_keeper_random, NULL);
         if (rc != 0)
             snprintf(n->why, sizeof n->why, "%s: the API's tokens cannot be written", n->home);
     }
@@ -311,10 +322,11 @@ static bool start_over(struct zt_node *n)
     pthread_mutex_lock(&n->lock);
     bool again = n->collided && !n->stop_asked;
     n->collided = false;
+    again = again && n->cfg.identity == NULL; /* a given one is the program's to change */
     if (again)
         n->state = ZT_NODE_STARTING;
     pthread_mutex_unlock(&n->lock);
-    return again && zt_store_identity_aside(n->store) == 0;
+    return again && (n->cfg.no_identity_file || zt_store_identity_aside(n->store) == 0);
 }
 
 static void *keep(void *arg)
@@ -339,6 +351,7 @@ static void *keep(void *arg)
     zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_DOWN});
     pthread_mutex_lock(&n->lock);
     n->state = ZT_NODE_ENDED;
+    pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
     /* After the state, so that a new start from this very note is accepted. */
     if (rc == 0)
@@ -352,27 +365,16 @@ static void *keep(void *arg)
 int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (cfg->home == NULL || cfg->home[0] == 0 || cfg->port < -1 || cfg->port > 65535)
+    if ((cfg->home != NULL && cfg->home[0] == 0) || (cfg->home == NULL && cfg->door) ||
+        cfg->port < -1 || cfg->port > 65535)
         return ZT_E_INVAL;
     (void)pthread_once(&once, watch_forks);
     struct zt_node *n = calloc(1, sizeof *n);
-    char *home = strdup(cfg->home);
-    if (n == NULL || home == NULL) {
+    if (n == NULL || !zt_given_copy(n, cfg)) {
+        if (n != NULL)
+            zt_given_free(n);
         free(n);
-        free(home);
         return ZT_E_NOMEM;
-    }
-    n->cfg = *cfg;
-    n->cfg.home = home;
-    n->cfg.networks = NULL;
-    n->cfg.nnetworks = 0;
-    if (cfg->nnetworks > 0) {
-        uint64_t *ids = malloc(cfg->nnetworks * sizeof *ids);
-        if (ids != NULL) {
-            memcpy(ids, cfg->networks, cfg->nnetworks * sizeof *ids);
-            n->cfg.networks = ids;
-            n->cfg.nnetworks = cfg->nnetworks;
-        }
     }
     n->generation = atomic_load(&fork_generation);
     zt_list_init(&n->jobs);
@@ -397,8 +399,7 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     pthread_sigmask(SIG_SETMASK, &was, NULL);
     if (rc != 0) {
         *out = NULL;
-        free((void *)(uintptr_t)n->cfg.networks);
-        free(home);
+        zt_given_free(n);
         free(n);
         return ZT_E_NOMEM;
     }
@@ -427,10 +428,8 @@ void zt_node_collided(struct zt_node *n)
     pthread_mutex_unlock(&n->lock);
 }
 
-int zt_node_wait(struct zt_node *n, int timeout_ms)
+static struct timespec deadline(int timeout_ms)
 {
-    if (zt_node_is_inherited(n))
-        return ZT_E_STATE;
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += timeout_ms / 1000;
@@ -439,12 +438,36 @@ int zt_node_wait(struct zt_node *n, int timeout_ms)
         end.tv_sec++;
         end.tv_nsec -= 1000000000;
     }
+    return end;
+}
+
+int zt_node_wait(struct zt_node *n, int timeout_ms)
+{
+    if (zt_node_is_inherited(n))
+        return ZT_E_STATE;
+    struct timespec end = deadline(timeout_ms);
     int rc = 0;
     pthread_mutex_lock(&n->lock);
     while (n->state != ZT_NODE_ENDED && rc == 0)
         rc = timeout_ms < 0 ? pthread_cond_wait(&n->changed, &n->lock)
                             : pthread_cond_timedwait(&n->changed, &n->lock, &end);
     rc = n->state == ZT_NODE_ENDED ? 0 : ZT_E_TIMEOUT;
+    pthread_mutex_unlock(&n->lock);
+    return rc;
+}
+
+int zt_node_wait_up(struct zt_node *n, int timeout_ms)
+{
+    if (zt_node_is_inherited(n))
+        return ZT_E_STATE;
+    struct timespec end = deadline(timeout_ms);
+    int rc = 0;
+    pthread_mutex_lock(&n->lock);
+    while (n->state == ZT_NODE_STARTING && !n->stop_asked && rc == 0)
+        rc = pthread_cond_timedwait(&n->changed, &n->lock, &end);
+    rc = n->state == ZT_NODE_STARTING && !n->stop_asked ? ZT_E_TIMEOUT
+         : n->state == ZT_NODE_RUNNING                  ? 0
+                                                        : ZT_E_STATE;
     pthread_mutex_unlock(&n->lock);
     return rc;
 }
@@ -466,315 +489,6 @@ void zt_node_free(struct zt_node *n)
     pthread_cond_destroy(&n->changed);
     json_decref(n->conf_doc);
     free(n->home);
-    free((void *)(uintptr_t)n->cfg.networks);
-    free((void *)(uintptr_t)n->cfg.home);
+    zt_given_free(n);
     free(n);
-}
-
-/* ---- calls from other threads ------------------------------------------------------------------
- */
-
-struct call {
-    struct zt_node *n;
-    void (*fn)(struct call *c);
-    int rc;
-    uint64_t id, seed;
-    void *out;
-    size_t cap, *total;
-    const struct zt_net_settings *settings;
-    const struct zt_ctl_req *req;
-    struct zt_ctl_rep *rep;
-    uint8_t *data;
-    int *fd;
-};
-
-static void run_call(void *arg)
-{
-    struct call *c = arg;
-    zt_loop_update(c->n->loop);
-    c->fn(c);
-    zt_turn_drain(c->n);
-}
-
-static int on_loop(struct zt_node *n, struct call *c, void (*fn)(struct call *))
-{
-    if (zt_node_is_inherited(n))
-        return ZT_E_STATE;
-    pthread_mutex_lock(&n->lock);
-    bool ok = n->state == ZT_NODE_RUNNING;
-    if (ok)
-        n->users++;
-    pthread_mutex_unlock(&n->lock);
-    if (!ok)
-        return ZT_E_STATE;
-    c->n = n;
-    c->fn = fn;
-    int rc = zt_loop_call(n->loop, run_call, c);
-    pthread_mutex_lock(&n->lock);
-    if (--n->users == 0)
-        pthread_cond_broadcast(&n->changed);
-    pthread_mutex_unlock(&n->lock);
-    return rc != 0 ? rc : c->rc;
-}
-
-static void do_join(struct call *c)
-{
-    c->rc = zt_turn_join(c->n, c->id);
-}
-
-int zt_node_join(struct zt_node *n, uint64_t nwid)
-{
-    struct call c = {.id = nwid};
-    return on_loop(n, &c, do_join);
-}
-
-static void do_leave(struct call *c)
-{
-    c->rc = zt_turn_leave(c->n, c->id);
-}
-
-int zt_node_leave(struct zt_node *n, uint64_t nwid)
-{
-    struct call c = {.id = nwid};
-    return on_loop(n, &c, do_leave);
-}
-
-static void do_reload(struct call *c)
-{
-    zt_reload_start(c->n, NULL, NULL);
-}
-
-int zt_node_reload(struct zt_node *n)
-{
-    struct call c = {0};
-    return on_loop(n, &c, do_reload);
-}
-
-static void do_orbit(struct call *c)
-{
-    c->rc = zt_moon_orbit(c->n, c->id, c->seed);
-}
-
-int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed)
-{
-    struct call c = {.id = moon, .seed = seed};
-    return on_loop(n, &c, do_orbit);
-}
-
-static void do_deorbit(struct call *c)
-{
-    c->rc = zt_moon_deorbit(c->n, c->id);
-}
-
-int zt_node_deorbit(struct zt_node *n, uint64_t moon)
-{
-    struct call c = {.id = moon};
-    return on_loop(n, &c, do_deorbit);
-}
-
-static void do_status(struct call *c)
-{
-    zt_core_status(c->n->core, c->out);
-}
-
-int zt_node_status(struct zt_node *n, struct zt_status_info *out)
-{
-    struct call c = {.out = out};
-    return on_loop(n, &c, do_status);
-}
-
-static void do_networks(struct call *c)
-{
-    *c->total = zt_core_networks(c->n->core, c->out, c->cap);
-}
-
-int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total)
-{
-    struct call c = {.out = out, .cap = cap, .total = total};
-    return on_loop(n, &c, do_networks);
-}
-
-static void do_network(struct call *c)
-{
-    c->rc = zt_turn_network_used(c->n, c->id, c->out);
-}
-
-int zt_node_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
-{
-    struct call c = {.id = nwid, .out = out};
-    return on_loop(n, &c, do_network);
-}
-
-static void do_settings(struct call *c)
-{
-    c->rc = zt_turn_settings(c->n, c->id, c->out);
-}
-
-int zt_node_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out)
-{
-    struct call c = {.id = nwid, .out = out};
-    return on_loop(n, &c, do_settings);
-}
-
-static void do_set(struct call *c)
-{
-    c->rc = zt_turn_set(c->n, c->id, c->settings);
-}
-
-int zt_node_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings)
-{
-    struct call c = {.id = nwid, .settings = settings};
-    return on_loop(n, &c, do_set);
-}
-
-static void do_peers(struct call *c)
-{
-    *c->total = zt_core_peers(c->n->core, c->out, c->cap);
-}
-
-int zt_node_peers(struct zt_node *n, uint64_t *out, size_t cap, size_t *total)
-{
-    struct call c = {.out = out, .cap = cap, .total = total};
-    return on_loop(n, &c, do_peers);
-}
-
-static void do_peer(struct call *c)
-{
-    c->rc = zt_core_peer(c->n->core, zt_loop_now(c->n->loop), c->id, c->out);
-}
-
-int zt_node_peer(struct zt_node *n, uint64_t addr, struct zt_peer_info *out)
-{
-    struct call c = {.id = addr, .out = out};
-    return on_loop(n, &c, do_peer);
-}
-
-static void do_socket(struct call *c)
-{
-    zt_stack_now(c->n->stack, zt_loop_now(c->n->loop)->mono_ms);
-    zt_proxy_request(c->n->proxy, c->req, c->rep, c->data, c->fd);
-}
-
-int zt_node_socket(struct zt_node *n, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
-                   uint8_t *data, int *fd)
-{
-    struct call c = {.req = req, .rep = rep, .data = data, .fd = fd};
-    return on_loop(n, &c, do_socket);
-}
-
-static void do_state_fd(struct call *c)
-{
-    c->rc = fcntl(zt_proxy_state_fd(c->n->proxy), F_DUPFD_CLOEXEC, 0);
-    if (c->rc < 0)
-        c->rc = ZT_E_IO;
-}
-
-int zt_node_state_fd(struct zt_node *n)
-{
-    struct call c = {0};
-    return on_loop(n, &c, do_state_fd);
-}
-
-static void do_managers(struct call *c)
-{
-    const struct zt_conf *conf = &c->n->conf;
-    *c->total = conf->nmanagers < c->cap ? conf->nmanagers : c->cap;
-    memcpy(c->out, conf->managers, *c->total * sizeof *conf->managers);
-}
-
-unsigned zt_node_managers(struct zt_node *n, struct zt_ep *out, unsigned cap)
-{
-    size_t total = 0;
-    struct call c = {.out = out, .cap = cap, .total = &total};
-    return on_loop(n, &c, do_managers) == 0 ? (unsigned)total : 0;
-}
-
-const char *zt_node_home(const struct zt_node *n)
-{
-    return n->home;
-}
-
-struct api_post {
-    struct zt_node *n;
-    struct zt_api_request r;
-    zt_api_done *done;
-    void *arg;
-    char text[]; /* method, path, body: what r points to */
-};
-
-static void run_api(void *arg)
-{
-    struct api_post *p = arg;
-    zt_api_call(p->n, &p->r, p->done, p->arg);
-    zt_turn_drain(p->n);
-    free(p);
-}
-
-int zt_node_api(struct zt_node *n, const struct zt_api_request *r, zt_api_done *done, void *arg)
-{
-    size_t nmethod = strlen(r->method) + 1, npath = strlen(r->path) + 1;
-    struct api_post *p = malloc(sizeof *p + nmethod + npath + r->nbody);
-    if (p == NULL)
-        return ZT_E_NOMEM;
-    char *at = p->text;
-    *p = (struct api_post){.n = n, .done = done, .arg = arg};
-    p->r.method = memcpy(at, r->method, nmethod);
-    p->r.path = memcpy(at += nmethod, r->path, npath);
-    p->r.nbody = r->nbody;
-    if (r->nbody > 0)
-        p->r.body = memcpy(at + npath, r->body, r->nbody);
-    int rc = ZT_E_STATE;
-    pthread_mutex_lock(&n->lock);
-    if (!zt_node_is_inherited(n) && n->state == ZT_NODE_RUNNING)
-        rc = zt_loop_post(n->loop, run_api, p); /* runs, even if the loop is asked to end */
-    pthread_mutex_unlock(&n->lock);
-    if (rc != 0)
-        free(p);
-    return rc;
-}
-
-struct command_wait {
-    pthread_mutex_t lock;
-    pthread_cond_t done_cond;
-    bool done;
-    int err;
-    char *text;
-};
-
-static void command_done(void *arg, int err, const char *text, size_t len)
-{
-    struct command_wait *w = arg;
-    char *copy = malloc(len + 1);
-    if (copy != NULL) {
-        memcpy(copy, text, len);
-        copy[len] = 0;
-    }
-    pthread_mutex_lock(&w->lock);
-    w->done = true;
-    w->err = err;
-    w->text = copy;
-    pthread_cond_signal(&w->done_cond);
-    pthread_mutex_unlock(&w->lock);
-}
-
-static void do_command(struct call *c)
-{
-    zt_command_run(c->n, (const char *)c->data, command_done, c->out);
-}
-
-int zt_node_command(struct zt_node *n, const char *command, char **json)
-{
-    struct command_wait w = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                             .done_cond = PTHREAD_COND_INITIALIZER};
-    struct call c = {.data = (uint8_t *)(uintptr_t)command, .out = &w};
-    int rc = on_loop(n, &c, do_command);
-    if (rc != 0)
-        return rc;
-    /* Every command is answered: by its own time limit, or when the node ends. */
-    pthread_mutex_lock(&w.lock);
-    while (!w.done)
-        pthread_cond_wait(&w.done_cond, &w.lock);
-    pthread_mutex_unlock(&w.lock);
-    *json = w.text;
-    return w.text == NULL ? ZT_E_NOMEM : w.err;
 }

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 
-from lab import Lab, network, wait_for
+from service import Lab, network, wait_for
 
 CALLS = "openat,open,write,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,unlinkat,sendto,sendmsg,writev," \
         "recvmsg,recvmmsg,close"

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from lab import OK, Lab, wait_for
+from service import OK, Lab, wait_for
 
 OLD = "490c45ffd7"  # whose folder it was
 

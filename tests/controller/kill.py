@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 
-from lab import OK, Lab, network, wait_for
+from service import OK, Lab, network, wait_for
 
 everything = bool(os.environ.get("ZT_TEST_ALL"))
 KILLS = int(os.environ.get("ZT_KILLS") or (200 if everything else 10))

@@ -1,7 +1,4 @@
-#!/usr/bin/env python3
 """tools/bench controller: what a controller costs that has many networks, or a network with many members.
-
-usage: controller.py ZTD ZTCTL SWARM
 
 Three folders: one network with the 100 members that ask; 1,000 networks with 10 members each, ten of them
 with those that ask; one network with 20,000 members, 100 of which ask. Members are real ones, on loopback
@@ -15,14 +12,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "tests", "controller"))
-from lab import OK, Lab, network, wait_for  # noqa: E402
+from service import OK, Lab, network, wait_for  # noqa: E402
 
 ASKING, ROUNDS = 100, 5
-
-
-def figure(case, name, value, unit, what):
-    print(json.dumps({"name": "controller", "case": case, "figure": name, "value": value,
-                      "unit": unit, "what": what}), flush=True)
 
 
 def write(path, doc):
@@ -54,7 +46,11 @@ def fill(ctl, networks, members):
                   member(nwid, address, "10.144.%d.%d" % (100 + i // 250, 1 + i % 250), chance))
 
 
-def run(programs, case, networks, members, asking_per_network):
+def measure(emit, programs, case, networks, members, asking_per_network):
+    def figure(name, value, unit, what):
+        emit({"name": "controller", "case": case, "figure": name, "value": value, "unit": unit,
+              "what": what})
+
     with Lab(*programs) as lab:
         ctl = lab.controller
         lab.root.start()
@@ -64,8 +60,8 @@ def run(programs, case, networks, members, asking_per_network):
         ctl.start()
         while not ctl.is_up():
             time.sleep(0.002)
-        figure(case, "start", round((time.monotonic() - began) * 1000), "ms", "until the API answers")
-        figure(case, "memory", ctl.pss_kb(), "kB", "PSS after the start")
+        figure("start", round((time.monotonic() - began) * 1000), "ms", "until the API answers")
+        figure("memory", ctl.pss_kb(), "kB", "PSS after the start")
         s = lab.swarm(ASKING)
         of = ["%s%06x" % (ctl.id(), 1 + i // asking_per_network) for i in range(ASKING)]
         for i, nwid in enumerate(of):
@@ -76,19 +72,18 @@ def run(programs, case, networks, members, asking_per_network):
         s.question("ask", ASKING)
         cpu = ctl.cpu_ns()
         times = list(map(int, s.question("ask", ASKING * ROUNDS).split()))
-        figure(case, "request, processor", round((ctl.cpu_ns() - cpu) / len(times) / 1000), "us",
+        figure("request, processor", round((ctl.cpu_ns() - cpu) / len(times) / 1000), "us",
                "processor time of the controller a request, mean of %d" % len(times))
-        figure(case, "request, round trip", round(statistics.median(times)), "us",
+        figure("request, round trip", round(statistics.median(times)), "us",
                "from asking to the configuration in place, median")
         s.end()
         ctl.stop()
 
 
-def main():
-    programs = list(map(os.path.abspath, sys.argv[1:4]))
-    run(programs, "1 x 100", 1, 0, ASKING)
-    run(programs, "1,000 x 10", 1000, 10, 10)
-    run(programs, "1 x 20,000", 1, 20000, ASKING)
-
-
-main()
+def run(options, emit):
+    build = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build")
+    programs = [os.path.join(build, p) for p in ("tools/ztd", "tools/ztctl", "tests/controller/swarm")]
+    measure(emit, programs, "1 x 100", 1, 0, ASKING)
+    measure(emit, programs, "1,000 x 10", 1000, 10, 10)
+    measure(emit, programs, "1 x 20,000", 1, 20000, ASKING)
+    return 0

@@ -373,10 +373,45 @@ static void test_authtoken(void **state)
     zt_store_close(s);
 }
 
+static char told[128];
+static size_t told_bytes;
+
+static void wrote(void *user, const char *name, const void *p, size_t n)
+{
+    snprintf(told, sizeof told, "%s", name);
+    told_bytes = n;
+}
+
+static void test_no_folder(void **state)
+{
+    char why[ZT_STORE_WHY];
+    struct zt_store *s = NULL;
+    struct zt_store_config c = {.lock_fd = -1, .wrote = wrote, .report = report};
+    uint8_t *p;
+    size_t n;
+    reports = 0;
+    assert_int_equal(zt_store_open(&c, &s, why), 0);
+    assert_string_equal(zt_store_home(s), "");
+    assert_int_equal(zt_store_read(s, "planet", &p, &n), ZT_E_NOENT);
+    assert_int_equal(zt_store_write(s, "peers.d/0123456789.peer", 0, "abc", 3), 0);
+    assert_string_equal(told, "peers.d/0123456789.peer");
+    assert_int_equal(told_bytes, 3);
+    assert_int_equal(zt_store_read(s, "peers.d/0123456789.peer", &p, &n), ZT_E_NOENT);
+    zt_store_remove(s, "planet");
+    assert_int_equal(zt_store_erase(s, "planet"), 0);
+    zt_store_aside(s, "planet", "damaged");
+    assert_false(zt_store_has(s, "planet"));
+    zt_store_each(s, "peers.d", 10, ".peer", NULL, NULL);
+    assert_int_equal(zt_store_identity_aside(s), 0);
+    assert_int_equal(reports, 0);
+    zt_store_close(s);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(test_no_folder),
         T(test_makes_folders_for_us_alone),
         T(test_lock_is_exclusive),
         T(test_lock_can_be_handed_over),

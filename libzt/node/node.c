@@ -598,6 +598,22 @@ int zt_node_status(struct zt_node *n, struct zt_status_info *out)
     return on_loop(n, &c, do_status);
 }
 
+static void do_groups(struct call *c)
+{
+    if (zt_map_get(&c->n->nets, c->id) == NULL) {
+        c->rc = ZT_E_NOENT;
+        return;
+    }
+    *c->total = zt_core_groups(c->n->core, c->id, c->out, c->cap);
+}
+
+int zt_node_groups(struct zt_node *n, uint64_t nwid, struct zt_group_info *out, size_t cap,
+                   size_t *total)
+{
+    struct call c = {.id = nwid, .out = out, .cap = cap, .total = total};
+    return on_loop(n, &c, do_groups);
+}
+
 static void do_self(struct call *c)
 {
     struct zt_node *n = c->n;

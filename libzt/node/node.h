@@ -84,6 +84,9 @@ int zt_node_reload(struct zt_node *n);
 int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed);
 int zt_node_deorbit(struct zt_node *n, uint64_t moon);
 int zt_node_status(struct zt_node *n, struct zt_status_info *out);
+/* The groups that the interface of a network listens to; ZT_E_NOENT: not joined. */
+int zt_node_groups(struct zt_node *n, uint64_t nwid, struct zt_group_info *out, size_t cap,
+                   size_t *total);
 /* Who it is, with the secret key, and its UDP ports (primary, secondary, tertiary; 0: none); either
  * may be NULL. ZT_E_STATE before the node is up. */
 int zt_node_self(struct zt_node *n, struct zt_identity *id, uint16_t ports[3]);

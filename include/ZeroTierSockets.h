@@ -258,9 +258,9 @@ ZTS_API const char *zts_strerror(int error);
 
 #define ZTS_MSG_PEEK 0x01
 #define ZTS_MSG_WAITALL 0x02
-#define ZTS_MSG_OOB 0x04 /* ignored: there is no urgent data */
+#define ZTS_MSG_OOB 0x04 /* refused with ZTS_EOPNOTSUPP: there is no urgent data */
 #define ZTS_MSG_DONTWAIT 0x08
-#define ZTS_MSG_MORE 0x10
+#define ZTS_MSG_MORE 0x10 /* streams: more follows, wait up to 200 ms to fill a segment */
 /* In msg_flags after zts_recvmsg. */
 #define ZTS_MSG_TRUNC 0x04
 #define ZTS_MSG_CTRUNC 0x08
@@ -310,6 +310,14 @@ ZTS_API const char *zts_strerror(int error);
 #define ZTS_IPV6_LEAVE_GROUP 13
 #define ZTS_IPV6_DROP_MEMBERSHIP ZTS_IPV6_LEAVE_GROUP
 #define ZTS_IPV6_V6ONLY 27
+/* Not in the older header; Linux's numbers. */
+#define ZTS_IPV6_UNICAST_HOPS 16
+#define ZTS_IPV6_MULTICAST_IF 17 /* interface index */
+#define ZTS_IPV6_MULTICAST_HOPS 18
+#define ZTS_IPV6_MULTICAST_LOOP 19
+#define ZTS_IPV6_RECVPKTINFO 49            /* then zts_recvmsg gives struct zts_in6_pktinfo */
+#define ZTS_IP_ADD_SOURCE_MEMBERSHIP 39    /* struct zts_ip_mreq_source: only from this source */
+#define ZTS_IP_DROP_SOURCE_MEMBERSHIP 40
 
 #define ZTS_UDPLITE_SEND_CSCOV 1
 #define ZTS_UDPLITE_RECV_CSCOV 2
@@ -473,6 +481,35 @@ struct zts_in_pktinfo {
     struct zts_in_addr ipi_addr;
 };
 
+struct zts_in6_pktinfo {
+    struct zts_in6_addr ipi6_addr;
+    unsigned int ipi6_ifindex;
+};
+
+struct zts_ip_mreq_source {
+    struct zts_in_addr imr_multiaddr;
+    struct zts_in_addr imr_interface;
+    struct zts_in_addr imr_sourceaddr;
+};
+
+/* Ancillary data of zts_recvmsg: cmsg_level and cmsg_type name the option that asked for it. */
+struct zts_cmsghdr {
+    zts_socklen_t cmsg_len; /* header and data */
+    int cmsg_level;
+    int cmsg_type;
+};
+#define ZTS_CMSG_ALIGN(n) (((n) + sizeof(size_t) - 1) & ~(sizeof(size_t) - 1))
+#define ZTS_CMSG_DATA(c) ((void *)((unsigned char *)(c) + ZTS_CMSG_ALIGN(sizeof(struct zts_cmsghdr))))
+#define ZTS_CMSG_SPACE(n) (ZTS_CMSG_ALIGN(sizeof(struct zts_cmsghdr)) + ZTS_CMSG_ALIGN(n))
+#define ZTS_CMSG_LEN(n) (ZTS_CMSG_ALIGN(sizeof(struct zts_cmsghdr)) + (n))
+#define ZTS_CMSG_FIRSTHDR(m)                                                                       \
+    ((m)->msg_controllen >= sizeof(struct zts_cmsghdr) ? (struct zts_cmsghdr *)(m)->msg_control : NULL)
+#define ZTS_CMSG_NXTHDR(m, c)                                                                      \
+    ((unsigned char *)(c) + ZTS_CMSG_ALIGN((c)->cmsg_len) + sizeof(struct zts_cmsghdr) >           \
+             (unsigned char *)(m)->msg_control + (m)->msg_controllen                               \
+         ? NULL                                                                                    \
+         : (struct zts_cmsghdr *)(void *)((unsigned char *)(c) + ZTS_CMSG_ALIGN((c)->cmsg_len)))
+
 #define ZTS_FD_SETSIZE 1024
 #ifndef MEMP_NUM_NETCONN
 #define MEMP_NUM_NETCONN ZTS_FD_SETSIZE
@@ -613,6 +650,16 @@ struct zts_callback_msg {
     struct zts_addr_details *addr;
 };
 
+/* An answer of zts_gethostbyname. */
+struct zts_hostent {
+    char *h_name;
+    char **h_aliases; /* none: {NULL} */
+    int h_addrtype;   /* ZTS_AF_INET or ZTS_AF_INET6 */
+    int h_length;     /* 4 or 16 */
+    char **h_addr_list;
+};
+#define zts_h_addr h_addr_list[0]
+
 #if defined(__x86_64__) || defined(__aarch64__)
 #ifdef __cplusplus
 #define ZTS_ASSERT_SIZE(type, size) static_assert(sizeof(type) == (size), #type)
@@ -637,6 +684,17 @@ ZTS_ASSERT_SIZE(struct zts_addr_details, 40);
 ZTS_ASSERT_SIZE(struct zts_peer_details, 1056);
 ZTS_ASSERT_SIZE(struct zts_physical_path, 64);
 ZTS_ASSERT_SIZE(struct zts_peer_list, 16);
+ZTS_ASSERT_SIZE(struct zts_in_addr, 4);
+ZTS_ASSERT_SIZE(struct zts_in6_addr, 16);
+ZTS_ASSERT_SIZE(struct zts_linger, 8);
+ZTS_ASSERT_SIZE(struct zts_timeval, 16);
+ZTS_ASSERT_SIZE(struct zts_ip_mreq, 8);
+ZTS_ASSERT_SIZE(struct zts_in_pktinfo, 8);
+ZTS_ASSERT_SIZE(struct zts_in6_pktinfo, 20);
+ZTS_ASSERT_SIZE(struct zts_ip_mreq_source, 12);
+ZTS_ASSERT_SIZE(struct zts_cmsghdr, 12);
+ZTS_ASSERT_SIZE(struct zts_multicast_group, 16);
+ZTS_ASSERT_SIZE(struct zts_hostent, 32);
 #endif
 
 /* ---- control ------------------------------------------------------------------------------------ */
@@ -696,10 +754,29 @@ ZTS_API int zts_get_rfc4193_addr(struct zts_sockaddr_storage *addr, const uint64
 ZTS_API uint64_t zts_generate_adhoc_nwid_from_range(uint16_t startPort, uint16_t endPort);
 ZTS_API void zts_delay_ms(long interval_ms);
 
+/* ---- names --------------------------------------------------------------------------------------- */
+
+/* Name servers beside those that networks push (port 53 unless it says another): asked, over the virtual
+ * network, for names that are in no joined network's domain. At most ZTS_DNS_SERVERS; kept until
+ * deleted. 0; ZTS_ERR_SERVICE, ZTS_ERR_ARG (NULL, not an address), zts_del_*: ZTS_ERR_NO_RESULT when it
+ * was not set; zts_add_*: ZTS_ERR_GENERAL when there are too many. Adding one twice is 0. */
+#define ZTS_DNS_SERVERS 8
+ZTS_API int zts_add_dns_nameserver(const void *addr);
+ZTS_API int zts_del_dns_nameserver(const void *addr);
+/* The addresses of a name, IPv4 before IPv6 (all of one family: h_addrtype), or of an address in text
+ * form. Blocks for some seconds at most; not for the network's own thread to wait for, so it may be
+ * called in the callback. The result is the calling thread's until its next call. NULL: no node runs, or
+ * no such name; zts_errno says ZTS_ENOENT, ZTS_ENODATA, ZTS_EAGAIN (no server answered), ZTS_ENETDOWN. */
+ZTS_API struct zts_hostent *zts_gethostbyname(const char *name);
+
 /* ---- sockets ------------------------------------------------------------------------------------ */
 
 /* Descriptors are numbers of this library, from 0 upwards, lowest free first. All of these give
- * ZTS_ERR_SERVICE when no node runs, then ZTS_ERR_ARG, then ZTS_ERR_SOCKET with zts_errno. */
+ * ZTS_ERR_SERVICE when no node runs, then ZTS_ERR_ARG, then ZTS_ERR_SOCKET with zts_errno.
+ *
+ * ZTS_SOCK_RAW: protocol is that of the IP header. Packets are received with the IPv4 header, or without
+ * the IPv6 one, and are sent without either (ZTS_IPPROTO_RAW: the IPv4 header is the caller's). ICMPv6
+ * checksums are filled in. A copy of what the node's own stack receives; no privilege is needed. */
 
 ZTS_API int zts_socket(int socket_family, int socket_type, int protocol);
 /* After a failure it may be called again on the same descriptor. */
@@ -731,10 +808,6 @@ ZTS_API ssize_t zts_readv(int fd, const struct zts_iovec *iov, int iovcnt);
 ZTS_API ssize_t zts_write(int fd, const void *buf, size_t len);
 ZTS_API ssize_t zts_writev(int fd, const struct zts_iovec *iov, int iovcnt);
 ZTS_API int zts_shutdown(int fd, int how);
-
-/* The host's descriptor behind a socket, to be waited on with poll, select or epoll together with other
- * descriptors. It stays the same until zts_close. For waiting only: data goes through zts_*. */
-ZTS_API int zts_get_host_fd(int fd);
 
 /* ---- helpers: any time, no node needed ---------------------------------------------------------- */
 
@@ -788,6 +861,97 @@ struct zts_stats {
 /* ZTS_ERR_OK; ZTS_ERR_ARG (dest NULL, unknown protocol). */
 ZTS_API int zts_get_protocol_stats(int protocolType, void *dest);
 ZTS_API int zts_get_all_stats(struct zts_stats *dest);
+
+#if defined(__x86_64__) || defined(__aarch64__)
+ZTS_ASSERT_SIZE(struct zts_stats_proto, 48);
+ZTS_ASSERT_SIZE(struct zts_stats_igmp, 56);
+ZTS_ASSERT_SIZE(struct zts_stats_syselem, 12);
+ZTS_ASSERT_SIZE(struct zts_stats_sys, 36);
+ZTS_ASSERT_SIZE(struct zts_stats, 676);
+#endif
+
+/* ---- extensions: not in the older library --------------------------------------------------------- */
+
+/* The host's descriptor behind a socket, to be waited on with poll, select or epoll together with other
+ * descriptors. It stays the same until zts_close. For waiting only: data goes through zts_*.
+ *
+ *     struct pollfd p[2] = {{.fd = 0, .events = POLLIN}, {.fd = zts_get_host_fd(fd), .events = POLLIN}};
+ *     poll(p, 2, -1);      // the terminal or the virtual socket, whichever comes first
+ */
+ZTS_API int zts_get_host_fd(int fd);
+
+/* Questions: what events tell, asked for at any time, answered at once. Any thread, the callback too.
+ * ZTS_ERR_OK; ZTS_ERR_SERVICE when no node runs; ZTS_ERR_ARG (NULL); ZTS_ERR_NO_RESULT (not joined, not
+ * known). Where there is a `count`: how many elements there is room for at the call, how many there are
+ * afterwards; only those that fit were written.
+ *
+ *     uint64_t ids[64];
+ *     unsigned int n = 64;
+ *     struct zts_peer_details p;
+ *     zts_query_peers(ids, &n);
+ *     for (unsigned int i = 0; i < n && i < 64; i++)
+ *         if (zts_query_peer(ids[i], &p) == ZTS_ERR_OK)
+ *             printf("%010llx %s\n", (unsigned long long)p.address, p.pathCount > 0 ? "DIRECT" : "RELAY");
+ */
+ZTS_API int zts_query_node(struct zts_node_details *node, int *is_online); /* is_online may be NULL */
+ZTS_API int zts_query_networks(uint64_t *ids, unsigned int *count);
+ZTS_API int zts_query_network(const uint64_t networkId, struct zts_network_details *network);
+ZTS_API int zts_query_addresses(const uint64_t networkId, struct zts_sockaddr_storage *addrs,
+                                unsigned int *count);
+ZTS_API int zts_query_routes(const uint64_t networkId, struct zts_virtual_network_route *routes,
+                             unsigned int *count);
+ZTS_API int zts_query_groups(const uint64_t networkId, struct zts_multicast_group *groups,
+                             unsigned int *count);
+/* The number of the network's interface, > 0: for struct zts_ipv6_mreq, ZTS_IPV6_MULTICAST_IF; packet
+ * information tells it. ZTS_ERR_NO_RESULT: not joined, or no address yet. */
+ZTS_API int zts_query_interface(const uint64_t networkId);
+ZTS_API int zts_query_peers(uint64_t *ids, unsigned int *count);
+ZTS_API int zts_query_peer(const uint64_t nodeId, struct zts_peer_details *peer);
+/* Those in use come first; expired ones are told as such. */
+ZTS_API int zts_query_paths(const uint64_t nodeId, struct zts_physical_path *paths, unsigned int *count);
+
+/* Addresses of a name, of one family or (ZTS_AF_UNSPEC) both: as zts_gethostbyname, without static
+ * storage. ZTS_ERR_OK, ZTS_ERR_SERVICE, ZTS_ERR_ARG, or ZTS_ERR_SOCKET with the zts_errno named there.
+ *
+ *     struct zts_sockaddr_storage a[8];
+ *     unsigned int n = 8;
+ *     if (zts_resolve("db.example.lan", ZTS_AF_UNSPEC, a, &n) == ZTS_ERR_OK) ...
+ */
+ZTS_API int zts_resolve(const char *name, int family, struct zts_sockaddr_storage *addrs,
+                        unsigned int *count);
+
+/* Listen to every TCP port that no other socket listens to, on the address that fd is bound to (every
+ * address when it is not bound): for forwarders. zts_getsockname of an accepted connection tells the
+ * port it was made to. As zts_listen; one such listener for an address at a time (ZTS_EADDRINUSE).
+ *
+ *     int l = zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0);
+ *     zts_listen_all(l, 128);
+ *     int c = zts_accept(l, NULL, NULL);
+ */
+ZTS_API int zts_listen_all(int fd, int backlog);
+
+/* Ethernet frames of a network, beside the node's own stack. A layer 2 descriptor gives, with zts_recv
+ * and friends, every frame that arrives (whole: destination, source, type, payload; at most the network's
+ * MTU and 14 bytes), and sends what is written to it. The network's rules decide as for all frames: a
+ * source other than the node's own MAC needs a bridge's permission. A reader that falls behind loses
+ * frames. ZTS_ERR_SERVICE; ZTS_ERR_ARG (id 0, NULL); ZTS_ERR_NO_RESULT (not joined).
+ *
+ *     static void on_frame(uint64_t nwid, const void *frame, size_t len, void *user) { ... }
+ *     zts_l2_set_callback(nwid, on_frame, NULL);
+ *     zts_l2_send(nwid, frame, len);
+ */
+typedef void (*zts_l2_fn)(uint64_t networkId, const void *frame, size_t len, void *user);
+ZTS_API int zts_l2_open(const uint64_t networkId); /* a descriptor */
+/* Frames of this network to fn, on a thread made for it, until the network is left, the node stops, or
+ * fn NULL takes it away (which waits for a callback that is running, except when called from it). One
+ * callback a network; a second call puts another one in its place. */
+ZTS_API int zts_l2_set_callback(const uint64_t networkId, zts_l2_fn fn, void *user);
+/* ZTS_ERR_OK; also ZTS_ERR_SOCKET with ZTS_EMSGSIZE, ZTS_EAGAIN (the node is busy: it is lost),
+ * ZTS_EACCES (not allowed by the network). */
+ZTS_API int zts_l2_send(const uint64_t networkId, const void *frame, size_t len);
+/* Hear a multicast group (beside those that the node's own sockets joined), or no longer. */
+ZTS_API int zts_l2_join(const uint64_t networkId, uint64_t mac, uint32_t adi);
+ZTS_API int zts_l2_leave(const uint64_t networkId, uint64_t mac, uint32_t adi);
 
 #ifdef __cplusplus
 }

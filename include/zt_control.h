@@ -63,9 +63,11 @@ enum zt_ctl_type {
     ZT_CTL_CONNECT,   /* stream: id (bound socket, or 0), remote, opts. reply: id, local if known, fd;
                          at once, the result shows in the descriptor and the state page */
     ZT_CTL_BIND,      /* stream or datagram: local, opts. reply: id, local with its port, fd */
-    ZT_CTL_LISTEN,    /* id, value = backlog. reply: error only; the 'b' descriptor now accepts */
+    ZT_CTL_LISTEN,    /* id, value = backlog, level 1: on all ports that nobody else listens on. reply: error
+                         only; the 'b' descriptor now accepts */
     ZT_CTL_UDP,       /* id 0: new datagram socket (local optional, remote optional), reply fd;
-                         id: set (or with family 0 dissolve) its remote. reply: id, local */
+                         id: set (or with family 0 dissolve) its remote. reply: id, local.
+                         stype SOCK_RAW: value = IP protocol; family AF_PACKET: frames, data = network id */
     ZT_CTL_OPT_SET,   /* id, level, name (Linux numbers), data = value */
     ZT_CTL_OPT_GET,   /* the same; reply data = value. Level ZT_CTL_OPT_ALL: all that were set, as
                          struct zt_ctl_opt[]. Also for a stream that ended not long ago */
@@ -79,7 +81,10 @@ enum zt_ctl_type {
 /* ZT_CTL_COMMAND texts: "info", "networks", "peers", "join NWID", "leave NWID", "sockets",
  * "up" (stay when idle), "down" (end), "ping ADDRESS", "resolve FAMILY NAME" (FAMILY 0, 4 or 6: an array
  * of addresses), "api METHOD PATH [BODY]" (the local API: the answer is a line "STATUS TYPE", TYPE "-"
- * without a body, and then the body). On failure err is set and data is a message for people. */
+ * without a body, and then the body). On failure err is set and data is a message for people.
+ *
+ * "watch" has no end: one message per event, each with `more` set and a JSON object in it, whose
+ * member "event" says what it is ("missed": that many others found no room in the client's socket). */
 #define ZT_CTL_TEXT (2u << 20)
 
 enum zt_ctl_note {
@@ -126,7 +131,7 @@ struct zt_ctl_info { /* numbers for TCP_INFO and friends */
 /* Names of virtual descriptors. The node binds its own end to the abstract address
  *   "\0zt1.<32 hex host id>.<kind>.<16 hex id>"
  * so getpeername() on the program's end tells what it is. Kinds: t connected or connecting stream;
- * b bound stream (also once it listens: see the slot's phase); u datagram. The low
+ * b bound stream (also once it listens: see the slot's phase); u datagram; r raw. The low
  * ZT_ID_SLOT_BITS of an id are the slot in the state page, the others are random. */
 #define ZT_NAME_PREFIX "zt1."
 #define ZT_NAME_LEN (1 + 4 + 32 + 1 + 1 + 1 + 16) /* with the leading zero byte */
@@ -205,7 +210,7 @@ enum zt_dgram_type {
 };
 struct zt_ctl_dgram {
     uint8_t type;
-    uint8_t tos, ttl /* 0: default */, pad;
+    uint8_t tos, ttl /* 0: default */, ifindex /* to the program: where it came in */;
     int32_t err;
     struct zt_ctl_addr remote; /* to the program: source; from it: destination, family 0 = connected */
     uint32_t lfamily;          /* local address used, where known */

@@ -14,31 +14,40 @@
 /* ---- acts ----------------------------------------------------------------------------------------
  */
 
-static int act_on(struct zt_node *n, enum zts_engine_act act, uint64_t id, uint64_t seed)
+struct visit {
+    enum zts_engine_act act;
+    uint64_t id, seed;
+    void *out;
+    uint16_t *ports;
+    size_t cap, total;
+};
+
+static int act_on(struct zt_node *n, void *arg)
 {
-    switch (act) {
+    const struct visit *v = arg;
+    int rc = zt_node_wait_up(n, START_WAIT_MS);
+    if (rc != 0)
+        return rc;
+    if (v->id == 0 || (v->act == ZTS_ACT_ORBIT && v->seed == 0))
+        return ZT_E_INVAL;
+    switch (v->act) {
     case ZTS_ACT_JOIN:
-        return zt_node_join(n, id);
+        return zt_node_join(n, v->id);
     case ZTS_ACT_LEAVE:
-        return zt_node_leave(n, id);
+        return zt_node_leave(n, v->id);
     case ZTS_ACT_ORBIT:
-        return zt_node_orbit(n, id, seed);
-    case ZTS_ACT_DEORBIT: {
-        int rc = zt_node_deorbit(n, id);
+        return zt_node_orbit(n, v->id, v->seed);
+    case ZTS_ACT_DEORBIT:
+        rc = zt_node_deorbit(n, v->id);
         return rc == ZT_E_NOENT ? 0 : rc; /* it is not orbited now, as asked */
-    }
     }
     return ZT_E_INVAL;
 }
 
 int zts_engine_act(enum zts_engine_act act, uint64_t id, uint64_t seed)
 {
-    struct zt_node *n = zts_node_hold();
-    int rc = n != NULL ? zt_node_wait_up(n, START_WAIT_MS) : ZT_E_STATE;
-    if (rc == 0)
-        rc = id == 0 || (act == ZTS_ACT_ORBIT && seed == 0) ? ZT_E_INVAL : act_on(n, act, id, seed);
-    zts_node_release(n);
-    return zts_control_error(rc);
+    struct visit v = {.act = act, .id = id, .seed = seed};
+    return zts_control_error(zts_with_node(act_on, &v));
 }
 
 bool zts_engine_runs(void)
@@ -54,21 +63,28 @@ void zts_engine_errno(int err)
 /* ---- questions -----------------------------------------------------------------------------------
  */
 
+static int status(struct zt_node *n, void *arg)
+{
+    return zt_node_status(n, arg);
+}
+
 bool zts_engine_online(void)
 {
     struct zt_status_info st;
-    struct zt_node *n = zts_node_hold();
-    bool online = n != NULL && zt_node_status(n, &st) == 0 && st.online;
-    zts_node_release(n);
-    return online;
+    return zts_with_node(status, &st) == 0 && st.online;
+}
+
+static int self(struct zt_node *n, void *arg)
+{
+    const struct visit *v = arg;
+    int rc = v->out != NULL ? zt_node_identity(n, v->out) : 0;
+    return rc == 0 && v->ports != NULL ? zt_node_ports(n, v->ports) : rc;
 }
 
 int zts_engine_self(struct zt_identity *id, uint16_t ports[3])
 {
-    struct zt_node *n = zts_node_hold();
-    int rc = n != NULL ? zt_node_self(n, id, ports) : ZT_E_STATE;
-    zts_node_release(n);
-    return zts_control_error(rc);
+    struct visit v = {.out = id, .ports = ports};
+    return zts_control_error(zts_with_node(self, &v));
 }
 
 /* ---- groups --------------------------------------------------------------------------------------
@@ -130,20 +146,28 @@ int zts_engine_group_end(void)
     return rc;
 }
 
+static int net(struct zt_node *n, void *arg)
+{
+    const struct visit *v = arg;
+    return zt_node_network(n, v->id, v->out);
+}
+
 static int ask_net(uint64_t nwid, struct zt_net_info *out)
 {
-    struct zt_node *n = zts_node_hold();
-    int rc = n != NULL ? zt_node_network(n, nwid, out) : ZT_E_STATE;
-    zts_node_release(n);
-    return zts_control_error(rc);
+    struct visit v = {.id = nwid, .out = out};
+    return zts_control_error(zts_with_node(net, &v));
+}
+
+static int peer(struct zt_node *n, void *arg)
+{
+    const struct visit *v = arg;
+    return zt_node_peer(n, v->id, v->out);
 }
 
 static int ask_peer(uint64_t addr, struct zt_peer_info *out)
 {
-    struct zt_node *n = zts_node_hold();
-    int rc = n != NULL ? zt_node_peer(n, addr, out) : ZT_E_STATE;
-    zts_node_release(n);
-    return zts_control_error(rc);
+    struct visit v = {.id = addr, .out = out};
+    return zts_control_error(zts_with_node(peer, &v));
 }
 
 /* The fields of a group are its owner's, so no lock is needed between in_group and the end. */
@@ -173,11 +197,15 @@ int zts_engine_peer(uint64_t addr, struct zt_peer_info *out)
     return group.peer_rc;
 }
 
+static int groups(struct zt_node *n, void *arg)
+{
+    struct visit *v = arg;
+    return zt_node_groups(n, v->id, v->out, v->cap, &v->total);
+}
+
 int zts_engine_groups(uint64_t nwid, struct zt_group_info *out, size_t cap)
 {
-    size_t total = 0;
-    struct zt_node *n = zts_node_hold();
-    int rc = n != NULL ? zt_node_groups(n, nwid, out, cap, &total) : ZT_E_STATE;
-    zts_node_release(n);
-    return rc == 0 ? (int)total : zts_control_error(rc);
+    struct visit v = {.id = nwid, .out = out, .cap = cap};
+    int rc = zts_with_node(groups, &v);
+    return rc == 0 ? (int)v.total : zts_control_error(rc);
 }

@@ -3,10 +3,8 @@
  * before UPDATE before READY before OK. Runs on the event thread; the details live in this file
  * until the callback has returned. */
 #include <string.h>
-#include <time.h>
 
 #include "api/zts_priv.h"
-#include "wire/packet.h" /* the version that we announce */
 
 static _Atomic zts_callback_fn callback;
 static void (*_Atomic handler)(void *);
@@ -38,76 +36,21 @@ static void emit(struct zts_callback_msg msg, int code)
 
 static void emit_node(const struct zt_node_note *note, int code)
 {
-    struct zts_node_details d = {.address = note->addr,
-                                 .primaryPort = note->port,
-                                 .versionMajor = ZT_VERSION_MAJOR,
-                                 .versionMinor = ZT_VERSION_MINOR,
-                                 .versionRev = ZT_VERSION_REV};
+    struct zts_node_details d;
+    const uint16_t ports[3] = {note->port, note->port2, note->port3};
+    zts_fill_node(note->addr, ports, &d);
     emit((struct zts_callback_msg){.node = &d}, code);
 }
 
 /* ---- network
  * ---------------------------------------------------------------------------------------- */
 
-static void fill_route(const struct zt_route *r, struct zts_virtual_network_route *out)
-{
-    memset(out, 0, sizeof *out);
-    zts_storage_from_ep(&r->target, &out->target);
-    zts_storage_from_ep(&r->via, &out->via);
-    out->flags = r->flags;
-    out->metric = r->metric;
-}
-
-/* The API knows six states; a network that wants a login refuses us until then. */
-static enum ZTS_VirtualNetworkStatus public_status(enum zt_net_status s)
-{
-    return s == ZT_NET_AUTHENTICATION_REQUIRED ? ZTS_NETWORK_STATUS_ACCESS_DENIED
-                                               : (enum ZTS_VirtualNetworkStatus)s;
-}
-_Static_assert((int)ZT_NET_OK == (int)ZTS_NETWORK_STATUS_OK &&
-                   (int)ZT_NET_CLIENT_TOO_OLD == (int)ZTS_NETWORK_STATUS_CLIENT_TOO_OLD,
-               "the states have one numbering");
-
-static void add_group(struct zts_network_details *d, uint64_t mac, uint32_t adi)
-{
-    for (unsigned i = 0; i < d->multicastSubscriptionCount; i++)
-        if (d->multicastSubscriptions[i].mac == mac && d->multicastSubscriptions[i].adi == adi)
-            return;
-    if (d->multicastSubscriptionCount < ZTS_MAX_MULTICAST_SUBSCRIPTIONS)
-        d->multicastSubscriptions[d->multicastSubscriptionCount++] =
-            (struct zts_multicast_group){.mac = mac, .adi = adi};
-}
-
-static void fill_network(const struct zt_net_info *n, struct zts_network_details *d)
-{
-    memset(d, 0, sizeof *d);
-    d->nwid = n->nwid;
-    d->mac = n->mac;
-    memcpy(d->name, n->name, sizeof d->name - 1);
-    d->status = public_status(n->status);
-    d->type = n->is_public ? ZTS_NETWORK_TYPE_PUBLIC : ZTS_NETWORK_TYPE_PRIVATE;
-    d->mtu = n->mtu;
-    d->bridge = n->bridge;
-    d->broadcastEnabled = n->broadcast;
-    d->portError = n->port_error != 0 ? ZTS_ERR_GENERAL : 0;
-    d->netconfRevision = n->revision;
-    for (unsigned i = 0; i < n->naddrs && i < ZTS_MAX_ZT_ASSIGNED_ADDRESSES; i++) {
-        uint64_t mac;
-        uint32_t adi;
-        zts_storage_from_ep(&n->addrs[i], &d->assignedAddresses[d->assignedAddressCount++]);
-        zt_resolution_group(&n->addrs[i], &mac, &adi);
-        add_group(d, mac, adi);
-    }
-    for (unsigned i = 0; i < n->nroutes && i < ZTS_MAX_NETWORK_ROUTES; i++)
-        fill_route(&n->routes[i], &d->routes[d->routeCount++]);
-}
-
 /* Too large for a thread's stack taste, and there is one event thread. */
 static struct zts_network_details network_details;
 
 static void emit_network(const struct zt_net_info *n, int code)
 {
-    fill_network(n, &network_details);
+    zts_fill_network(n, &network_details);
     emit((struct zts_callback_msg){.network = &network_details}, code);
 }
 
@@ -169,7 +112,7 @@ static void emit_missing(const struct zt_net_info *a, const struct zt_net_info *
         struct zts_virtual_network_route r;
         if (has_route(b, &a->routes[i]))
             continue;
-        fill_route(&a->routes[i], &r);
+        zts_fill_route(&a->routes[i], &r);
         emit((struct zts_callback_msg){.route = &r},
              added ? ZTS_EVENT_ROUTE_ADDED : ZTS_EVENT_ROUTE_REMOVED);
     }
@@ -273,29 +216,13 @@ static unsigned live_paths(const struct zt_peer_info *p)
 
 static void emit_peer(const struct zt_peer_info *p, int code)
 {
-    struct timespec m, w;
-    clock_gettime(CLOCK_MONOTONIC, &m);
-    clock_gettime(CLOCK_REALTIME, &w);
-    int64_t shift = (int64_t)(w.tv_sec - m.tv_sec) * 1000 + (w.tv_nsec - m.tv_nsec) / 1000000;
-    struct zts_peer_details d = {.address = p->addr,
-                                 .versionMajor = p->version_major,
-                                 .versionMinor = p->version_minor,
-                                 .versionRev = p->version_rev,
-                                 .latency = p->latency_ms,
-                                 .role = (enum zts_peer_role)p->role};
-    for (unsigned i = 0; i < p->npaths && d.pathCount < ZTS_MAX_PEER_NETWORK_PATHS; i++) {
-        const struct zt_path_info *f = &p->paths[i];
-        struct zts_physical_path *t = &d.paths[d.pathCount++];
-        zts_storage_from_ep(&f->ep, &t->address);
-        t->lastSend = f->last_out_ms < 0 ? 0 : (uint64_t)(f->last_out_ms + shift);
-        t->lastReceive = f->last_in_ms < 0 ? 0 : (uint64_t)(f->last_in_ms + shift);
-        t->expired = f->expired;
-        t->preferred = f->preferred;
-    }
+    struct zts_peer_details d;
+    zts_fill_peer(p, &d);
     emit((struct zts_callback_msg){.peer = &d}, code);
     void (*h)(void *) = atomic_load(&handler);
     if (h != NULL)
-        zts_emit18(h, &(struct zts_event18){.code = code, .peer = p, .wall_shift_ms = shift});
+        zts_emit18(h, &(struct zts_event18){
+                          .code = code, .peer = p, .wall_shift_ms = zts_wall_shift_ms()});
 }
 
 static void peer_changed(const struct zt_peer_info *was, const struct zt_peer_info *now)

@@ -97,6 +97,10 @@ struct zts_sock *zts_sock_new(int family, int type)
     s->local = s->peer = (struct zt_ctl_addr){0};
     s->contimeo_ms = 0;
     s->rcvtimeo = s->sndtimeo = (struct timeval){0};
+    s->protocol = 0;
+    s->nwid = 0;
+    s->rcvlowat = s->linger = s->keepalive_ms = 0;
+    s->pktinfo = s->corked = s->broadcast = false;
     s->nopts = 0;
     return s;
 }
@@ -167,6 +171,21 @@ void zts_sock_close_all(void)
     }
 }
 
+void zts_sock_in_child(void)
+{
+    pthread_mutex_init(&table_lock, NULL);
+    for (unsigned i = 0; i < CHUNKS; i++) {
+        struct zts_sock *c = atomic_load(&chunks[i]);
+        for (unsigned k = 0; c != NULL && k < CHUNK; k++) {
+            pthread_mutex_init(&c[k].lock, NULL);
+            /* Calls of other threads never come back here. */
+            uint32_t r = atomic_load(&c[k].refs);
+            if (r & OPEN)
+                atomic_store(&c[k].refs, OPEN);
+        }
+    }
+}
+
 /* ---- host descriptors
  * ----------------------------------------------------------------------------- */
 
@@ -186,6 +205,8 @@ int zts_sock_swap(struct zts_sock *s, int fresh)
         (void)fcntl(fresh, F_SETFL, 0);
     (void)setsockopt(fresh, SOL_SOCKET, SO_RCVTIMEO, &s->rcvtimeo, sizeof s->rcvtimeo);
     (void)setsockopt(fresh, SOL_SOCKET, SO_SNDTIMEO, &s->sndtimeo, sizeof s->sndtimeo);
+    if (s->rcvlowat > 0)
+        (void)setsockopt(fresh, SOL_SOCKET, SO_RCVLOWAT, &s->rcvlowat, sizeof s->rcvlowat);
     int rc = dup3(fresh, s->fd, O_CLOEXEC) >= 0 ? 0 : errno;
     close(fresh);
     return rc;
@@ -201,8 +222,15 @@ void zts_req_init(const struct zts_sock *s, enum zt_ctl_type type, struct zt_ctl
     memset(req, 0, offsetof(struct zt_ctl_req, data));
     req->version = ZT_CTL_VERSION;
     req->type = (uint8_t)type;
-    req->stype = (uint8_t)(s->type == ZTS_SOCK_STREAM ? SOCK_STREAM : SOCK_DGRAM);
-    req->family = s->family == ZTS_AF_INET6 ? AF_INET6 : AF_INET;
+    req->stype = (uint8_t)(s->type == ZTS_SOCK_STREAM  ? SOCK_STREAM
+                           : s->type == ZTS_SOCK_DGRAM ? SOCK_DGRAM
+                                                       : SOCK_RAW);
+    req->family = s->family == ZTS_AF_INET6 ? AF_INET6 : s->family == AF_PACKET ? AF_PACKET : AF_INET;
+    if (s->type == ZTS_SOCK_RAW && type != ZT_CTL_OPT_SET && type != ZT_CTL_OPT_GET) {
+        req->value = s->protocol;
+        req->ndata = s->family == AF_PACKET ? sizeof s->nwid : 0;
+        memcpy(req->data, &s->nwid, sizeof s->nwid);
+    }
     req->id = atomic_load(&s->id);
     if (req->id == 0) { /* what was set before there was anybody to tell */
         req->nopts = (uint8_t)s->nopts;

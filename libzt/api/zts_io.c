@@ -13,6 +13,7 @@
 #define MAX_IOV 1024
 #define FEW_IOV 16
 #define MAX_DGRAM_V4 65507
+#define MAX_FRAME (14 + 9890)
 #define MAX_DGRAM_V6 65487 /* lwIP's pbufs end at 65535 bytes with the header */
 
 _Static_assert(sizeof(struct zts_iovec) == sizeof(struct iovec) &&
@@ -29,7 +30,13 @@ struct io {
     void *from;
     zts_socklen_t *fromlen;
     int out_flags;
+    struct zts_msghdr *msg; /* zts_recvmsg: for its ancillary data */
 };
+
+/* MSG_NOSIGNAL of the host is what we do anyway, and programs have it in their fingers. */
+#define HOST_NOSIGNAL 0x4000
+#define KNOWN_FLAGS                                                                       \
+    (ZTS_MSG_PEEK | ZTS_MSG_WAITALL | ZTS_MSG_DONTWAIT | ZTS_MSG_MORE | HOST_NOSIGNAL)
 
 static int host_flags(int flags)
 {
@@ -53,6 +60,17 @@ static ssize_t fail_or_service(int err)
     return zts_ready() ? zts_fail(err) : ZTS_ERR_SERVICE;
 }
 
+/* MSG_MORE is TCP_CORK for as long as it is given. */
+static void set_cork(struct zts_sock *s, bool on)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->corked != on) {
+        s->corked = on;
+        zts_sock_cork(s, on);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 static ssize_t send_stream(struct zts_sock *s, struct io *io)
 {
     int kind = atomic_load_explicit(&s->kind, memory_order_acquire);
@@ -63,8 +81,12 @@ static ssize_t send_stream(struct zts_sock *s, struct io *io)
     /* The pair would take some bytes that TCP can't have yet. */
     if (is_connecting(s))
         return zts_fail(EAGAIN);
+    if (io->flags & ZTS_MSG_MORE)
+        set_cork(s, true);
     struct msghdr m = {.msg_iov = io->iov, .msg_iovlen = io->niov};
     ssize_t n = sendmsg(s->fd, &m, host_flags(io->flags & ZTS_MSG_DONTWAIT) | MSG_NOSIGNAL);
+    if (s->corked && !(io->flags & ZTS_MSG_MORE))
+        set_cork(s, false);
     if (n >= 0)
         return n;
     int err = errno;
@@ -105,6 +127,8 @@ static ssize_t recv_stream(struct zts_sock *s, struct io *io)
         return fail_or_service(errno);
     if (n == 0 && io->len > 0)
         n = end_of_stream(s);
+    if (n >= 0 && io->msg != NULL)
+        io->msg->msg_controllen = 0;
     if (n >= 0 && io->from != NULL)
         zts_addr_out(s->family, &s->peer, io->from, io->fromlen);
     return n;
@@ -113,6 +137,11 @@ static ssize_t recv_stream(struct zts_sock *s, struct io *io)
 /* ---- datagrams
  * -------------------------------------------------------------------------------------- */
 
+static bool is_broadcast(const struct zt_ctl_addr *a)
+{
+    return a->family == 4 && memcmp(a->ip, "\377\377\377\377", 4) == 0;
+}
+
 static ssize_t send_dgram(struct zts_sock *s, struct io *io)
 {
     struct zt_ctl_dgram head = {.type = ZT_DGRAM_DATA};
@@ -120,12 +149,17 @@ static ssize_t send_dgram(struct zts_sock *s, struct io *io)
         int rc = zts_addr_in(s->family, io->to, io->tolen, &head.remote);
         if (rc != ZTS_ERR_OK)
             return rc;
-    } else if (s->peer.family == 0) {
+    } else if (s->peer.family == 0 && s->family != AF_PACKET) {
         return zts_fail(EDESTADDRREQ);
     }
     uint8_t family = head.remote.family != 0 ? head.remote.family : s->peer.family;
-    if (io->len > (family == 6 ? MAX_DGRAM_V6 : MAX_DGRAM_V4))
+    size_t most = family == 6 ? MAX_DGRAM_V6 : MAX_DGRAM_V4;
+    if (s->type == ZTS_SOCK_RAW)
+        most = s->family == AF_PACKET ? MAX_FRAME : most + 8; /* no UDP header in it */
+    if (io->len > most)
         return zts_fail(EMSGSIZE);
+    if (is_broadcast(&head.remote) && !s->broadcast)
+        return zts_fail(EACCES);
     int rc = zts_sock_need_dgram(s);
     if (rc != ZTS_ERR_OK)
         return rc;
@@ -135,6 +169,43 @@ static ssize_t send_dgram(struct zts_sock *s, struct io *io)
     if (n < 0)
         return fail_or_service(errno);
     return n - (ssize_t)sizeof head;
+}
+
+/* IP_PKTINFO, IPV6_RECVPKTINFO: where a datagram was sent to, and came in. */
+static void packet_info(const struct zts_sock *s, const struct zt_ctl_dgram *head, struct io *io)
+{
+    union {
+        struct zts_in_pktinfo in4;
+        struct zts_in6_pktinfo in6;
+    } info;
+    struct zts_msghdr *m = io->msg;
+    bool v6 = s->family == ZTS_AF_INET6;
+    size_t n = v6 ? sizeof info.in6 : sizeof info.in4;
+    struct zts_cmsghdr c = {.cmsg_len = (zts_socklen_t)ZTS_CMSG_LEN(n),
+                            .cmsg_level = v6 ? ZTS_IPPROTO_IPV6 : ZTS_IPPROTO_IP,
+                            .cmsg_type = v6 ? ZTS_IPV6_RECVPKTINFO : ZTS_IP_PKTINFO};
+    memset(&info, 0, sizeof info);
+    if (m->msg_control == NULL || m->msg_controllen < ZTS_CMSG_LEN(n)) {
+        io->out_flags |= ZTS_MSG_CTRUNC;
+        m->msg_controllen = 0;
+        return;
+    }
+    if (v6) {
+        info.in6.ipi6_ifindex = head->ifindex;
+        if (head->lfamily == 4) {
+            memset(info.in6.ipi6_addr.un.u8_addr + 10, 0xff, 2);
+            memcpy(info.in6.ipi6_addr.un.u8_addr + 12, head->lip, 4);
+        } else {
+            memcpy(&info.in6.ipi6_addr, head->lip, 16);
+        }
+    } else {
+        info.in4.ipi_ifindex = head->ifindex;
+        memcpy(&info.in4.ipi_addr, head->lip, 4);
+    }
+    memcpy(m->msg_control, &c, sizeof c);
+    memcpy(ZTS_CMSG_DATA(m->msg_control), &info, n);
+    size_t space = ZTS_CMSG_SPACE(n);
+    m->msg_controllen = (zts_socklen_t)(m->msg_controllen < space ? ZTS_CMSG_LEN(n) : space);
 }
 
 static ssize_t recv_dgram(struct zts_sock *s, struct io *io)
@@ -161,6 +232,10 @@ static ssize_t recv_dgram(struct zts_sock *s, struct io *io)
         io->out_flags |= ZTS_MSG_TRUNC;
     if (io->from != NULL)
         zts_addr_out(s->family, &head.remote, io->from, io->fromlen);
+    if (io->msg != NULL && s->pktinfo)
+        packet_info(s, &head, io);
+    else if (io->msg != NULL)
+        io->msg->msg_controllen = 0;
     return n - (ssize_t)sizeof head;
 }
 
@@ -173,7 +248,9 @@ static ssize_t run(int fd, struct io *io, bool sending)
     if (s == NULL)
         return zts_fail(EBADF);
     ssize_t rc;
-    if (s->type == ZTS_SOCK_STREAM)
+    if (io->flags & ~KNOWN_FLAGS)
+        rc = zts_fail(EOPNOTSUPP); /* urgent data, and the host's numbers of other flags */
+    else if (s->type == ZTS_SOCK_STREAM)
         rc = sending ? send_stream(s, io) : recv_stream(s, io);
     else
         rc = sending ? send_dgram(s, io) : recv_dgram(s, io);
@@ -273,11 +350,11 @@ ssize_t zts_recvmsg(int fd, struct zts_msghdr *msg, int flags)
         return ZTS_ERR_SERVICE;
     if (msg == NULL || msg->msg_iov == NULL || msg->msg_iovlen < 1)
         return ZTS_ERR_ARG;
-    struct io io = {.flags = flags, .from = msg->msg_name, .fromlen = &msg->msg_namelen};
+    struct io io = {
+        .flags = flags, .from = msg->msg_name, .fromlen = &msg->msg_namelen, .msg = msg};
     ssize_t rc = run_many(fd, msg->msg_iov, msg->msg_iovlen, &io, false);
     if (rc >= 0) {
         msg->msg_flags = io.out_flags;
-        msg->msg_controllen = 0;
     }
     return rc;
 }

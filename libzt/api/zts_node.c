@@ -52,6 +52,9 @@ bool zts_ready(void)
 /* The child keeps no node: its locks may have been held by threads that are not here. */
 static void in_child(void)
 {
+    zts_sock_in_child();
+    zts_l2_in_child();
+    zts_names_in_child();
     pthread_mutex_init(&g.lock, NULL);
     pthread_mutex_init(&g.page_lock, NULL);
     pthread_rwlock_init(&g.node_lock, NULL);
@@ -137,6 +140,7 @@ static int start_node(const uint64_t *networks, size_t nnetworks)
     if (g.setup != NULL)
         apply_setup(g.setup, &cfg);
     drop_node();
+    zts_l2_end(); /* its threads have seen the end of the node */
     g.stop_asked = false;
     atomic_store(&g.was_online, false);
     struct zt_node *node = NULL;
@@ -290,6 +294,7 @@ int zts_free(void)
     if (events != NULL)
         zt_events_post(events, &(struct zt_node_note){.what = ZT_NODE_STACK_DOWN});
     zt_events_free(events);
+    zts_l2_end();
     zts_sock_close_all();
     return ZTS_ERR_OK;
 }
@@ -302,21 +307,6 @@ void zts_saw_note(const struct zt_node_note *note)
 
 /* ---- networks and switches
  * ----------------------------------------------------------------------- */
-
-struct zt_node *zts_node_hold(void)
-{
-    pthread_rwlock_rdlock(&g.node_lock);
-    if (g.node != NULL && atomic_load(&g.ready))
-        return g.node;
-    pthread_rwlock_unlock(&g.node_lock);
-    return NULL;
-}
-
-void zts_node_release(struct zt_node *n)
-{
-    if (n != NULL)
-        pthread_rwlock_unlock(&g.node_lock);
-}
 
 static int join_or_leave(uint64_t nwid, int (*fn)(struct zt_node *, uint64_t))
 {
@@ -394,6 +384,16 @@ int zts_set_network_caching(uint8_t allowed)
 int zts_allow_local_conf(uint8_t allowed)
 {
     return set_switch(&g.local_conf, allowed != 0);
+}
+
+int zts_with_node(int (*fn)(struct zt_node *n, void *arg), void *arg)
+{
+    int rc = ZT_E_STATE;
+    pthread_rwlock_rdlock(&g.node_lock);
+    if (g.node != NULL && atomic_load(&g.ready))
+        rc = fn(g.node, arg);
+    pthread_rwlock_unlock(&g.node_lock);
+    return rc;
 }
 
 /* ---- requests and the state page

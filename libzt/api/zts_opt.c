@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 
 #include "api/zts_priv.h"
+#include "base/addr.h"
 
 /* Values that the node acts on, or keeps and gives back. Before a socket has a node behind it they
  * are remembered here and go with connect or bind. */
@@ -21,8 +22,9 @@ static const struct option {
     {ZTS_SOL_SOCKET, ZTS_SO_BROADCAST, SOL_SOCKET, SO_BROADCAST, 0},
     {ZTS_SOL_SOCKET, ZTS_SO_SNDBUF, SOL_SOCKET, SO_SNDBUF, 212992},
     {ZTS_SOL_SOCKET, ZTS_SO_RCVBUF, SOL_SOCKET, SO_RCVBUF, 212992},
+    {ZTS_SOL_SOCKET, ZTS_SO_NO_CHECK, SOL_SOCKET, SO_NO_CHECK, 0},
     {ZTS_IPPROTO_IP, ZTS_IP_TOS, IPPROTO_IP, IP_TOS, 0},
-    {ZTS_IPPROTO_IP, ZTS_IP_TTL, IPPROTO_IP, IP_TTL, 64},
+    {ZTS_IPPROTO_IP, ZTS_IP_TTL, IPPROTO_IP, IP_TTL, 255},
     {ZTS_IPPROTO_IP, ZTS_IP_MULTICAST_TTL, IPPROTO_IP, IP_MULTICAST_TTL, 1},
     {ZTS_IPPROTO_IP, ZTS_IP_MULTICAST_LOOP, IPPROTO_IP, IP_MULTICAST_LOOP, 1},
     {ZTS_IPPROTO_TCP, ZTS_TCP_NODELAY, IPPROTO_TCP, TCP_NODELAY, 0},
@@ -30,6 +32,11 @@ static const struct option {
     {ZTS_IPPROTO_TCP, ZTS_TCP_KEEPINTVL, IPPROTO_TCP, TCP_KEEPINTVL, 75},
     {ZTS_IPPROTO_TCP, ZTS_TCP_KEEPCNT, IPPROTO_TCP, TCP_KEEPCNT, 9},
     {ZTS_IPPROTO_IPV6, ZTS_IPV6_V6ONLY, IPPROTO_IPV6, IPV6_V6ONLY, 0},
+    {ZTS_IPPROTO_IPV6, ZTS_IPV6_CHECKSUM, IPPROTO_IPV6, IPV6_CHECKSUM, -1},
+    {ZTS_IPPROTO_IPV6, ZTS_IPV6_UNICAST_HOPS, IPPROTO_IP, IP_TTL, 255}, /* one of both */
+    {ZTS_IPPROTO_IPV6, ZTS_IPV6_MULTICAST_IF, IPPROTO_IPV6, IPV6_MULTICAST_IF, 0},
+    {ZTS_IPPROTO_IPV6, ZTS_IPV6_MULTICAST_HOPS, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 1},
+    {ZTS_IPPROTO_IPV6, ZTS_IPV6_MULTICAST_LOOP, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1},
 };
 
 static const struct option *find(int level, int name)
@@ -38,6 +45,20 @@ static const struct option *find(int level, int name)
         if (options[i].level == level && options[i].name == name)
             return &options[i];
     return NULL;
+}
+
+/* An option of another kind of socket? */
+static bool not_for(const struct zts_sock *s, int level, int name)
+{
+    if (s->family == AF_PACKET)
+        return level != ZTS_SOL_SOCKET;
+    if (level == ZTS_IPPROTO_TCP)
+        return s->type != ZTS_SOCK_STREAM;
+    if (level == ZTS_IPPROTO_IPV6)
+        return s->family != ZTS_AF_INET6 ||
+               (name == ZTS_IPV6_CHECKSUM &&
+                (s->type != ZTS_SOCK_RAW || s->protocol == ZTS_IPPROTO_ICMPV6));
+    return level == ZTS_SOL_SOCKET && name == ZTS_SO_NO_CHECK && s->type != ZTS_SOCK_DGRAM;
 }
 
 static int opt_request(struct zts_sock *s, enum zt_ctl_type type, int level, int name,
@@ -85,6 +106,11 @@ static int get_host(struct zts_sock *s, int level, int name, int initial, int *v
     return ZTS_ERR_OK;
 }
 
+void zts_sock_cork(struct zts_sock *s, bool on)
+{
+    (void)set_host(s, IPPROTO_TCP, TCP_CORK, on);
+}
+
 /* ---- set
  * -------------------------------------------------------------------------------------------- */
 
@@ -117,14 +143,19 @@ static int set_linger(struct zts_sock *s, const void *val, zts_socklen_t len)
     if (len < sizeof l)
         return zts_fail(EINVAL);
     memcpy(&l, val, sizeof l);
+    s->linger = l.l_onoff && l.l_linger > 0 ? l.l_linger : 0;
     return set_host(s, SOL_SOCKET, SO_LINGER, l.l_onoff ? (l.l_linger < 0 ? 0 : l.l_linger) : -1);
 }
 
 static int set_membership(struct zts_sock *s, int level, int name, const void *val,
                           zts_socklen_t len)
 {
-    size_t need =
-        level == ZTS_IPPROTO_IP ? sizeof(struct zts_ip_mreq) : sizeof(struct zts_ipv6_mreq);
+    bool is_source =
+        level == ZTS_IPPROTO_IP &&
+        (name == ZTS_IP_ADD_SOURCE_MEMBERSHIP || name == ZTS_IP_DROP_SOURCE_MEMBERSHIP);
+    size_t need = level == ZTS_IPPROTO_IPV6 ? sizeof(struct zts_ipv6_mreq)
+                  : is_source               ? sizeof(struct zts_ip_mreq_source)
+                                            : sizeof(struct zts_ip_mreq);
     if (s->type != ZTS_SOCK_DGRAM)
         return zts_fail(ENOPROTOOPT);
     if (len < need)
@@ -132,7 +163,8 @@ static int set_membership(struct zts_sock *s, int level, int name, const void *v
     int rc = zts_sock_need_dgram(s);
     if (rc != ZTS_ERR_OK)
         return rc;
-    int host = level == ZTS_IPPROTO_IP
+    int host = is_source ? name
+               : level == ZTS_IPPROTO_IP
                    ? (name == ZTS_IP_ADD_MEMBERSHIP ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP)
                    : (name == ZTS_IPV6_JOIN_GROUP ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP);
     return opt_request(s, ZT_CTL_OPT_SET, level == ZTS_IPPROTO_IP ? IPPROTO_IP : IPPROTO_IPV6, host,
@@ -142,7 +174,8 @@ static int set_membership(struct zts_sock *s, int level, int name, const void *v
 static bool is_membership(int level, int name)
 {
     return (level == ZTS_IPPROTO_IP &&
-            (name == ZTS_IP_ADD_MEMBERSHIP || name == ZTS_IP_DROP_MEMBERSHIP)) ||
+            (name == ZTS_IP_ADD_MEMBERSHIP || name == ZTS_IP_DROP_MEMBERSHIP ||
+             name == ZTS_IP_ADD_SOURCE_MEMBERSHIP || name == ZTS_IP_DROP_SOURCE_MEMBERSHIP)) ||
            (level == ZTS_IPPROTO_IPV6 &&
             (name == ZTS_IPV6_JOIN_GROUP || name == ZTS_IPV6_LEAVE_GROUP));
 }
@@ -151,6 +184,49 @@ static bool is_timeout(int level, int name)
 {
     return level == ZTS_SOL_SOCKET &&
            (name == ZTS_SO_RCVTIMEO || name == ZTS_SO_SNDTIMEO || name == ZTS_SO_CONTIMEO);
+}
+
+static int set_rcvlowat(struct zts_sock *s, int value)
+{
+    if (setsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value) != 0)
+        return zts_fail(errno);
+    s->rcvlowat = value;
+    return ZTS_ERR_OK;
+}
+
+static bool is_pktinfo(int level, int name)
+{
+    return (level == ZTS_IPPROTO_IP && name == ZTS_IP_PKTINFO) ||
+           (level == ZTS_IPPROTO_IPV6 && name == ZTS_IPV6_RECVPKTINFO);
+}
+
+static int set_pktinfo(struct zts_sock *s, const void *val, zts_socklen_t len)
+{
+    int value;
+    if (s->type == ZTS_SOCK_STREAM)
+        return zts_fail(ENOPROTOOPT);
+    if (len < sizeof value)
+        return zts_fail(EINVAL);
+    memcpy(&value, val, sizeof value);
+    s->pktinfo = value != 0;
+    return ZTS_ERR_OK;
+}
+
+/* SO_BINDTODEVICE: an interface is named by its network's id, 16 hex digits; empty: any. */
+static int set_device(struct zts_sock *s, const void *val, zts_socklen_t len)
+{
+    char text[17] = "";
+    uint64_t nwid;
+    int index = 0;
+    memcpy(text, val, len < 16 ? len : 16);
+    if (text[0] != 0) {
+        if (zt_hex_parse_u64(text, 16, &nwid) != 0 || (len > 16 && ((const char *)val)[16] != 0))
+            return zts_fail(ENODEV);
+        index = zts_query_interface(nwid);
+        if (index < 0)
+            return index == ZTS_ERR_SERVICE ? index : zts_fail(ENODEV);
+    }
+    return set_host(s, SOL_SOCKET, SO_BINDTODEVICE, index);
 }
 
 static int set_option(struct zts_sock *s, int level, int name, const void *val, zts_socklen_t len)
@@ -169,7 +245,11 @@ static int set_option(struct zts_sock *s, int level, int name, const void *val, 
                    ? rc
                    : opt_request(s, ZT_CTL_OPT_SET, IPPROTO_IP, IP_MULTICAST_IF, val, 4, NULL);
     }
-    if (level == ZTS_IPPROTO_TCP && s->type != ZTS_SOCK_STREAM)
+    if (is_pktinfo(level, name))
+        return set_pktinfo(s, val, len);
+    if (level == ZTS_SOL_SOCKET && name == ZTS_SO_BINDTODEVICE)
+        return set_device(s, val, len);
+    if (not_for(s, level, name))
         return zts_fail(ENOPROTOOPT);
     const struct option *o = find(level, name);
     bool is_ms = level == ZTS_IPPROTO_TCP && name == ZTS_TCP_KEEPALIVE;
@@ -183,11 +263,17 @@ static int set_option(struct zts_sock *s, int level, int name, const void *val, 
     else
         return zts_fail(EINVAL);
     if (is_lowat)
-        return setsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value) == 0
-                   ? ZTS_ERR_OK
-                   : zts_fail(errno);
-    if (is_ms)
+        return set_rcvlowat(s, value);
+    if (is_ms) {
+        s->keepalive_ms = value;
         return set_host(s, IPPROTO_TCP, TCP_KEEPIDLE, value < 1000 ? 1 : value / 1000);
+    }
+    if (o->host_level == SOL_SOCKET && o->host_name == SO_BROADCAST)
+        s->broadcast = value != 0;
+    if (o->host_level == SOL_SOCKET && o->host_name == SO_SNDBUF && s->type != ZTS_SOCK_STREAM)
+        (void)setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &value, sizeof value);
+    if (o->host_level == IPPROTO_TCP && o->host_name == TCP_KEEPIDLE)
+        s->keepalive_ms = 0;
     return set_host(s, o->host_level, o->host_name, value);
 }
 
@@ -249,6 +335,9 @@ static int get_int(struct zts_sock *s, int level, int name, int *value)
         case ZTS_SO_ACCEPTCONN:
             *value = s->listening;
             return ZTS_ERR_OK;
+        case ZTS_SO_SNDLOWAT:
+            *value = 1; /* as on Linux: it cannot be set */
+            return ZTS_ERR_OK;
         case ZTS_SO_RCVLOWAT: {
             socklen_t n = sizeof *value;
             return getsockopt(s->fd, SOL_SOCKET, SO_RCVLOWAT, value, &n) == 0 ? ZTS_ERR_OK
@@ -258,9 +347,17 @@ static int get_int(struct zts_sock *s, int level, int name, int *value)
             break;
         }
     }
-    if (level == ZTS_IPPROTO_TCP && s->type != ZTS_SOCK_STREAM)
+    if (is_pktinfo(level, name) && s->type != ZTS_SOCK_STREAM) {
+        *value = s->pktinfo;
+        return ZTS_ERR_OK;
+    }
+    if (not_for(s, level, name))
         return zts_fail(ENOPROTOOPT);
     if (level == ZTS_IPPROTO_TCP && name == ZTS_TCP_KEEPALIVE) {
+        if (s->keepalive_ms > 0) {
+            *value = s->keepalive_ms;
+            return ZTS_ERR_OK;
+        }
         int rc = get_host(s, IPPROTO_TCP, TCP_KEEPIDLE, 7200, value);
         *value = *value > INT32_MAX / 1000 ? INT32_MAX : *value * 1000;
         return rc;
@@ -298,10 +395,21 @@ static int get_option(struct zts_sock *s, int level, int name, void *val, zts_so
         *len = sizeof l;
         return rc;
     }
-    if (*len < sizeof value)
+    if (level == ZTS_IPPROTO_IP && name == ZTS_IP_MULTICAST_IF && *len >= sizeof value) {
+        int rc = get_host(s, IPPROTO_IP, IP_MULTICAST_IF, 0, &value);
+        memcpy(val, &value, sizeof value);
+        *len = sizeof value;
+        return rc;
+    }
+    /* The multicast options of IPv4 are bytes for many programs. */
+    bool is_byte = level == ZTS_IPPROTO_IP && *len >= 1 && *len < sizeof value;
+    if (*len < sizeof value && !is_byte)
         return zts_fail(EINVAL);
     int rc = get_int(s, level, name, &value);
-    if (rc == ZTS_ERR_OK) {
+    if (rc == ZTS_ERR_OK && is_byte) {
+        *(uint8_t *)val = (uint8_t)value;
+        *len = 1;
+    } else if (rc == ZTS_ERR_OK) {
         memcpy(val, &value, sizeof value);
         *len = sizeof value;
     }

@@ -31,12 +31,29 @@ bool zts_ready(void);
 /* One socket request to the node. Returns ZTS_ERR_OK, ZTS_ERR_SERVICE, or ZTS_ERR_SOCKET with
  * zts_errno from the reply. data may be NULL; fd too when none is expected. */
 int zts_request(const struct zt_ctl_req *req, struct zt_ctl_rep *rep, uint8_t *data, int *fd);
-/* The running node, which stays until it is released; NULL (fine to release): none. */
-struct zt_node *zts_node_hold(void);
-void zts_node_release(struct zt_node *n);
 void zts_engine_in_child(void); /* after fork */
 /* Called on the event thread before the application's callback. */
 void zts_saw_note(const struct zt_node_note *note);
+
+/* Call fn with the running node, so that it stays while the call is inside: fn's result, or ZT_E_STATE. */
+int zts_with_node(int (*fn)(struct zt_node *n, void *arg), void *arg);
+
+/* ---- details (zts_details.c) ---- */
+
+void zts_fill_node(uint64_t addr, const uint16_t ports[3], struct zts_node_details *d);
+void zts_fill_route(const struct zt_route *r, struct zts_virtual_network_route *out);
+void zts_fill_network(const struct zt_net_info *n, struct zts_network_details *d);
+void zts_fill_peer(const struct zt_peer_info *p, struct zts_peer_details *d);
+int64_t zts_wall_shift_ms(void); /* wall clock less monotonic */
+/* See zt_node_groups (zts_query.c). */
+int zts_node_groups(uint64_t nwid, struct zt_group_info *out, size_t cap, size_t *total);
+
+/* ---- layer 2 (zts_l2.c) ---- */
+
+/* The node has stopped, or is freed: end the threads of callbacks. Not from such a callback. */
+void zts_l2_end(void);
+void zts_l2_in_child(void);
+void zts_names_in_child(void); /* zts_names.c */
 
 /* ---- the state page ---- */
 
@@ -71,7 +88,9 @@ struct zts_sock {
     int num;               /* the public number */
     int fd;                /* host descriptor: the same number from zts_socket to zts_close */
     pthread_mutex_t lock;
-    int family, type; /* ZTS_AF_*, ZTS_SOCK_* */
+    int family, type; /* ZTS_AF_*, ZTS_SOCK_*; AF_PACKET: layer 2 */
+    int protocol;     /* of a raw socket */
+    uint64_t nwid;    /* layer 2 */
     _Atomic int kind;
     bool listening;
     _Atomic bool told; /* connect's result, or the reset, was given to the caller */
@@ -81,6 +100,10 @@ struct zts_sock {
     struct zt_ctl_addr local, peer; /* peer: of a connected datagram socket */
     int contimeo_ms;                /* 0: none */
     struct timeval rcvtimeo, sndtimeo;
+    int rcvlowat; /* 0: not set */
+    int linger;   /* seconds that close may block */
+    int keepalive_ms; /* as set; the node rounds to seconds */
+    bool pktinfo, corked, broadcast;
     unsigned nopts;
     struct zt_ctl_opt opts[ZTS_REMEMBER]; /* Linux numbers */
 };
@@ -94,6 +117,7 @@ void zts_sock_put(struct zts_sock *s);
 /* Close the number: blocked calls wake, the last one inside closes the host descriptor. */
 int zts_sock_close(int num);
 void zts_sock_close_all(void);
+void zts_sock_in_child(void); /* after fork: its locks may be held by threads that are not here */
 
 /* Put fresh (consumed) in the place of s's host descriptor, carrying flags and time-outs over. 0 or
  * an errno. With s->lock. */
@@ -102,6 +126,8 @@ int zts_placeholder(int type); /* a new placeholder descriptor or -errno */
 bool zts_sock_slot(struct zts_sock *s, struct zt_state_slot *out);
 /* A datagram socket with a node behind it: makes one when it is fresh. ZTS_ERR_*. */
 int zts_sock_need_dgram(struct zts_sock *s);
+/* TCP_CORK (zts_opt.c). With s->lock. */
+void zts_sock_cork(struct zts_sock *s, bool on);
 /* Start a request about s. */
 void zts_req_init(const struct zts_sock *s, enum zt_ctl_type type, struct zt_ctl_req *req);
 

@@ -5,8 +5,11 @@
  * node keeps it full), and the reason of a failure stands in the state page. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,7 +36,7 @@ static int check_kind(int family, int type, int protocol)
     if (family != ZTS_AF_INET && family != ZTS_AF_INET6)
         return EAFNOSUPPORT;
     if (type == ZTS_SOCK_RAW)
-        return ESOCKTNOSUPPORT;
+        return protocol > 0 && protocol < 256 ? 0 : EPROTONOSUPPORT;
     if (type != ZTS_SOCK_STREAM && type != ZTS_SOCK_DGRAM)
         return EINVAL;
     int own = type == ZTS_SOCK_STREAM ? ZTS_IPPROTO_TCP : ZTS_IPPROTO_UDP;
@@ -56,15 +59,50 @@ int zts_socket(int family, int type, int protocol)
         return zts_fail(fd == -EMFILE ? ENFILE : -fd);
     }
     s->fd = fd;
+    s->protocol = protocol;
+    /* 64 is the node's for programs under the preload, 255 this API's. */
+    s->opts[s->nopts++] =
+        (struct zt_ctl_opt){.level = IPPROTO_IP, .name = IP_TTL, .value = 255};
     int num = s->num;
     zts_sock_publish(s);
     zts_sock_put(s);
     return num;
 }
 
+/* SO_LINGER with a time: until the peer has acknowledged everything, or the time is over; what is left
+ * then goes on by itself. The end is announced first, as close does. Nothing tells when the last byte was
+ * acknowledged, hence the short waits, of which there are few: this is the last call on a socket. */
+static void linger(struct zts_sock *s)
+{
+    struct zt_state_slot slot;
+    pthread_mutex_lock(&s->lock);
+    int seconds = atomic_load(&s->kind) == ZTS_KIND_STREAM ? s->linger : 0;
+    pthread_mutex_unlock(&s->lock);
+    int flags = seconds > 0 ? fcntl(s->fd, F_GETFL) : -1;
+    if (flags < 0 || (flags & O_NONBLOCK) || !zts_ready())
+        return;
+    int64_t end = now_ms() + (int64_t)seconds * 1000;
+    (void)shutdown(s->fd, SHUT_WR);
+    for (int wait_ms = 1; now_ms() < end && zts_ready(); wait_ms = wait_ms < 16 ? wait_ms * 2 : 16) {
+        int unread = 0;
+        bool known = zts_sock_slot(s, &slot);
+        if (ioctl(s->fd, SIOCOUTQ, &unread) != 0)
+            unread = 0;
+        if (!known || slot.phase == ZT_PHASE_RESET || slot.phase == ZT_PHASE_FAILED ||
+            (slot.phase != ZT_PHASE_CONNECTING && unread == 0 && slot.unacked == 0))
+            return;
+        zts_delay_ms(wait_ms);
+    }
+}
+
 int zts_close(int fd)
 {
     /* Works without a node too: descriptors must not leak over a restart. */
+    struct zts_sock *s = zts_sock_get(fd);
+    if (s == NULL)
+        return zts_fail(EBADF);
+    linger(s);
+    zts_sock_put(s);
     return zts_sock_close(fd);
 }
 
@@ -258,7 +296,7 @@ static int connect_addr(const struct zts_sock *s, const void *addr, zts_socklen_
         return ZTS_ERR_ARG;
     memcpy(&head, addr, sizeof head);
     memset(to, 0, sizeof *to);
-    if (head.sa_family == ZTS_AF_UNSPEC && s->type == ZTS_SOCK_DGRAM)
+    if (head.sa_family == ZTS_AF_UNSPEC && s->type != ZTS_SOCK_STREAM)
         return ZTS_ERR_OK; /* family 0: dissolve */
     return zts_addr_in(s->family, addr, len, to);
 }
@@ -318,7 +356,7 @@ int zts_bind(int fd, const void *addr, zts_socklen_t addrlen)
     return rc;
 }
 
-static int listen_locked(struct zts_sock *s, int backlog)
+static int listen_locked(struct zts_sock *s, int backlog, bool all_ports)
 {
     struct zt_ctl_req req;
     struct zt_ctl_rep rep;
@@ -335,20 +373,31 @@ static int listen_locked(struct zts_sock *s, int backlog)
     }
     zts_req_init(s, ZT_CTL_LISTEN, &req);
     req.value = backlog < 1 ? 1 : backlog > 255 ? 255 : backlog;
+    req.level = all_ports;
     int rc = zts_request(&req, &rep, NULL, NULL);
     if (rc == ZTS_ERR_OK)
         s->listening = true;
     return rc;
 }
 
-int zts_listen(int fd, int backlog)
+static int listen_on(int fd, int backlog, bool all_ports)
 {
     ENTER(s, fd);
     pthread_mutex_lock(&s->lock);
-    int rc = listen_locked(s, backlog);
+    int rc = listen_locked(s, backlog, all_ports);
     pthread_mutex_unlock(&s->lock);
     zts_sock_put(s);
     return rc;
+}
+
+int zts_listen(int fd, int backlog)
+{
+    return listen_on(fd, backlog, false);
+}
+
+int zts_listen_all(int fd, int backlog)
+{
+    return listen_on(fd, backlog, true);
 }
 
 /* One message from the listening descriptor. Returns the new descriptor or -errno. */

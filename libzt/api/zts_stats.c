@@ -51,10 +51,10 @@ int zts_get_all_stats(struct zts_stats *d)
     if (d == NULL)
         return ZTS_ERR_ARG;
     const struct stats_ *s = &lwip_stats;
-    /* `sys` stays zero: the stack runs on one thread and has no semaphores to count. So does
-     * `etharp`: neighbours are found outside lwIP, and their frames counted under `link`. */
+    /* `sys` stays zero: the stack runs on one thread and has no semaphores to count. */
     *d = (struct zts_stats){
         .link = proto(&s->link),
+        .etharp = proto(&s->etharp),
         .ip_frag = proto(&s->ip_frag),
         .ip = proto(&s->ip),
         .icmp = proto(&s->icmp),

@@ -83,6 +83,8 @@ size_t zt_core_networks(const struct zt_core *c, uint64_t *out, size_t cap);
 int zt_core_network(const struct zt_core *c, uint64_t nwid, struct zt_net_info *out);
 size_t zt_core_groups(const struct zt_core *c, uint64_t nwid, struct zt_group_info *out,
                       size_t cap); /* returns the total */
+/* Every table that others can fill, at most ZT_INFO_TABLES; returns how many. */
+size_t zt_core_tables(const struct zt_core *c, struct zt_table_info out[ZT_INFO_TABLES]);
 int zt_core_auth(const struct zt_core *c, uint64_t nwid, struct zt_net_auth *out);
 
 #endif

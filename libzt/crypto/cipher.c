@@ -1,7 +1,7 @@
-/* The cipher suites. SALSA and POLY are libsodium's, keyed anew for every packet and so stateless.
- * AES keeps four OpenSSL contexts per pair of nodes with the keys set once: OpenSSL's set-up
- * (look-up of the implementation, key schedule, GHASH table) costs many times what a packet does,
- * whereas a new IV in a ready context is cheap. */
+/* The cipher suites. SALSA and POLY are keyed anew for every packet and so stateless: Salsa20/12 is
+ * ours (salsa12.h), Poly1305 libsodium's. AES keeps four OpenSSL contexts per pair of nodes with
+ * the keys set once: OpenSSL's set-up (look-up of the implementation, key schedule, GHASH table)
+ * costs many times what a packet does, whereas a new IV in a ready context is cheap. */
 #include "crypto/cipher.h"
 
 #include <assert.h>
@@ -14,6 +14,7 @@
 #include <sodium.h>
 
 #include "base/err.h"
+#include "crypto/salsa12.h"
 
 #define BODY(n) ((n)-ZT_PKT_VERB) /* bytes under the MAC */
 
@@ -174,18 +175,29 @@ static void mangle(const struct zt_keys *keys, const uint8_t *p, size_t n, uint8
     out[20] ^= (uint8_t)(n >> 8);
 }
 
-/* Body ^= key stream from byte 64 on; its first 32 bytes are the one-time MAC key. libsodium has
- * no Salsa20/12 with a start block, so the body passes through a buffer behind the first block. The
- * buffer is left unwiped but for the key: it holds what the packet holds. */
-static void salsa_body(const uint8_t key[32], uint8_t *p, size_t n, uint8_t mac_key[32])
+/* The key stream's first blocks: the MAC key is its first 32 bytes, the body's part begins with the
+ * second block. Computing several blocks costs the same as one. */
+#define HEAD_BLOCKS 8
+struct salsa_head {
+    uint8_t b[HEAD_BLOCKS * ZT_SALSA_BLOCK];
+};
+
+static void salsa_begin(const uint8_t key[32], const uint8_t *p, struct salsa_head *h)
 {
-    uint8_t buf[64 + BODY(ZT_PKT_MAX)];
-    memset(buf, 0, 64);
-    memcpy(buf + 64, p + ZT_PKT_VERB, BODY(n));
-    crypto_stream_salsa2012_xor(buf, buf, 64 + BODY(n), p + ZT_PKT_ID, key);
-    memcpy(p + ZT_PKT_VERB, buf + 64, BODY(n));
-    memcpy(mac_key, buf, 32);
-    zt_wipe(buf, 64);
+    memset(h, 0, sizeof *h);
+    zt_salsa12_xor(key, p + ZT_PKT_ID, 0, h->b, sizeof h->b);
+}
+
+static void salsa_body(const uint8_t key[32], const struct salsa_head *h, uint8_t *p, size_t n)
+{
+    uint8_t *body = p + ZT_PKT_VERB;
+    size_t near = sizeof h->b - ZT_SALSA_BLOCK;
+    if (near > BODY(n))
+        near = BODY(n);
+    for (size_t i = 0; i < near; i++)
+        body[i] ^= h->b[ZT_SALSA_BLOCK + i];
+    if (BODY(n) > near)
+        zt_salsa12_xor(key, p + ZT_PKT_ID, HEAD_BLOCKS, body + near, BODY(n) - near);
 }
 
 static void poly_tag(const uint8_t mac_key[32], const uint8_t *p, size_t n, uint8_t tag[16])
@@ -195,30 +207,31 @@ static void poly_tag(const uint8_t mac_key[32], const uint8_t *p, size_t n, uint
 
 static void seal_salsa(const struct zt_keys *keys, uint8_t *p, size_t n, bool encrypt)
 {
-    uint8_t key[32], mac_key[32], tag[16];
+    uint8_t key[32], tag[16];
+    struct salsa_head head;
     mangle(keys, p, n, key);
+    salsa_begin(key, p, &head);
     if (encrypt)
-        salsa_body(key, p, n, mac_key);
-    else
-        crypto_stream_salsa2012(mac_key, sizeof mac_key, p + ZT_PKT_ID, key);
-    poly_tag(mac_key, p, n, tag);
+        salsa_body(key, &head, p, n);
+    poly_tag(head.b, p, n, tag);
     memcpy(p + ZT_PKT_MAC, tag, 8);
     zt_wipe(key, sizeof key);
-    zt_wipe(mac_key, sizeof mac_key);
+    zt_wipe(&head, sizeof head);
 }
 
-/* The tag first, for which one block is enough: a forged packet costs no decryption. */
+/* The tag first: a forged packet costs no decryption of what it carries. */
 static int open_salsa(const struct zt_keys *keys, uint8_t *p, size_t n, bool decrypt)
 {
-    uint8_t key[32], mac_key[32], tag[16];
+    uint8_t key[32], tag[16];
+    struct salsa_head head;
     mangle(keys, p, n, key);
-    crypto_stream_salsa2012(mac_key, sizeof mac_key, p + ZT_PKT_ID, key);
-    poly_tag(mac_key, p, n, tag);
+    salsa_begin(key, p, &head);
+    poly_tag(head.b, p, n, tag);
     int err = sodium_memcmp(tag, p + ZT_PKT_MAC, 8) == 0 ? 0 : ZT_E_CRYPTO;
     if (err == 0 && decrypt)
-        salsa_body(key, p, n, mac_key);
+        salsa_body(key, &head, p, n);
     zt_wipe(key, sizeof key);
-    zt_wipe(mac_key, sizeof mac_key);
+    zt_wipe(&head, sizeof head);
     return err;
 }
 

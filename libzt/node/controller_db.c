@@ -21,6 +21,7 @@
 
 #define RETRY_MS 5000
 #define NETWORKS "controller.d/network"
+#define CLOCK "controller.d/clock" /* decimal: the controller's put_time */
 
 /* One document. */
 struct record {
@@ -638,10 +639,36 @@ static int start_record(struct zt_ctl_db *db, struct record *r)
     return rc;
 }
 
+static void put_time(void *user, int64_t wall_ms)
+{
+    struct zt_ctl_db *db = user;
+    char text[24];
+    const int len = snprintf(text, sizeof text, "%lld\n", (long long)wall_ms);
+    (void)zt_node_post_job(db->n, zt_node_job_write, CLOCK, ZT_STORE_PRIVATE | ZT_STORE_DURABLE,
+                           NULL, text, (size_t)len);
+}
+
+/* 0: never kept, or damaged, which costs no more than that. */
+static int64_t kept_time(struct zt_ctl_db *db)
+{
+    char text[24] = "";
+    uint8_t *p = NULL;
+    size_t n = 0;
+    if (!zt_store_has(db->n->store, CLOCK) || zt_store_read(db->n->store, CLOCK, &p, &n) != 0)
+        return 0;
+    memcpy(text, p, n < sizeof text - 1 ? n : sizeof text - 1);
+    free(p);
+    const long long ms = strtoll(text, NULL, 10);
+    return ms > 0 ? ms : 0;
+}
+
 int zt_ctl_db_start(struct zt_ctl_db *db)
 {
-    struct zt_controller_store store = {
-        .user = db, .put_member = put_member, .is_stored = is_stored};
+    struct zt_controller_store store = {.user = db,
+                                        .put_member = put_member,
+                                        .is_stored = is_stored,
+                                        .put_time = put_time,
+                                        .time_ms = kept_time(db)};
     void *net, *m;
     int rc = zt_core_control(db->n->core, &store, &db->ctl);
 

@@ -38,7 +38,7 @@ struct zt_node_note {
     const void *data;                           /* STORED */
     size_t ndata;
     uint64_t addr;                              /* our node address, once known */
-    uint16_t port;                              /* UDP port in use */
+    uint16_t port, port2, port3;                /* UDP ports in use; 0: none */
     const struct zt_net_info *net_was, *net;    /* NETWORK: was NULL the first time */
     const struct zt_peer_info *peer_was, *peer; /* PEER */
 };
@@ -84,12 +84,8 @@ int zt_node_reload(struct zt_node *n);
 int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed);
 int zt_node_deorbit(struct zt_node *n, uint64_t moon);
 int zt_node_status(struct zt_node *n, struct zt_status_info *out);
-/* The groups that the interface of a network listens to; ZT_E_NOENT: not joined. */
-int zt_node_groups(struct zt_node *n, uint64_t nwid, struct zt_group_info *out, size_t cap,
-                   size_t *total);
-/* Who it is, with the secret key, and its UDP ports (primary, secondary, tertiary; 0: none); either
- * may be NULL. ZT_E_STATE before the node is up. */
-int zt_node_self(struct zt_node *n, struct zt_identity *id, uint16_t ports[3]);
+/* Who it is, with the secret key. ZT_E_STATE before the node is up. */
+int zt_node_identity(struct zt_node *n, struct zt_identity *out);
 /* Wait until it is up or will never be (at most timeout_ms): 0, ZT_E_STATE, ZT_E_TIMEOUT. */
 int zt_node_wait_up(struct zt_node *n, int timeout_ms);
 int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total);
@@ -99,6 +95,20 @@ int zt_node_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *o
 int zt_node_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings);
 int zt_node_peers(struct zt_node *n, uint64_t *out, size_t cap, size_t *total);
 int zt_node_peer(struct zt_node *n, uint64_t addr, struct zt_peer_info *out);
+
+int zt_node_ports(struct zt_node *n, uint16_t out[3]); /* primary, secondary, tertiary; 0: none */
+/* The multicast groups that the interface is in; and one more, or one less. */
+int zt_node_groups(struct zt_node *n, uint64_t nwid, struct zt_group_info *out, size_t cap,
+                   size_t *total);
+int zt_node_group(struct zt_node *n, uint64_t nwid, uint64_t mac, uint32_t adi, bool add);
+/* A frame to the network: see zt_vl2_frame. */
+int zt_node_frame(struct zt_node *n, uint64_t nwid, uint8_t *eth, size_t len);
+int zt_node_ifindex(struct zt_node *n, uint64_t nwid); /* zt_stack_ifindex, or ZT_E_STATE */
+
+/* Addresses of a name; waits for the answer. *err as zt_resolve_done's. */
+struct zt_resolve_question;
+int zt_node_resolve(struct zt_node *n, const struct zt_resolve_question *q, struct zt_ep *out,
+                    unsigned *count, int *err);
 
 /* One socket request on the loop thread (see zt_proxy_request). Returns 0 or ZT_E_STATE. */
 int zt_node_socket(struct zt_node *n, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,

@@ -101,7 +101,7 @@ struct zt_node {
     struct zt_udp *udp;
     struct zt_proxy *proxy;
     struct zt_door *door;
-    uint16_t port;
+    uint16_t port, port2, port3; /* as last told */
     struct zt_map nets;  /* nwid -> struct zt_netent */
     struct zt_map peers; /* address -> struct zt_peer_info as last told; only with events */
     struct zt_frames in, in_spare;
@@ -183,6 +183,11 @@ void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, 
 /* reload.c: read local.conf again and go by it. done as above; may be NULL. */
 void zt_reload_start(struct zt_node *n, zt_command_done *done, void *arg);
 void zt_reload_end_all(struct zt_node *n);
+
+/* watch.c: notes to those who said `watch` */
+void zt_watch_note(struct zt_node *n, const struct zt_node_note *note); /* keeper or loop thread */
+void zt_watch_start(struct zt_node *n, struct zt_door_reply *to);       /* loop thread, as below */
+void zt_watch_end(struct zt_node *n); /* says that the node ends */
 
 /* ping.c */
 void zt_ping_start(struct zt_node *n, const char *address, zt_command_done *done, void *arg);

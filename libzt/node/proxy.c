@@ -122,7 +122,7 @@ void zt_sock_retry(struct zt_sock *s)
 static void name_of(const struct zt_sock *s, struct sockaddr_un *sun, socklen_t *len)
 {
     static const char kind[] = {
-        [ZT_SOCK_STREAM] = 't', [ZT_SOCK_BOUND] = 'b', [ZT_SOCK_DGRAM] = 'u'};
+        [ZT_SOCK_STREAM] = 't', [ZT_SOCK_BOUND] = 'b', [ZT_SOCK_DGRAM] = 'u', [ZT_SOCK_RAW] = 'r'};
 
     memset(sun, 0, sizeof *sun);
     sun->sun_family = AF_UNIX;
@@ -225,6 +225,14 @@ void zt_sock_watch(struct zt_sock *s, int want)
         uv_poll_stop(&s->poll);
 }
 
+void zt_sock_buffer(struct zt_sock *s)
+{
+    int bytes = s->opt.rcvbuf;
+
+    if (s->fd >= 0 && bytes > 0)
+        (void)setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
 bool zt_sock_is_closed(const struct zt_sock *s)
 {
     struct pollfd pf = {.fd = s->fd};
@@ -285,11 +293,11 @@ static int listen_request(struct zt_proxy *p, const struct zt_ctl_req *q)
 
     if (!s)
         return EBADF;
-    if (s->kind == ZT_SOCK_DGRAM)
+    if (s->kind == ZT_SOCK_DGRAM || s->kind == ZT_SOCK_RAW)
         return EOPNOTSUPP;
     if (s->kind != ZT_SOCK_BOUND)
         return EINVAL;
-    return zt_listen_start((struct zt_listener *)s, q->value);
+    return zt_listen_start((struct zt_listener *)s, q->value, q->level == 1);
 }
 
 static struct zt_sockopts *find_past(struct zt_proxy *p, uint64_t id)
@@ -369,6 +377,8 @@ static int note_request(struct zt_proxy *p, const struct zt_ctl_req *q)
 static int dispatch(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r,
                     uint8_t *data, int *fd)
 {
+    if (q->stype == SOCK_RAW && (q->type == ZT_CTL_BIND || q->type == ZT_CTL_UDP))
+        return zt_raw_request(p, q, r, fd);
     switch (q->type) {
     case ZT_CTL_CONNECT:
         return zt_stream_connect(p, q, r, fd);
@@ -423,6 +433,9 @@ static void pump(struct zt_sock *s)
     case ZT_SOCK_DGRAM:
         zt_dgram_pump((struct zt_dgram *)s);
         break;
+    case ZT_SOCK_RAW:
+        zt_raw_pump((struct zt_raw *)s);
+        break;
     }
 }
 
@@ -463,6 +476,7 @@ int zt_proxy_new(const struct zt_proxy_config *cfg, struct zt_proxy **out)
     zt_list_init(&p->dirty);
     zt_list_init(&p->starved);
     zt_list_init(&p->blocked);
+    zt_list_init(&p->taps);
     cfg->random(cfg->user, host_id, sizeof host_id);
     cfg->random(cfg->user, p->seed, sizeof p->seed);
     cfg->random(cfg->user, &p->next_port, sizeof p->next_port);
@@ -518,6 +532,8 @@ void zt_proxy_free(struct zt_proxy *p)
             zt_stream_drop((struct zt_stream *)s);
         else if (s->kind == ZT_SOCK_BOUND)
             zt_listen_drop((struct zt_listener *)s);
+        else if (s->kind == ZT_SOCK_RAW)
+            zt_raw_drop((struct zt_raw *)s);
         else
             zt_dgram_drop((struct zt_dgram *)s);
     }
@@ -565,7 +581,11 @@ void zt_proxy_each(struct zt_proxy *p,
                ((struct zt_stream *)s)->bytes_out);
         else if (s->kind == ZT_SOCK_DGRAM)
             fn(user, s->slot, ((struct zt_dgram *)s)->bytes_in, ((struct zt_dgram *)s)->bytes_out);
-        else
+        else if (s->kind == ZT_SOCK_RAW) {
+            uint64_t in, out;
+            zt_raw_bytes((struct zt_raw *)s, &in, &out);
+            fn(user, s->slot, in, out);
+        } else
             fn(user, s->slot, 0, 0);
     }
 }

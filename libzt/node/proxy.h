@@ -18,6 +18,8 @@ struct zt_proxy_config {
     struct zt_stack *stack;
     const char *state_path; /* file of the state page; NULL: an anonymous memfd */
     void (*random)(void *user, void *out, size_t n);
+    /* A frame of a layer 2 descriptor, as zt_stack_host's; NULL: none. */
+    int (*frame)(void *user, uint64_t nwid, uint8_t *eth, size_t n);
     void *user;
     uint64_t memory_budget; /* bytes for all queues; 0 = 64 MiB */
 };
@@ -48,6 +50,12 @@ void zt_proxy_set_ranges(struct zt_proxy *p, const struct zt_state_range *r, uns
                          unsigned networks, unsigned configuring, bool online);
 /* See zt_state_domains. */
 void zt_proxy_set_domains(struct zt_proxy *p, const char *domains, size_t n);
+
+/* A frame from a network, for its layer 2 descriptors; and their end when it is left. */
+void zt_proxy_l2_input(struct zt_proxy *p, uint64_t nwid, const uint8_t *eth, size_t n);
+void zt_proxy_l2_gone(struct zt_proxy *p, uint64_t nwid);
+/* An IP packet of ours (from its header on) that nobody will take: its socket is told. */
+void zt_proxy_unreachable(struct zt_proxy *p, const uint8_t *ip, size_t n, int err);
 
 /* End of turn: pump everything that became possible (called by flush, before UDP is flushed). */
 void zt_proxy_flush(struct zt_proxy *p);

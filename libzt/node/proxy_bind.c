@@ -102,6 +102,43 @@ int zt_route(const ip_addr_t *local, const ip_addr_t *to, struct netif **nif, ip
     return 0;
 }
 
+bool zt_sock_may_leave(const struct zt_sock *s, const struct zt_ctl_addr *to)
+{
+    struct zt_stack *stack = s->p->cfg.stack;
+    struct zt_ep ep = zt_ep_make(to->family, to->ip, 0);
+    uint64_t nwid = 0;
+
+    if (s->opt.ifindex <= 0)
+        return true;
+    return zt_stack_routes(stack, &ep, &nwid) &&
+           zt_stack_ifindex(stack, nwid) == (unsigned)s->opt.ifindex;
+}
+
+struct netif *zt_first_netif(bool v6, int index, const uint8_t *ip4)
+{
+    static const uint8_t none[4];
+    struct netif *n;
+
+    if (v6 && index > 0)
+        return netif_get_by_index((u8_t)index);
+    if (!v6 && ip4 && memcmp(ip4, none, 4) != 0) {
+        NETIF_FOREACH(n)
+        {
+            if (memcmp(&netif_ip4_addr(n)->addr, ip4, 4) == 0)
+                return n;
+        }
+        return NULL;
+    }
+    NETIF_FOREACH(n)
+    {
+        if (netif_is_up(n) && netif_is_link_up(n) &&
+            (v6 ? ip6_addr_isvalid(netif_ip6_addr_state(n, 0))
+                : !ip4_addr_isany(netif_ip4_addr(n))))
+            return n;
+    }
+    return NULL;
+}
+
 bool zt_bind_may_share(const struct zt_sock *s)
 {
     return s->opt.reuseaddr > 0 || s->opt.reuseport > 0;

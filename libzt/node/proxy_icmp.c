@@ -91,6 +91,14 @@ static void quoted6(struct zt_proxy *p, const uint8_t *b, size_t n, int err)
     report(p, b[6], &l, &r, b + 40, err);
 }
 
+void zt_proxy_unreachable(struct zt_proxy *p, const uint8_t *ip, size_t n, int err)
+{
+    if (n > 0 && ip[0] >> 4 == 4)
+        quoted4(p, ip, n, err);
+    else
+        quoted6(p, ip, n, err);
+}
+
 /* pb begins with the IP header. Always returns 0: lwIP goes on with the message. */
 static u8_t on_icmp(void *arg, struct raw_pcb *pcb, struct pbuf *pb, const ip_addr_t *from)
 {

@@ -27,7 +27,8 @@ struct zt_sockopts {
     int linger; /* seconds; 0: reset at close */
     int nodelay, cork, keepidle, keepintvl, keepcnt, user_timeout, maxseg, quickack, defer_accept;
     int ttl, tos, mcast_ttl, mcast_loop, mcast_if6;
-    int sndbuf, rcvbuf;
+    int sndbuf, rcvbuf, no_check, checksum;
+    int ifindex; /* SO_BINDTODEVICE; 0: any */
     uint8_t mcast_if4[4];
 };
 
@@ -42,6 +43,7 @@ enum zt_sock_kind {
     ZT_SOCK_STREAM,
     ZT_SOCK_BOUND, /* bound stream socket; a listener once asked to listen */
     ZT_SOCK_DGRAM,
+    ZT_SOCK_RAW, /* raw, or layer 2 */
 };
 
 /* What the poll callback saw since the last pump. */
@@ -102,6 +104,7 @@ struct zt_stream {
     bool unread;     /* it was closed with data unread */
     bool no_pri;     /* urgent bytes sit in the pair: don't watch for exceptions */
     bool output;     /* tcp_output is due */
+    int64_t cork_ms; /* since when a corked piece waits, 0: none does */
 };
 
 struct zt_listener {
@@ -109,13 +112,18 @@ struct zt_listener {
     struct tcp_pcb *pcb; /* listening pcb, NULL while only bound */
     struct zt_binding bound;
     struct zt_list queue; /* connections that don't fit in the pair */
+    bool all_ports;
+    struct zt_listener *next_all;
     unsigned queued, backlog;
 };
 
 #define ZT_DGRAM_GROUPS 20 /* as net.ipv4.igmp_max_memberships */
+#define ZT_GROUP_SOURCES 10 /* as net.ipv4.igmp_max_msf */
 struct zt_group {
     ip_addr_t addr;
     uint8_t netif; /* index; 0 = unused */
+    uint8_t nsources; /* > 0: heard from these IPv4 addresses only */
+    uint32_t source[ZT_GROUP_SOURCES];
 };
 
 struct zt_dgram {
@@ -144,6 +152,8 @@ struct zt_proxy {
     char name_prefix[48];
     struct zt_proxy_counts counts;
     struct raw_pcb *icmp4, *icmp6;
+    struct zt_list taps; /* layer 2 descriptors */
+    struct zt_listener *catch_all; /* those that listen on all ports, through ->next_all */
     uint8_t *scratch;
     struct zt_past past[ZT_PAST_STREAMS]; /* a ring */
     unsigned past_next;
@@ -164,6 +174,8 @@ int zt_sock_fill(int prog, const uint8_t *filler, size_t n);
 void zt_sock_watch(struct zt_sock *s, int want);
 /* No descriptor of the program's end is left, though the pump may not have seen it yet. */
 bool zt_sock_is_closed(const struct zt_sock *s);
+/* SO_RCVBUF of a datagram socket is the room in the pair. */
+void zt_sock_buffer(struct zt_sock *s);
 void zt_sock_touch(struct zt_sock *s); /* pump it at the end of this turn */
 /* The end: take it out of all tables, close our descriptor, free later. gone: the program's end is
  * closed too. */
@@ -190,6 +202,10 @@ int zt_bind_take(struct zt_proxy *p, struct zt_binding *b, const struct zt_sock 
 void zt_bind_drop(struct zt_proxy *p, struct zt_binding *b);
 /* May this binding begin to listen? 0, EADDRINUSE. */
 int zt_bind_listen(struct zt_proxy *p, struct zt_binding *b);
+/* SO_BINDTODEVICE: is `to` reached through that network? */
+bool zt_sock_may_leave(const struct zt_sock *s, const struct zt_ctl_addr *to);
+/* The interface of this index or address, else the first that is up. */
+struct netif *zt_first_netif(bool v6, int index, const uint8_t *ip4);
 bool zt_bind_may_share(const struct zt_sock *s);
 
 /* proxy_tcp.c */
@@ -207,7 +223,7 @@ void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
 
 /* proxy_listen.c */
 int zt_listen_bind(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd);
-int zt_listen_start(struct zt_listener *l, int backlog);
+int zt_listen_start(struct zt_listener *l, int backlog, bool all_ports);
 void zt_listen_pump(struct zt_listener *l);
 void zt_listen_drop(struct zt_listener *l);
 
@@ -219,6 +235,14 @@ void zt_dgram_apply(struct zt_dgram *d);
 int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val, size_t n);
 void zt_dgram_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                    const struct zt_ctl_addr *remote, int err);
+
+/* proxy_raw.c */
+struct zt_raw;
+int zt_raw_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd);
+void zt_raw_pump(struct zt_raw *r);
+void zt_raw_drop(struct zt_raw *r);
+void zt_raw_apply(struct zt_raw *r);
+void zt_raw_bytes(const struct zt_raw *r, uint64_t *in, uint64_t *out);
 
 /* proxy_icmp.c */
 int zt_icmp_open(struct zt_proxy *p);

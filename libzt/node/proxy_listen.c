@@ -13,6 +13,9 @@
  * dropped, so that the clients try again, as with Linux. A connection that ends while it waits is
  * handed out all the same and then reads its end or error.
  *
+ * A listener on all ports is bound to one like any other, which no other socket can then have; lwIP
+ * asks for it with a SYN to a port on which nobody listens.
+ *
  * Closing the listener resets the connections that wait here. Those in the pair are closed by the
  * kernel: their peers see a reset when they had sent something, else an orderly end. */
 #include "node/proxy_int.h"
@@ -25,6 +28,7 @@
 #include <unistd.h>
 
 #include "lwip/tcp.h"
+#include "stack/hooks.h"
 
 #define HALF_OPEN 255  /* SYNs waiting for their last ACK, per listener */
 #define PAIR_HOLDS 250 /* connections, with the default buffer */
@@ -32,15 +36,76 @@
 #define BACKLOG_MOST 4096 /* Linux: net.core.somaxconn */
 #define IPPROTO_TCP_ 6
 
+/* lwIP asks when nobody listens on a port (subprojects/packagefiles/lwip). One stack, one proxy. */
+static struct zt_proxy *catching;
+
+struct tcp_pcb_listen *zt_lwip_catch_all(const ip_addr_t *to)
+{
+    struct zt_ctl_addr a;
+    struct zt_listener *any = NULL;
+
+    zt_addr_from_lwip(to, 0, &a);
+    for (struct zt_listener *l = catching ? catching->catch_all : NULL; l; l = l->next_all) {
+        const struct zt_ctl_addr *own = &l->bound.addr;
+        if (own->family == a.family && memcmp(own->ip, a.ip, 16) == 0)
+            return (struct tcp_pcb_listen *)l->pcb;
+        if (zt_addr_is_any(own) &&
+            (own->family == a.family || (own->family == 6 && l->s.opt.v6only <= 0)))
+            any = l;
+    }
+    return any ? (struct tcp_pcb_listen *)any->pcb : NULL;
+}
+
+static bool same_address(const struct zt_listener *a, const struct zt_listener *b)
+{
+    return a->bound.addr.family == b->bound.addr.family &&
+           memcmp(a->bound.addr.ip, b->bound.addr.ip, 16) == 0;
+}
+
+static int catch_all(struct zt_listener *l)
+{
+    struct zt_proxy *p = l->s.p;
+
+    for (struct zt_listener *o = p->catch_all; o; o = o->next_all)
+        if (same_address(o, l))
+            return EADDRINUSE;
+    l->all_ports = true;
+    l->next_all = p->catch_all;
+    p->catch_all = l;
+    catching = p;
+    return 0;
+}
+
+static void catch_no_more(struct zt_listener *l)
+{
+    struct zt_listener **at = &l->s.p->catch_all;
+
+    while (*at && *at != l)
+        at = &(*at)->next_all;
+    if (*at)
+        *at = l->next_all;
+    l->all_ports = false;
+    if (!l->s.p->catch_all)
+        catching = NULL;
+}
+
+static void stop_listening(struct zt_listener *l)
+{
+    if (!l->pcb)
+        return;
+    tcp_arg(l->pcb, NULL);
+    tcp_accept(l->pcb, NULL);
+    tcp_close(l->pcb);
+    l->pcb = NULL;
+    l->bound.listening = false;
+    l->s.p->counts.listeners--;
+}
+
 static void retire(struct zt_listener *l, bool gone)
 {
-    if (l->pcb) {
-        tcp_arg(l->pcb, NULL);
-        tcp_accept(l->pcb, NULL);
-        tcp_close(l->pcb);
-        l->pcb = NULL;
-        l->s.p->counts.listeners--;
-    }
+    if (l->all_ports)
+        catch_no_more(l);
+    stop_listening(l);
     zt_bind_drop(l->s.p, &l->bound);
     while (!zt_list_empty(&l->queue))
         zt_stream_drop(ZT_CONTAINER(l->queue.next, struct zt_stream, waiting));
@@ -155,13 +220,15 @@ static void set_backlog(struct zt_listener *l, int backlog)
     set_gate(l);
 }
 
-int zt_listen_start(struct zt_listener *l, int backlog)
+int zt_listen_start(struct zt_listener *l, int backlog, bool all_ports)
 {
     struct tcp_pcb *pcb;
     ip_addr_t local;
     err_t res;
     int err;
 
+    if (l->pcb && all_ports != l->all_ports)
+        return EINVAL;
     if (l->pcb) {
         set_backlog(l, backlog);
         return 0;
@@ -178,6 +245,7 @@ int zt_listen_start(struct zt_listener *l, int backlog)
     }
     ip_addr_copy(pcb->local_ip, local);
     pcb->local_port = l->bound.addr.port;
+    pcb->netif_idx = (u8_t)l->s.opt.ifindex;
     l->pcb = tcp_listen_with_backlog_and_err(pcb, HALF_OPEN, &res);
     if (!l->pcb) {
         tcp_abort(pcb);
@@ -187,6 +255,10 @@ int zt_listen_start(struct zt_listener *l, int backlog)
     tcp_arg(l->pcb, l);
     tcp_accept(l->pcb, on_accept);
     l->s.p->counts.listeners++;
+    if (all_ports && (err = catch_all(l)) != 0) {
+        stop_listening(l);
+        return err;
+    }
     set_backlog(l, backlog);
     zt_state_phase(l->s.slot, ZT_PHASE_LISTENING, 0);
     return 0;

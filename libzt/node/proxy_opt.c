@@ -33,6 +33,8 @@ static const struct opt table[] = {
     {SOL_SOCKET, SO_LINGER, AT(linger), -1, -1, INT32_MAX}, /* seconds; -1: off */
     {SOL_SOCKET, SO_SNDBUF, AT(sndbuf), 212992, 0, INT32_MAX},
     {SOL_SOCKET, SO_RCVBUF, AT(rcvbuf), 212992, 0, INT32_MAX},
+    {SOL_SOCKET, 11 /* SO_NO_CHECK */, AT(no_check), FLAG},
+    {SOL_SOCKET, 25 /* SO_BINDTODEVICE, as an index */, AT(ifindex), 0, 0, 255},
     {SOL_TCP_, 1 /* TCP_NODELAY */, AT(nodelay), FLAG},
     {SOL_TCP_, 2 /* TCP_MAXSEG */, AT(maxseg), 536, 88, 32767},
     {SOL_TCP_, 3 /* TCP_CORK */, AT(cork), FLAG},
@@ -46,6 +48,7 @@ static const struct opt table[] = {
     {SOL_IP_, 2 /* IP_TTL */, AT(ttl), 64, 1, 255},
     {SOL_IP_, 33 /* IP_MULTICAST_TTL */, AT(mcast_ttl), 1, 0, 255},
     {SOL_IP_, 34 /* IP_MULTICAST_LOOP */, AT(mcast_loop), 1, 0, 255},
+    {SOL_IPV6_, 7 /* IPV6_CHECKSUM */, AT(checksum), -1, -1, 65534},
     {SOL_IPV6_, 16 /* IPV6_UNICAST_HOPS */, AT(ttl), 64, 1, 255},
     {SOL_IPV6_, 17 /* IPV6_MULTICAST_IF */, AT(mcast_if6), 0, 0, 255},
     {SOL_IPV6_, 18 /* IPV6_MULTICAST_HOPS */, AT(mcast_ttl), 1, 0, 255},
@@ -59,6 +62,7 @@ void zt_opt_init(struct zt_sockopts *o)
     memset(o, 0xff, sizeof *o); /* -1: not set */
     memset(o->mcast_if4, 0, sizeof o->mcast_if4);
     o->mcast_if6 = 0;
+    o->ifindex = 0;
 }
 
 static const struct opt *find(int level, int name)
@@ -92,6 +96,8 @@ static void apply(struct zt_sock *s)
         zt_stream_apply((struct zt_stream *)s);
     else if (s->kind == ZT_SOCK_DGRAM)
         zt_dgram_apply((struct zt_dgram *)s);
+    else if (s->kind == ZT_SOCK_RAW)
+        zt_raw_apply((struct zt_raw *)s);
 }
 
 /* IP_MULTICAST_IF: in_addr, ip_mreq or ip_mreqn; the address is what counts. */
@@ -110,7 +116,7 @@ int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_
 
     if (level == SOL_IP_ && name == 32)
         return set_mcast_if4(s, val, n);
-    if ((level == SOL_IP_ && (name == 35 || name == 36)) ||
+    if ((level == SOL_IP_ && (name == 35 || name == 36 || name == 39 || name == 40)) ||
         (level == SOL_IPV6_ && (name == 20 || name == 21)))
         return s->kind == ZT_SOCK_DGRAM ? zt_dgram_member((struct zt_dgram *)s, level, name, val, n)
                                         : ENOPROTOOPT;
@@ -120,7 +126,9 @@ int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_
         v = val[0];
     else
         return EINVAL;
-    if (level == SOL_TCP_ && s->kind == ZT_SOCK_DGRAM)
+    if (level == SOL_TCP_ && s->kind != ZT_SOCK_STREAM && s->kind != ZT_SOCK_BOUND)
+        return ENOPROTOOPT;
+    if (level == SOL_IPV6_ && name == 7 && (s->kind != ZT_SOCK_RAW || s->family != AF_INET6))
         return ENOPROTOOPT;
     err = set_int(&s->opt, level, name, v);
     if (!err)
@@ -204,7 +212,7 @@ int zt_opt_get(struct zt_sock *s, int level, int name, uint8_t *val, size_t *n)
     else if (level == SOL_TCP_ && name == 2 && s->kind == ZT_SOCK_STREAM &&
              ((struct zt_stream *)s)->pcb)
         v = ((struct zt_stream *)s)->pcb->mss;
-    else if (level == SOL_TCP_ && s->kind == ZT_SOCK_DGRAM)
+    else if (level == SOL_TCP_ && (s->kind == ZT_SOCK_DGRAM || s->kind == ZT_SOCK_RAW))
         return ENOPROTOOPT;
     else
         return zt_opt_stored(&s->opt, level, name, val, n);

@@ -57,6 +57,7 @@
 #define READ_BYTES (128u * 1024)
 #define WRITE_CHUNK 49152u /* tcp_write takes 16 bits */
 #define LOW_WATER 16384u   /* don't read crumbs while plenty is queued */
+#define CORK_MS 200        /* as Linux's TCP_CORK */
 #define IOVS 64
 #define PORT_FIRST 16384
 #define PORT_COUNT (65536 - PORT_FIRST)
@@ -357,6 +358,8 @@ static int connect_stream(struct zt_stream *st, const struct zt_ctl_req *q, stru
     if ((err = find_local(p, q, st, &local)) != 0)
         return err;
     zt_opt_set_all(&st->s, q);
+    if (!zt_sock_may_leave(&st->s, &q->remote))
+        return ENETUNREACH;
     zt_addr_to_lwip(&local, &want);
     if ((err = zt_route(&want, &dst, &nif, &src)) != 0)
         return err;
@@ -469,6 +472,8 @@ static uint32_t tx_room(const struct zt_stream *st)
     limit = 2 * (uint32_t)pcb->cwnd;
     if (limit < TX_LEAST)
         limit = TX_LEAST;
+    if (st->s.opt.sndbuf > 0 && limit > (uint32_t)st->s.opt.sndbuf)
+        limit = (uint32_t)st->s.opt.sndbuf > LOW_WATER ? (uint32_t)st->s.opt.sndbuf : LOW_WATER;
     if (zt_proxy_tight(st->s.p))
         limit = TIGHT_BYTES;
     if (st->tx_bytes >= limit)
@@ -578,6 +583,7 @@ static void window_opens(struct zt_stream *st, uint32_t n)
 
     st->consumed += n;
     if (st->hold && st->consumed >= st->window && !st->rx &&
+        (st->s.opt.rcvbuf <= 0 || st->window < (uint32_t)st->s.opt.rcvbuf) &&
         p->counts.memory < p->cfg.memory_budget / 2) {
         uint32_t more = st->window < st->hold ? st->window : st->hold;
         st->hold -= more;
@@ -743,6 +749,26 @@ static void pump_up(struct zt_stream *st)
     }
 }
 
+/* TCP_CORK: a single piece that fills no segment waits for more, a while. */
+static bool is_corked(struct zt_stream *st)
+{
+    const struct tcp_pcb *pcb = st->pcb;
+    int64_t now = zt_loop_now(st->s.p->cfg.loop)->mono_ms;
+
+    if (st->s.opt.cork <= 0 || st->tx_eof || !pcb->unsent || pcb->unsent->next ||
+        pcb->unsent->len >= pcb->mss) {
+        st->cork_ms = 0;
+        return false;
+    }
+    if (!st->cork_ms)
+        st->cork_ms = now;
+    if (now - st->cork_ms >= CORK_MS) {
+        st->cork_ms = 0;
+        return false;
+    }
+    return true;
+}
+
 void zt_stream_pump(struct zt_stream *st)
 {
     uint8_t ev = st->s.ev;
@@ -767,9 +793,9 @@ void zt_stream_pump(struct zt_stream *st)
         if (may_read || st->gone)
             take_tx(st);
     }
-    if (st->pcb && st->output)
+    if (st->pcb && st->output && !is_corked(st))
         tcp_output(st->pcb);
-    st->output = false;
+    st->output = st->cork_ms != 0;
     if (st->err) {
         pump_ended(st);
         return;
@@ -788,6 +814,8 @@ void zt_stream_pump(struct zt_stream *st)
         tcp_shutdown(st->pcb, 0, 1); /* out of memory: lwIP itself tries again */
     }
     arm(st);
+    if (st->cork_ms && zt_list_empty(&st->s.dirty))
+        zt_sock_retry(&st->s);
 }
 
 void zt_stream_drop(struct zt_stream *st)
@@ -825,6 +853,8 @@ void zt_stream_apply(struct zt_stream *st)
         tcp_nagle_disable(pcb);
     else
         tcp_nagle_enable(pcb);
+    if (st->output && o->cork <= 0)
+        zt_sock_touch(&st->s);
     if (o->keepalive > 0)
         ip_set_option(pcb, SOF_KEEPALIVE);
     else
@@ -841,6 +871,7 @@ void zt_stream_apply(struct zt_stream *st)
         pcb->ttl = (u8_t)o->ttl;
     if (o->tos >= 0)
         pcb->tos = (u8_t)o->tos;
+    pcb->netif_idx = (u8_t)o->ifindex;
 }
 
 void zt_stream_info(struct zt_stream *st, struct zt_ctl_info *out)

@@ -30,32 +30,6 @@
 
 /* --- multicast -------------------------------------------------------------------------------- */
 
-static struct netif *netif_of_ip4(const uint8_t ip[4])
-{
-    struct netif *n;
-
-    NETIF_FOREACH(n)
-    {
-        if (memcmp(&netif_ip4_addr(n)->addr, ip, 4) == 0)
-            return n;
-    }
-    return NULL;
-}
-
-static struct netif *first_netif(bool v6)
-{
-    struct netif *n;
-
-    NETIF_FOREACH(n)
-    {
-        if (netif_is_up(n) && netif_is_link_up(n) &&
-            (v6 ? ip6_addr_isvalid(netif_ip6_addr_state(n, 0))
-                : !ip4_addr_isany(netif_ip4_addr(n))))
-            return n;
-    }
-    return NULL;
-}
-
 /* The interface for group and broadcast traffic: the one asked for, else that of the bound address,
  * else the first. */
 static struct netif *group_netif(const struct zt_dgram *d, bool v6, unsigned index,
@@ -68,7 +42,9 @@ static struct netif *group_netif(const struct zt_dgram *d, bool v6, unsigned ind
     if (index)
         return netif_get_by_index((u8_t)index);
     if (!v6 && ip4 && memcmp(ip4, none, 4) != 0)
-        return netif_of_ip4(ip4);
+        return zt_first_netif(false, 0, ip4);
+    if (d->s.opt.ifindex > 0)
+        return netif_get_by_index((u8_t)d->s.opt.ifindex);
     if (!ip_addr_isany_val(*local) && !ip_addr_ismulticast(local) && IP_IS_V6(local) == v6) {
         NETIF_FOREACH(n)
         {
@@ -77,7 +53,7 @@ static struct netif *group_netif(const struct zt_dgram *d, bool v6, unsigned ind
                 return n;
         }
     }
-    return first_netif(v6);
+    return zt_first_netif(v6, 0, NULL);
 }
 
 static err_t change_group(const struct zt_group *g, bool join)
@@ -129,12 +105,79 @@ static int parse_membership(struct zt_dgram *d, bool v6, const uint8_t *val, siz
     return 0;
 }
 
+/* IP_ADD_SOURCE_MEMBERSHIP (39), IP_DROP_SOURCE_MEMBERSHIP (40): lwIP knows no sources, so the group is
+ * joined as a whole and what others send is left out on its way to the program. */
+static int source_member(struct zt_dgram *d, bool join, const uint8_t *val, size_t n)
+{
+    struct zt_group want = {0}, none = {0}, *g;
+    uint32_t source;
+    unsigned i = 0;
+    int err;
+
+    if (n < 12)
+        return EINVAL;
+    memcpy(&source, val + 8, 4);
+    if ((err = parse_membership(d, false, val, 8, &want)) != 0)
+        return err;
+    if (!d->groups && !(d->groups = calloc(ZT_DGRAM_GROUPS, sizeof *d->groups)))
+        return ENOBUFS;
+    g = find_group(d, &want);
+    if (g && !g->nsources)
+        return EINVAL; /* joined without a source */
+    while (g && i < g->nsources && g->source[i] != source)
+        i++;
+    if (!join) {
+        if (!g || i == g->nsources)
+            return EADDRNOTAVAIL;
+        g->source[i] = g->source[--g->nsources];
+        if (!g->nsources) {
+            (void)change_group(g, false);
+            *g = none;
+        }
+        return 0;
+    }
+    if (g && i < g->nsources)
+        return EADDRNOTAVAIL;
+    if (g && g->nsources == ZT_GROUP_SOURCES)
+        return ENOBUFS;
+    if (!g) {
+        g = find_group(d, &none);
+        if (!g || change_group(&want, true) != ERR_OK)
+            return ENOBUFS;
+        *g = want;
+    }
+    g->source[g->nsources++] = source;
+    return 0;
+}
+
+/* Did the socket ask for this group from other sources only? */
+static bool leaves_out(const struct zt_dgram *d, const struct zt_ctl_dgram *h)
+{
+    bool listed = false;
+
+    for (int i = 0; d->groups && h->lfamily == 4 && i < ZT_DGRAM_GROUPS; i++) {
+        const struct zt_group *g = &d->groups[i];
+        if (!g->netif || IP_IS_V6_VAL(g->addr) || memcmp(&ip_2_ip4(&g->addr)->addr, h->lip, 4) != 0)
+            continue;
+        if (!g->nsources)
+            return false;
+        for (unsigned k = 0; k < g->nsources; k++)
+            if (memcmp(&g->source[k], h->remote.ip, 4) == 0)
+                return false;
+        listed = true;
+    }
+    return listed;
+}
+
 int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val, size_t n)
 {
     bool v6 = level != 0, join = name == (v6 ? 20 : 35);
     struct zt_group want = {0}, none = {0}, *g;
-    int err = parse_membership(d, v6, val, n, &want);
+    int err;
 
+    if (!v6 && (name == 39 || name == 40))
+        return source_member(d, name == 39, val, n);
+    err = parse_membership(d, v6, val, n, &want);
     if (err)
         return err;
     if (!d->groups && !(d->groups = calloc(ZT_DGRAM_GROUPS, sizeof *d->groups)))
@@ -211,7 +254,7 @@ static void hand_to_all(struct zt_proxy *p, const struct zt_ctl_dgram *h, struct
             b->addr.family == h->lfamily || (b->addr.family == 6 && any && d->s.opt.v6only <= 0);
 
         if (!d->remote.family && d->s.fd >= 0 && family &&
-            (any || memcmp(b->addr.ip, h->lip, 16) == 0))
+            (any || memcmp(b->addr.ip, h->lip, 16) == 0) && !leaves_out(d, h))
             hand_in(d, h, pb);
     }
 }
@@ -238,6 +281,7 @@ static void on_dgram(void *arg, struct udp_pcb *pcb, struct pbuf *pb, const ip_a
         h.tos = IPH_TOS(ip4_current_header());
         h.ttl = IPH_TTL(ip4_current_header());
     }
+    h.ifindex = netif_get_index(ip_current_input_netif());
     zt_addr_from_lwip(from, port, &h.remote);
     zt_addr_from_lwip(ip_current_dest_addr(), 0, &to);
     h.lfamily = to.family;
@@ -290,7 +334,9 @@ static int route_out(struct zt_dgram *d, const struct zt_ctl_addr *to, const ip_
             ip_addr_set_any(0, &local);
     }
     if (!zt_addr_is_multicast(to) && !everybody) /* lwIP would take any interface for anything */
-        return zt_addr_is_reachable(d->s.p, to) ? zt_route(&local, dst, nif, src) : ENETUNREACH;
+        return zt_addr_is_reachable(d->s.p, to) && zt_sock_may_leave(&d->s, to)
+                   ? zt_route(&local, dst, nif, src)
+                   : ENETUNREACH;
     *nif = group_netif(d, v6, v6 ? (unsigned)d->s.opt.mcast_if6 : 0,
                        everybody ? NULL : d->s.opt.mcast_if4);
     if (!*nif)
@@ -427,6 +473,12 @@ void zt_dgram_apply(struct zt_dgram *d)
         pcb->ttl = (u8_t)o->ttl;
     if (o->tos >= 0)
         pcb->tos = (u8_t)o->tos;
+    if (o->no_check > 0)
+        udp_setflags(pcb, udp_flags(pcb) | UDP_FLAGS_NOCHKSUM);
+    else
+        udp_setflags(pcb, (u8_t)(udp_flags(pcb) & ~UDP_FLAGS_NOCHKSUM));
+    pcb->netif_idx = (u8_t)o->ifindex;
+    zt_sock_buffer(&d->s);
     udp_set_multicast_ttl(pcb, (u8_t)(o->mcast_ttl >= 0 ? o->mcast_ttl : 1));
 }
 
@@ -442,6 +494,7 @@ static int set_remote(struct zt_dgram *d, const struct zt_ctl_addr *remote)
     if (!remote->family) {
         memset(&d->remote, 0, sizeof d->remote);
         udp_disconnect(d->pcb);
+        d->pcb->netif_idx = (u8_t)d->s.opt.ifindex; /* forgotten by that */
         if (zt_addr_is_any(&local))
             ip_addr_set_any(local.family == 6, &d->pcb->local_ip);
         if (zt_addr_is_any(&local) && local.family == 6 && d->s.opt.v6only <= 0)
@@ -485,6 +538,7 @@ static int open_dgram(struct zt_dgram *d, const struct zt_ctl_req *q, struct zt_
     zt_dgram_apply(d);
     if ((err = zt_sock_pair(&d->s, fd)) != 0)
         return err;
+    zt_sock_buffer(&d->s);
     if ((err = set_remote(d, &q->remote)) != 0)
         return err;
     d->s.slot->family = (uint16_t)q->family;

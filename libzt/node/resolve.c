@@ -50,7 +50,7 @@ struct query {
     /* the thread's from here on, until it posts the end */
     char name[NAME_MAX_TEXT];
     int family; /* AF_ */
-    struct ares_addr_port_node servers[ZT_INFO_DNS];
+    struct ares_addr_port_node servers[ZT_RESOLVE_SERVERS];
     unsigned nservers;
     ares_channel channel;
     struct socket {
@@ -561,15 +561,17 @@ static const struct zt_netent *network_for(struct zt_node *n, const char *name)
     return best;
 }
 
-static void add_servers(struct zt_node *n, struct query *q, const struct zt_netent *e)
+static_assert(ZT_INFO_DNS <= ZT_RESOLVE_SERVERS, "room for those of a network");
+
+static void add_servers(struct zt_node *n, struct query *q, const struct zt_ep *eps, unsigned neps)
 {
-    for (unsigned i = 0; i < e->info.ndns; i++) {
-        const struct zt_ep *ep = &e->info.dns[i];
+    for (unsigned i = 0; i < neps; i++) {
+        const struct zt_ep *ep = &eps[i];
         struct ares_addr_port_node *s = &q->servers[q->nservers];
         if (!is_virtual(n, ep))
             continue;
         s->family = ep->family == 4 ? AF_INET : AF_INET6;
-        s->udp_port = s->tcp_port = 53;
+        s->udp_port = s->tcp_port = ep->port != 0 ? ep->port : 53;
         memcpy(&s->addr, ep->ip, ep->family == 4 ? 4 : 16);
         q->nservers++;
     }
@@ -603,13 +605,17 @@ static int hand_over(struct zt_resolver *r, struct query *q)
     return err;
 }
 
-void zt_resolve(struct zt_node *n, const char *name, int family, zt_resolve_done *done, void *arg)
+void zt_resolve(struct zt_node *n, const struct zt_resolve_question *ask, zt_resolve_done *done,
+                void *arg)
 {
     struct zt_resolver *r = n->resolver;
     char text[NAME_MAX_TEXT];
-    const struct zt_netent *e = normalize(name, text) ? network_for(n, text) : NULL;
+    bool is_name = normalize(ask->name, text);
+    const struct zt_netent *e = is_name ? network_for(n, text) : NULL;
     struct query *q = NULL;
-    int err = e == NULL ? ENOENT : r->nasked >= QUERIES ? ENOSPC : 0;
+    int err = e == NULL && (!is_name || ask->nservers == 0) ? ENOENT
+              : r->nasked >= QUERIES                       ? ENOSPC
+                                                           : 0;
     if (err == 0) {
         q = calloc(1, sizeof *q);
         err = q == NULL ? ENOMEM : 0;
@@ -621,15 +627,18 @@ void zt_resolve(struct zt_node *n, const char *name, int family, zt_resolve_done
     q->r = r;
     q->done = done;
     q->arg = arg;
-    q->any_answer = e->settings.dns;
+    q->any_answer = e == NULL || e->settings.dns; /* servers of our own choice may say anything */
     memcpy(q->name, text, sizeof q->name);
-    q->family = family == 4 ? AF_INET : family == 6 ? AF_INET6 : AF_UNSPEC;
-    add_servers(n, q, e);
+    q->family = ask->family == 4 ? AF_INET : ask->family == 6 ? AF_INET6 : AF_UNSPEC;
+    if (e != NULL)
+        add_servers(n, q, e->info.dns, e->info.ndns);
+    else
+        add_servers(n, q, ask->servers, ask->nservers);
     for (unsigned i = 0; i < SOCKETS; i++)
         q->sockets[i].fd = -1;
     zt_list_push_back(&r->asked, &q->link);
     r->nasked++;
-    err = hand_over(r, q);
+    err = q->nservers > 0 ? hand_over(r, q) : ENOENT;
     if (err != 0)
         conclude(q, err);
 }
@@ -683,5 +692,6 @@ void zt_resolve_command(struct zt_node *n, const char *what, zt_command_done *do
         refuse(done, arg, EINVAL);
         return;
     }
-    zt_resolve(n, what + 2, family, on_resolved, r);
+    struct zt_resolve_question q = {.name = what + 2, .family = family};
+    zt_resolve(n, &q, on_resolved, r);
 }

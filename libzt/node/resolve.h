@@ -22,8 +22,18 @@ int zt_resolver_new(struct zt_node *n, struct zt_resolver **out);
 void zt_resolver_stop(struct zt_resolver *r);
 void zt_resolver_free(struct zt_resolver *r);
 
-/* Loop thread. family 0 (both), 4 or 6. name in text form, with or without the last dot. */
-void zt_resolve(struct zt_node *n, const char *name, int family, zt_resolve_done *done, void *arg);
+/* name in text form, with or without the last dot. Of a name outside all domains the further servers
+ * (port 0: 53) are asked, those of them that are inside a joined network. */
+#define ZT_RESOLVE_SERVERS 8
+struct zt_resolve_question {
+    const char *name;
+    int family; /* 0 (both), 4 or 6 */
+    unsigned nservers;
+    struct zt_ep servers[ZT_RESOLVE_SERVERS];
+};
+/* Loop thread. */
+void zt_resolve(struct zt_node *n, const struct zt_resolve_question *q, zt_resolve_done *done,
+                void *arg);
 /* The command "resolve FAMILY NAME" (args: "FAMILY NAME"): an array of addresses. */
 void zt_resolve_command(struct zt_node *n, const char *args,
                         void (*done)(void *arg, int err, const char *text, size_t len), void *arg);

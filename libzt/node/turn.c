@@ -235,6 +235,13 @@ static void stack_subscribe(void *user, uint64_t nwid, uint64_t mac, uint32_t ad
         (void)zt_core_unsubscribe(n->core, nwid, mac, adi);
 }
 
+static void stack_unreachable(void *user, const uint8_t *ip, size_t len)
+{
+    struct zt_node *n = user;
+    if (n->proxy != NULL)
+        zt_proxy_unreachable(n->proxy, ip, len, EHOSTUNREACH);
+}
+
 /* ---- networks ----------------------------------------------------------------------------------
  */
 
@@ -342,6 +349,8 @@ static void network_gone(struct zt_node *n, uint64_t nwid)
         return;
     if (e->in_stack)
         zt_stack_net_remove(n->stack, nwid);
+    if (n->proxy != NULL)
+        zt_proxy_l2_gone(n->proxy, nwid);
     zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_NETWORK_GONE, .net_was = &e->info});
     free(e);
 }
@@ -576,6 +585,7 @@ static void drain_frames(struct zt_node *n)
     for (size_t at = 0; at < f.n;) {
         struct frame_head h;
         memcpy(&h, f.p + at, sizeof h);
+        zt_proxy_l2_input(n->proxy, h.nwid, f.p + at + sizeof h, h.n);
         zt_stack_input(n->stack, h.nwid, f.p + at + sizeof h, h.n);
         at += sizeof h + padded(h.n);
     }
@@ -718,7 +728,8 @@ static int make_core(struct zt_node *n)
 static int make_stack(struct zt_node *n)
 {
     struct zt_stack_host sh = {
-        .user = n, .frame = stack_frame, .subscribe = stack_subscribe, .random = host_random};
+        .user = n, .frame = stack_frame, .subscribe = stack_subscribe, .random = host_random,
+        .unreachable = stack_unreachable};
     int rc = zt_stack_new(&sh, zt_loop_now(n->loop)->mono_ms, &n->stack);
     if (rc != 0)
         snprintf(n->why, sizeof n->why, "network stack: %s", zt_err_text(rc));
@@ -736,6 +747,7 @@ static int make_proxy(struct zt_node *n)
                                  .stack = n->stack,
                                  .state_path = state,
                                  .random = host_random,
+                                 .frame = stack_frame,
                                  .user = n,
                                  .memory_budget = n->conf.memory_budget};
     int rc = zt_proxy_new(&pc, &n->proxy);
@@ -865,6 +877,7 @@ void zt_turn_fini(void *user)
     if (n->core != NULL && n->cfg.cache_peers)
         zt_core_save_peers(n->core);
     zt_underlay_close(n);
+    zt_watch_end(n);
     if (n->door != NULL)
         zt_door_free(n->door);
     n->door = NULL;
@@ -899,5 +912,8 @@ static void reply_door(void *arg, int err, const char *text, size_t len)
 
 static void on_command(void *user, const char *text, struct zt_door_reply *to)
 {
-    zt_command_run(user, text, reply_door, to);
+    if (strcmp(text, "watch") == 0)
+        zt_watch_start(user, to); /* more than one answer: not for every caller of commands */
+    else
+        zt_command_run(user, text, reply_door, to);
 }

@@ -7,6 +7,7 @@
 
 struct netif;
 struct tcp_pcb;
+struct tcp_pcb_listen;
 
 struct netif *zt_lwip_route4(const ip4_addr_t *src, const ip4_addr_t *dst);
 struct netif *zt_lwip_route6(const ip6_addr_t *src, const ip6_addr_t *dst);
@@ -21,6 +22,10 @@ void zt_lwip_pcb_remove(struct tcp_pcb *pcb); /* fine when it is not in the tabl
 struct tcp_pcb *zt_lwip_pcb_find(const ip_addr_t *local, uint16_t local_port,
                                  const ip_addr_t *remote, uint16_t remote_port);
 
+/* node/proxy_listen.c: nobody listens on the port of this SYN; who takes it? NULL: nobody. */
+struct tcp_pcb_listen *zt_lwip_catch_all(const ip_addr_t *to);
+
+#define LWIP_HOOK_TCP_CATCH_ALL(to) zt_lwip_catch_all(to)
 #define LWIP_HOOK_IP6_ROUTE(src, dst) zt_lwip_route6(src, dst)
 #define LWIP_HOOK_TCP_ISN zt_lwip_isn
 #define LWIP_HOOK_TCP_ACK_DELAYED(pcb) zt_lwip_ack_delayed()

@@ -138,6 +138,7 @@
 #define LWIP_STATS_LARGE 1
 #define LWIP_STATS_DISPLAY 0
 #define LINK_STATS 1
+#define ETHARP_STATS 1 /* counted by stack/neigh.c */
 #define MEM_STATS 1
 #define MEMP_STATS 0 /* not counted with MEMP_MEM_MALLOC; MEM_STATS has all of it */
 #define SYS_STATS 0

@@ -4,7 +4,7 @@
  *   DERIVED     the address carries its node's address (6plane, RFC 4193, EUI-64 link-local): the
  * MAC is computed, nothing is ever asked; ASKING      requests go out at 0, 100, 400, 1400 and 3400
  * ms; packets wait, bounded per entry and in all; without an answer 2 s later the entry and its
- * packets go. The next packet asks anew; KNOWN       an answer came, or a neighbour asked us, or
+ * packets go, and their sockets are told (EHOSTUNREACH). The next packet asks anew; KNOWN       an answer came, or a neighbour asked us, or
  * sent us something while we knew nothing better. After FRESH_MS of age the next use asks again
  * (REFRESHING); REFRESHING  the old MAC is used meanwhile; no answer: the entry goes.
  *
@@ -205,6 +205,7 @@ static void arp_send(struct zt_net *net, uint16_t op, uint64_t to, const struct 
     memcpy(a + 14, from_ip->ip, 4);
     zt_put48(a + 18, target_mac);
     memcpy(a + 24, target_ip, 4);
+    ETHARP_STATS_INC(etharp.xmit);
     zt_net_emit(net, eth, ETH_HEADER + 28, to, ETH_ARP);
 }
 
@@ -232,6 +233,7 @@ static void nd_send(struct zt_net *net, uint8_t type, uint32_t flags, uint64_t t
     sum = (sum & 0xffff) + (sum >> 16);
     uint16_t check = (uint16_t)~sum;
     memcpy(icmp + 2, &check, 2);
+    ND6_STATS_INC(nd6.xmit);
     zt_net_emit(net, eth, ETH_HEADER + 72, to, ETH_IPV6);
 }
 
@@ -255,10 +257,27 @@ static void ask(struct zt_neigh *ne)
 static void on_timer(void *user, struct zt_timer *t)
 {
     struct zt_neigh *ne = ZT_CONTAINER(t, struct zt_neigh, timer);
-    if (ne->asked < ASKS)
+    if (ne->asked < ASKS) {
         ask(ne);
-    else
-        forget(ne);
+        return;
+    }
+    /* Out of the table first: whoever is told may send again, and gets a new entry. */
+    struct zt_stack *s = ne->net->s;
+    struct waiting *w = ne->first;
+    s->neigh_waiting_bytes -= ne->waiting_bytes;
+    ne->waiting_bytes = 0;
+    ne->first = NULL;
+    ne->last = &ne->first;
+    forget(ne);
+    while (w != NULL) {
+        struct waiting *next = w->next;
+        LINK_STATS_INC(link.drop);
+        if (s->host.unreachable != NULL)
+            s->host.unreachable(s->host.user, w->bytes + ZT_FRAME_HEADROOM + ETH_HEADER,
+                                w->n - ETH_HEADER);
+        free(w);
+        w = next;
+    }
 }
 
 static void known(struct zt_neigh *ne, uint64_t mac)
@@ -377,9 +396,12 @@ static void told(struct zt_net *net, const struct zt_ep *ip, uint64_t mac, bool 
 void zt_neigh_arp(struct zt_net *net, const uint8_t *eth, size_t n)
 {
     const uint8_t *a = eth + ETH_HEADER;
+    ETHARP_STATS_INC(etharp.recv);
     if (n < ETH_HEADER + 28 || zt_be16(a) != 1 || zt_be16(a + 2) != ETH_IPV4 || a[4] != 6 ||
-        a[5] != 4)
+        a[5] != 4) {
+        ETHARP_STATS_INC(etharp.drop);
         return;
+    }
     uint16_t op = zt_be16(a + 6);
     uint64_t sender_mac = zt_be48(a + 8);
     struct zt_ep sender = zt_ep_make(4, a + 14, 0), target = zt_ep_make(4, a + 24, 0);
@@ -410,14 +432,19 @@ void zt_neigh_nd(struct zt_net *net, const uint8_t *eth, size_t n)
 {
     const uint8_t *ip = eth + ETH_HEADER, *icmp = ip + 40;
     size_t len = zt_be16(ip + 4);
-    if (len < 24 || n < ETH_HEADER + 40 + len || ip[7] != 255 || icmp[1] != 0)
+    ND6_STATS_INC(nd6.recv);
+    if (len < 24 || n < ETH_HEADER + 40 + len || ip[7] != 255 || icmp[1] != 0) {
+        ND6_STATS_INC(nd6.drop);
         return;
+    }
     uint32_t sum = zt_lwip_chksum(ip + 8, (int)(32 + len)) + (uint32_t)lwip_htons((u16_t)len) +
                    (uint32_t)lwip_htons(58);
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
-    if (sum != 0xffff)
+    if (sum != 0xffff) {
+        ND6_STATS_INC(nd6.chkerr);
         return;
+    }
     struct zt_ep source = zt_ep_make(6, ip + 8, 0), target = zt_ep_make(6, icmp + 8, 0);
     if (icmp[0] == 136) {
         uint64_t mac = nd_option(icmp + 24, len - 24, 2);

@@ -337,6 +337,7 @@ void zt_net_input(struct zt_net *net, const uint8_t *eth, size_t n)
     if (to != net->mac && !zt_mac_is_multicast(to))
         goto drop;
     uint16_t type = zt_be16(eth + 12);
+    LINK_STATS_INC(link.recv);
     if (type == ETH_ARP) {
         zt_neigh_arp(net, eth, n);
         return;
@@ -351,7 +352,6 @@ void zt_net_input(struct zt_net *net, const uint8_t *eth, size_t n)
     memcpy(p->payload, eth + ETH_HEADER, n - ETH_HEADER);
     if (zt_mac_is_multicast(to))
         p->flags |= to == ZT_MAC_BROADCAST ? PBUF_FLAG_LLBCAST : PBUF_FLAG_LLMCAST;
-    LINK_STATS_INC(link.recv);
     (void)(type == ETH_IPV4 ? ip4_input(p, &net->port[0]->nif) : ip6_input(p, &net->port[0]->nif));
     zt_stack_kick(s);
     return;

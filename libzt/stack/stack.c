@@ -308,6 +308,12 @@ void zt_stack_input(struct zt_stack *s, uint64_t nwid, const uint8_t *eth, size_
         zt_net_input(net, eth, n);
 }
 
+unsigned zt_stack_ifindex(const struct zt_stack *s, uint64_t nwid)
+{
+    const struct zt_net *net = zt_map_get(&s->by_nwid, nwid);
+    return net != NULL ? netif_get_index(&net->port[0]->nif) : 0;
+}
+
 /* --- networks ------------------------------------------------------------------------------- */
 
 /* lwIP accepts packets to all nodes without joining their group. */

@@ -28,6 +28,9 @@ struct zt_stack_host {
     /* The interface listens (or no longer) to a multicast group (vl2.md 7.1). */
     void (*subscribe)(void *user, uint64_t nwid, uint64_t mac, uint32_t adi, bool add);
     void (*random)(void *user, void *out, size_t n);
+    /* A neighbour did not answer: this packet of ours (from the IP header on) is thrown away. Not called
+     * from within lwIP. May be NULL. */
+    void (*unreachable)(void *user, const uint8_t *ip, size_t n);
 };
 
 /* Returns 0, ZT_E_NOMEM, ZT_E_BUSY (there is one already). host is copied. After zt_stack_free a
@@ -52,6 +55,8 @@ void zt_stack_kick(struct zt_stack *s);
 /* Is this one of our own addresses / on-link or routed through a network? Longest prefix; nwid may
  * be NULL. */
 bool zt_stack_is_local(const struct zt_stack *s, const struct zt_ep *ip);
+/* lwIP's number of a network's interface, 0: it has none. */
+unsigned zt_stack_ifindex(const struct zt_stack *s, uint64_t nwid);
 bool zt_stack_routes(const struct zt_stack *s, const struct zt_ep *ip, uint64_t *nwid);
 
 #endif

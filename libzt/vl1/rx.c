@@ -130,7 +130,8 @@ static enum zt_verdict on_whois(struct zt_vl1 *v, const struct zt_now *now, cons
         const struct zt_identity *id = zt_vl1_identity_of(v, addr);
         if (id != NULL)
             zt_wr_identity(&w, id, false);
-        else
+        else if (!rx->peer->is_upstream) /* it asks the others itself: two roots would keep each
+                                            other asking forever for an address nobody has */
             zt_whois(v, now, addr);
     }
     if (w.n > 0)

@@ -23,6 +23,7 @@
 #include "vl2/network.h"
 
 #define REQUEST_SPACING_MS 1000
+#define KEEP_AHEAD_MS 60000 /* members' certificates may differ by several times this */
 #define REVOKE_SPACING_MS 1050 /* a receiver's 1000, and some jitter */
 #define DUE_PER_TICK 16
 #define TOKEN_MAX 505 /* characters of a join token */
@@ -114,12 +115,23 @@ static void send_dictionary(struct zt_controller *c, const struct zt_now *now,
         send_chunk(c, now, m, offset, total, update_id);
 }
 
+/* The store is told a little ahead, so that it is not told for each credential. */
+static void keep_time(struct zt_controller *c)
+{
+    if (c->issued_at_ms <= c->kept_ms)
+        return;
+    c->kept_ms = c->issued_at_ms + KEEP_AHEAD_MS;
+    if (c->store.put_time != NULL)
+        c->store.put_time(c->store.user, c->kept_ms);
+}
+
 /* Credentials never get older: members compare them with each other, and a clock set back would
  * make new ones void. */
 static int64_t credential_time(struct zt_controller *c, const struct zt_now *now)
 {
     if (now->wall_ms > c->issued_at_ms)
         c->issued_at_ms = now->wall_ms;
+    keep_time(c);
     return c->issued_at_ms;
 }
 
@@ -618,6 +630,7 @@ int zt_controller_new(struct zt_vl2 *v, const struct zt_controller_store *store,
         return ZT_E_NOMEM;
     c->vl2 = v;
     c->store = *store;
+    c->issued_at_ms = c->kept_ms = store->time_ms;
     c->work.fire = work_due;
     zt_map_init(&c->networks, v->seed);
     zt_list_init(&c->due);

@@ -204,6 +204,11 @@ static void purge_if_old(struct zt_group *g, const struct zt_now *now)
         purge(g, now);
 }
 
+static int64_t gather_interval(const struct zt_vl2 *v)
+{
+    return zt_vl2_pause(v, ZT_GATHER_INTERVAL_MS, ZT_GATHER_INTERVAL_LOW);
+}
+
 static void sweep_due(void *user, struct zt_timer *t)
 {
     const struct zt_tick *tick = (const struct zt_tick *)user;
@@ -215,7 +220,7 @@ static void sweep_due(void *user, struct zt_timer *t)
         purge(g, tick->now);
         /* A group without members is kept while its last gather still limits the next. */
         if (g->n == 0 && g->nwaiting == 0 &&
-            tick->now->mono_ms - g->gathered_ms >= ZT_GATHER_INTERVAL_MS)
+            tick->now->mono_ms - g->gathered_ms >= gather_interval(m->vl2))
             group_free(m, g);
     }
     if (!zt_list_empty(&m->all))
@@ -612,7 +617,7 @@ int zt_mcast_send(struct zt_network *net, const struct zt_now *now, struct zt_gr
     if (g->nwaiting == 0)
         g->tries = 0;
     int64_t silent = now->mono_ms - g->gathered_ms;
-    if (silent >= ZT_GATHER_INTERVAL_MS || (g->n == 0 && silent >= RETRY_FIRST_MS))
+    if (silent >= gather_interval(net->vl2) || (g->n == 0 && silent >= RETRY_FIRST_MS))
         gather(net, now, g);
     struct waiting *w = enqueue(g, now, frame);
     unsigned sent = send_to_bridges(net, now, &id, frame, limit, max);

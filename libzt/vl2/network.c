@@ -619,21 +619,26 @@ static void refresh_targets(struct zt_network *net)
     net->ntargets = k;
 }
 
+static int64_t like_interval(const struct zt_network *net)
+{
+    return zt_vl2_pause(net->vl2, ZT_LIKE_INTERVAL_MS, ZT_LIKE_INTERVAL_LOW);
+}
+
 /* Returns when to look again. */
 static int64_t announce_targets(struct zt_network *net, const struct zt_now *now)
 {
-    int64_t next = now->mono_ms + ZT_LIKE_INTERVAL_MS;
+    int64_t interval = like_interval(net), next = now->mono_ms + interval;
 
     refresh_targets(net);
     for (unsigned i = 0; i < net->ntargets; i++) {
         struct zt_target *t = &net->targets[i];
-        bool due = now->mono_ms - t->liked_ms >= ZT_LIKE_INTERVAL_MS;
+        bool due = now->mono_ms - t->liked_ms >= interval;
         if (due)
             t->liked_ms = now->mono_ms;
         if (due || net->has_new)
             like(net, now, t->addr, due);
-        if (t->liked_ms + ZT_LIKE_INTERVAL_MS < next)
-            next = t->liked_ms + ZT_LIKE_INTERVAL_MS;
+        if (t->liked_ms + interval < next)
+            next = t->liked_ms + interval;
     }
     return next;
 }
@@ -660,7 +665,7 @@ static void announce_members(struct zt_network *net, const struct zt_now *now)
                 zt_member_drop(net, m);
             continue;
         }
-        bool due = now->mono_ms - m->liked_ms >= ZT_LIKE_INTERVAL_MS;
+        bool due = now->mono_ms - m->liked_ms >= like_interval(net);
         if ((!due && !net->has_new) || find_target(net, m->addr) != NULL ||
             !zt_member_allowed(net, m))
             continue;
@@ -675,20 +680,32 @@ void zt_network_wake(struct zt_network *net, const struct zt_now *now)
     zt_heap_set(&net->vl2->timers, &net->pass, now->mono_ms);
 }
 
+/* The certificate is renewed with the configuration, and others agree with it only while it is not
+ * much older than theirs: a rarer refresh must not let it run out. */
+static int64_t refresh_interval(const struct zt_network *net)
+{
+    int64_t ms = zt_vl2_pause(net->vl2, ZT_CONFIG_REFRESH_MS, ZT_CONFIG_REFRESH_LOW);
+    int64_t most = net->policy.window_ms / 3;
+    if (ms > most)
+        ms = most;
+    return ms > ZT_CONFIG_REFRESH_MS ? ms : ZT_CONFIG_REFRESH_MS;
+}
+
 static bool config_due(const struct zt_network *net, const struct zt_now *now, int64_t *next)
 {
-    int64_t at = net->requested_ms + ZT_CONFIG_RETRY_MS;
+    int64_t retry = zt_vl2_pause(net->vl2, ZT_CONFIG_RETRY_MS, ZT_CONFIG_RETRY_LOW);
+    int64_t at = net->requested_ms + retry;
 
     if (zt_nwid_is_adhoc(net->nwid))
         return false; /* it made its own, or nobody can */
     if (net->cfg != NULL && net->loaded_ms != ZT_LONG_AGO &&
-        net->loaded_ms + ZT_CONFIG_REFRESH_MS > at)
-        at = net->loaded_ms + ZT_CONFIG_REFRESH_MS;
+        net->loaded_ms + refresh_interval(net) > at)
+        at = net->loaded_ms + refresh_interval(net);
     if (at > now->mono_ms) {
         *next = at;
         return false;
     }
-    *next = now->mono_ms + ZT_CONFIG_RETRY_MS;
+    *next = now->mono_ms + retry;
     return true;
 }
 
@@ -729,7 +746,7 @@ struct zt_member *zt_network_gate(struct zt_network *net, const struct zt_now *n
         else
             m = NULL;
     }
-    if (m != NULL && now->mono_ms - m->liked_ms >= ZT_LIKE_INTERVAL_MS) {
+    if (m != NULL && now->mono_ms - m->liked_ms >= like_interval(net)) {
         m->liked_ms = now->mono_ms;
         if (find_target(net, from) == NULL)
             like(net, now, from, true);

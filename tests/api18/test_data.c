@@ -124,7 +124,7 @@ static void test_groups(void **state)
     int paths = zts_core_query_path_count(id);
     assert_true(paths >= 1);
     assert_int_equal(zts_core_query_path(id, 0, path, sizeof path), ZTS_ERR_OK);
-    assert_memory_equal(path, "127.0.0.1/", 10);
+    assert_true(strncmp(path, "127.0.0.1/", 10) == 0 || strncmp(path, "::1/", 4) == 0);
     assert_int_equal(zts_core_query_path(id, 0, path, sizeof path - 1), ZTS_ERR_ARG);
     assert_int_equal(zts_core_query_path_count(0x1122334455), ZTS_ERR_NO_RESULT);
     zts_util_delay(50);

@@ -11,6 +11,7 @@ struct sim_disk {
     struct sim_node *node;
     struct zt_controller *ctl;
     unsigned nnets, nmembers;
+    int64_t time_ms;
     struct zt_ctl_network *nets;
     struct zt_ctl_member *members;
 };
@@ -74,6 +75,11 @@ static void put_member(void *user, const struct zt_ctl_member *m, unsigned field
     keep(user, m);
 }
 
+static void put_time(void *user, int64_t wall_ms)
+{
+    ((struct sim_disk *)user)->time_ms = wall_ms;
+}
+
 static bool is_stored(void *user, uint64_t nwid, uint64_t addr)
 {
     return true;
@@ -83,9 +89,10 @@ static bool is_stored(void *user, uint64_t nwid, uint64_t addr)
 void sim_ctl_start(struct sim_node *n)
 {
     struct sim_disk *d = n->disk;
-    struct zt_now now = sim_now(n->sim);
+    struct zt_now now = sim_node_now(n);
     const struct zt_controller_store store = {
-        .user = d, .put_member = put_member, .is_stored = is_stored};
+        .user = d, .put_member = put_member, .is_stored = is_stored, .put_time = put_time,
+        .time_ms = d->time_ms};
     int rc = zt_core_control(n->core, &store, &d->ctl);
     for (unsigned i = 0; rc == 0 && i < d->nnets; i++) {
         struct zt_ctl_network net = copy_network(&d->nets[i]);
@@ -147,7 +154,7 @@ uint64_t sim_ctl_network(struct sim_node *n, uint32_t number, bool is_private)
         .rules = {accept_all, 2},
         .nrules = 1,
     };
-    struct zt_now now = sim_now(n->sim);
+    struct zt_now now = sim_node_now(n);
     struct zt_controller *ctl = sim_controller(n);
     struct sim_disk *d = n->disk;
     d->nets = realloc(d->nets, (d->nnets + 1) * sizeof *d->nets);
@@ -163,7 +170,7 @@ uint64_t sim_ctl_network(struct sim_node *n, uint32_t number, bool is_private)
 void sim_ctl_member(struct sim_node *n, uint64_t nwid, const struct sim_node *member,
                     bool authorized)
 {
-    struct zt_now now = sim_now(n->sim);
+    struct zt_now now = sim_node_now(n);
     struct zt_controller *ctl = sim_controller(n);
     const struct zt_ctl_member *old = zt_controller_member(ctl, nwid, member->id.addr);
     struct zt_ctl_member m;

@@ -31,6 +31,7 @@ enum sim_nat_kind {
 struct sim_link { /* one direction between two nodes */
     int delay_ms, jitter_ms;
     unsigned loss_permille, dup_permille;
+    unsigned corrupt_permille; /* one to four bytes change */
     bool blocked;
     uint64_t loss_mask; /* bit i: lose the i-th datagram from now on */
     unsigned mask_at;
@@ -65,6 +66,10 @@ struct sim_node {
     struct sim_nat *nat;
     uint64_t random_state;
     int64_t check_delay_ms; /* how long an identity check takes */
+    int64_t mono_off_ms;    /* its monotonic clock began elsewhere; set before it starts */
+    int64_t wall_off_ms;    /* its wall clock is wrong by this; may jump at any time */
+    int64_t frozen_until_ms; /* simulator's time: neither runs nor receives, as in a suspend */
+    unsigned backlog;        /* datagrams that waited for it */
 
     uint64_t sent, received, ticks;
     unsigned events[8]; /* by enum zt_event_kind */
@@ -108,6 +113,8 @@ void sim_free(struct sim *s);
 void sim_with_core(struct sim *s);
 uint64_t sim_seed(const struct sim *s);
 struct zt_now sim_now(const struct sim *s);
+/* By the node's own clocks: what its core must be given. */
+struct zt_now sim_node_now(const struct sim_node *n);
 uint64_t sim_hash(const struct sim *s);
 
 struct sim_node *sim_node(struct sim *s, const char *ep);

@@ -48,7 +48,8 @@ static int64_t clock_of(const struct env *e, const struct zt_now *now)
 static int init(void *user, struct zt_loop *l)
 {
     struct env *e = user;
-    struct zt_stack_host host = {e, lose_frame, subscribe, give_random};
+    struct zt_stack_host host = {
+        .user = e, .frame = lose_frame, .subscribe = subscribe, .random = give_random};
     struct zt_net_info net = {.nwid = ENV_NWID, .mac = 0x3200000000aaULL, .status = ZT_NET_OK};
     struct zt_proxy_config cfg = {.loop = l,
                                   .state_path = e->state_path,

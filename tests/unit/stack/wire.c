@@ -111,7 +111,8 @@ int wire_setup(void **state)
             return -1;
         s->ngroups = 0;
         s->frames = s->arp = s->nd = s->bytes = 0;
-        struct zt_stack_host host = {s, on_frame, on_subscribe, on_random};
+        struct zt_stack_host host = {
+            .user = s, .frame = on_frame, .subscribe = on_subscribe, .random = on_random};
         if (s->t->open(&host, clock_ms) != 0)
             return -1;
         memory_before[i] = s->t->memory();

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "base/settings.h"
 #include "crypto/identity.h"
 #include "vl2/frame.h"
 #include "vl2/hold.h"
@@ -77,6 +78,35 @@ static void request(void **state)
     n = zt_be16(k->p + 8);
     assert_int_equal(zt_be64(k->p + 10 + n), 7);
     assert_int_equal(zt_be64(k->p + 18 + n), 99);
+}
+
+static unsigned sent_within(int64_t ms, uint8_t verb)
+{
+    fake_clear();
+    fake_now.mono_ms += ms;
+    zt_vl2_tick(a->vl2, &fake_now);
+    return fake_count(a, verb);
+}
+
+/* Configuration asked for each 25 s instead of 5 s, renewed within a third of the time that
+ * certificates may differ, groups announced each 300 s instead of 60 s. */
+static void low_bandwidth(void **state)
+{
+    struct zt_settings s = {.low_bandwidth = true};
+    zt_vl2_configure(a->vl2, &fake_now, &s);
+    ctl_join(a, NULL);
+    assert_int_equal(sent_within(0, ZT_VERB_NETWORK_CONFIG_REQUEST), 1);
+    assert_int_equal(sent_within(24999, ZT_VERB_NETWORK_CONFIG_REQUEST), 0);
+    assert_int_equal(sent_within(1, ZT_VERB_NETWORK_CONFIG_REQUEST), 1);
+    ctl_configure(a, &(struct ctl_plan){.timestamp = 99});
+    assert_int_equal(sent_within(CTL_DELTA / 3 - 1, ZT_VERB_NETWORK_CONFIG_REQUEST), 0);
+    assert_int_equal(sent_within(1, ZT_VERB_NETWORK_CONFIG_REQUEST), 1);
+    assert_int_equal(fake_count(a, ZT_VERB_MULTICAST_LIKE), 0); /* done a moment ago */
+    assert_int_equal(sent_within(299998, ZT_VERB_MULTICAST_LIKE), 0);
+    assert_int_equal(sent_within(1, ZT_VERB_MULTICAST_LIKE), 1);
+    /* Off again: what is due by then comes at once. */
+    zt_vl2_configure(a->vl2, &fake_now, &(struct zt_settings){.low_bandwidth = false});
+    assert_int_equal(sent_within(60000, ZT_VERB_MULTICAST_LIKE), 1);
 }
 
 static void config_is_installed_and_saved(void **state)
@@ -299,6 +329,7 @@ static void chunks(void **state)
     fake_inject(a, B, ZT_VERB_NETWORK_CONFIG, p[1], n[1]);
     assert_int_equal(ctl_status(a), ZT_NET_OK);
     struct fake_packet *k = fake_find(a, ZT_VERB_OK);
+    assert_int_equal(k->in_re_verb, ZT_VERB_ECHO); /* sic */
     assert_int_equal(k->n, 16);
     assert_true(zt_be64(k->p) == CTL_NWID && zt_be64(k->p + 8) == 77);
     for (size_t i = 0; i < n[1]; i++)
@@ -729,6 +760,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(request),
+        T(low_bandwidth),
         T(config_is_installed_and_saved),
         T(restart_from_the_cache),
         T(errors_of_the_controller),

@@ -31,6 +31,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#ifdef SWIG /* reads this file to make wrappers, and knows no attributes */
+#define ZTS_API
+#endif
 #ifndef ZTS_API
 #define ZTS_API __attribute__((visibility("default")))
 #endif
@@ -67,8 +70,12 @@ typedef enum {
 
 /* Why the calling thread's last socket function failed; 0 when it didn't. (libzt18.so also has a
  * variable zts_errno, of the whole process, for bindings.) */
+#ifdef SWIG
+extern int zts_errno;
+#else
 ZTS_API int *zts_errno_location(void);
 #define zts_errno (*zts_errno_location())
+#endif
 
 /* Linux's numbers, whatever the host. */
 typedef enum {
@@ -599,7 +606,7 @@ typedef struct {
     uint32_t nd6_tx, nd6_rx, nd6_drop, nd6_err;
 } zts_stats_counter_t;
 
-#if defined(__x86_64__) || defined(__aarch64__)
+#if (defined(__x86_64__) || defined(__aarch64__)) && !defined(SWIG)
 #ifdef __cplusplus
 #define ZTS18_SIZE(type, size) static_assert(sizeof(type) == (size), #type)
 #else
@@ -649,8 +656,8 @@ ZTS_API int ZTCALL zts_init_from_memory(const char *key, unsigned int len);
  * event is made. */
 #ifdef ZTS_ENABLE_PINVOKE
 typedef void (*CppCallback)(void *msg);
-ZTS_API int ZTCALL zts_init_set_event_handler(CppCallback callback);
-#elif !defined(ZTS_ENABLE_PYTHON)
+#endif
+#if !defined(SWIG) || !defined(ZTS_ENABLE_PYTHON)
 ZTS_API int ZTCALL zts_init_set_event_handler(void (*callback)(void *));
 #endif
 /* Leave interfaces whose names begin so alone. len: 1..15 bytes of prefix. May be repeated. */
@@ -890,15 +897,33 @@ ZTS_API int ZTCALL zts_inet_pton(int family, const char *src, void *dst) ZTS18_B
 #endif
 
 #ifdef ZTS_ENABLE_PYTHON
-/* The handler of SWIG's wrapper for Python: an object. Its calls come on the event thread. */
+/* The handler of SWIG's wrapper for Python is an object, called on the event thread with Python's lock. */
 #include "Python.h"
 class PythonDirectorCallbackClass {
   public:
-    virtual void on_zerotier_event(zts_event_msg_t *msg);
+    virtual void on_zerotier_event(zts_event_msg_t *) {}
     virtual ~PythonDirectorCallbackClass() {}
 };
-extern PythonDirectorCallbackClass *_userEventCallback;
+#ifdef SWIG
 int zts_init_set_event_handler(PythonDirectorCallbackClass *callback);
+#else
+inline PythonDirectorCallbackClass *&zts18_director()
+{
+    static PythonDirectorCallbackClass *director;
+    return director;
+}
+inline void zts18_to_director(void *msg)
+{
+    PyGILState_STATE lock = PyGILState_Ensure();
+    zts18_director()->on_zerotier_event(static_cast<zts_event_msg_t *>(msg));
+    PyGILState_Release(lock);
+}
+inline int zts_init_set_event_handler(PythonDirectorCallbackClass *callback)
+{
+    zts18_director() = callback;
+    return zts_init_set_event_handler(callback != nullptr ? zts18_to_director : nullptr);
+}
+#endif
 #endif
 
 #endif

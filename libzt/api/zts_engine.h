@@ -1,6 +1,6 @@
-/* What the 1.8 generation (api18/) needs of the engine below both generations. Exported by libzt.so,
- * because libzt18.so is built from the same sources on top of it; private to this project: may change
- * with every version. Any thread. */
+/* What the 1.8 generation (api18/) needs of the engine below both generations. Exported by
+ * libzt.so, because libzt18.so is built from the same sources on top of it; private to this
+ * project: may change with every version. Any thread. */
 #ifndef ZT_API_ENGINE_H
 #define ZT_API_ENGINE_H
 
@@ -14,8 +14,8 @@
 
 /* How the next node is to start, as a program said it step by step. */
 struct zts_setup {
-    char *home; /* NULL: nothing is kept */
-    void (*handler)(void *); /* zts_event_msg_t *; NULL: no events */
+    char *home;                  /* NULL: nothing is kept */
+    void (*handler)(void *);     /* zts_event_msg_t *; NULL: no events */
     struct zt_identity identity; /* when has_identity */
     bool has_identity;
     bool no_peers, no_networks, no_planet_file, no_identity_file;
@@ -35,14 +35,14 @@ ZTS_ENGINE int zts_setup_start(void);
 /* ---- the running node: ZTS_ERR_*, SERVICE when there is none or it is not up yet ---- */
 
 enum zts_engine_act {
-    ZTS_ACT_JOIN,    /* id: network */
+    ZTS_ACT_JOIN, /* id: network */
     ZTS_ACT_LEAVE,
-    ZTS_ACT_ORBIT,   /* id: moon, seed */
+    ZTS_ACT_ORBIT, /* id: moon, seed */
     ZTS_ACT_DEORBIT,
 };
 /* Waits, bounded, for a node that is still starting. */
 ZTS_ENGINE int zts_engine_act(enum zts_engine_act act, uint64_t id, uint64_t seed);
-ZTS_ENGINE bool zts_engine_runs(void);  /* as socket functions see it */
+ZTS_ENGINE bool zts_engine_runs(void); /* as socket functions see it */
 ZTS_ENGINE bool zts_engine_online(void);
 /* Either may be NULL. */
 ZTS_ENGINE int zts_engine_self(struct zt_identity *id, uint16_t ports[3]);

@@ -1,4 +1,5 @@
-/* Events as the 1.8 generation has them: from the common form to its message. On the event thread. */
+/* Events as the 1.8 generation has them: from the common form to its message. On the event thread.
+ */
 #include "zts18/ZeroTierSockets.h"
 
 #include "api/zts_event18.h"

@@ -6,7 +6,8 @@
 
 #include "base/info.h"
 
-/* What belongs to its kind is not NULL. All but the peer are laid out as in the older generation. */
+/* What belongs to its kind is not NULL. All but the peer are laid out as in the older generation.
+ */
 struct zts_event18 {
     int code; /* the older generation's number */
     const void *node, *network, *netif, *route, *addr;

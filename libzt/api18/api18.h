@@ -1,7 +1,7 @@
-/* Shared inside api18/: the 1.8 generation as a translation to the other one and to the engine. It keeps
- * no state of the node, because it is built twice: into libzt.so, where names that both generations have
- * are zts_simple_NAME, and (ZTS18_PLAIN_NAMES) into libzt18.so, where they are plain and the calls below
- * lead to libzt.so by the names zts_1_NAME. */
+/* Shared inside api18/: the 1.8 generation as a translation to the other one and to the engine. It
+ * keeps no state of the node, because it is built twice: into libzt.so, where names that both
+ * generations have are zts_simple_NAME, and (ZTS18_PLAIN_NAMES) into libzt18.so, where they are
+ * plain and the calls below lead to libzt.so by the names zts_1_NAME. */
 #ifndef ZT_API18_H
 #define ZT_API18_H
 

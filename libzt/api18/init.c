@@ -5,7 +5,8 @@
 #include "api18/api18.h"
 #include "base/err.h"
 
-/* ---- identities ----------------------------------------------------------------------------------
+/* ---- identities
+ * ----------------------------------------------------------------------------------
  */
 
 static void random_bytes(void *user, void *out, size_t n)
@@ -64,7 +65,8 @@ int zts_init_from_memory(const char *key, unsigned int len)
     return zts_setup_close(ok ? ZTS_ERR_OK : ZTS_ERR_ARG);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------
+/* ---- files
+ * ---------------------------------------------------------------------------------------
  */
 
 int zts_init_from_storage(const char *path)
@@ -100,13 +102,13 @@ int zts_init_set_roots(const void *data, unsigned int len)
 }
 
 /* Set one thing. */
-#define SET(what)                              \
-    do {                                       \
+#define SET(what)                               \
+    do {                                        \
         struct zts_setup *s = zts_setup_open(); \
-        if (s == NULL)                         \
-            return ZTS_ERR_SERVICE;            \
-        what;                                  \
-        return zts_setup_close(ZTS_ERR_OK);    \
+        if (s == NULL)                          \
+            return ZTS_ERR_SERVICE;             \
+        what;                                   \
+        return zts_setup_close(ZTS_ERR_OK);     \
     } while (0)
 
 int zts_init_allow_net_cache(unsigned int allowed)
@@ -129,7 +131,8 @@ int zts_init_allow_id_cache(unsigned int allowed)
     SET(s->no_identity_file = !allowed);
 }
 
-/* ---- ports and interfaces ------------------------------------------------------------------------
+/* ---- ports and interfaces
+ * ------------------------------------------------------------------------
  */
 
 int zts_init_set_port(unsigned short port)
@@ -179,7 +182,8 @@ int zts_init_blacklist_if(const char *prefix, unsigned int len)
     return zts_setup_close(ZTS_ERR_OK);
 }
 
-/* ---- a relay over TCP: there is none -------------------------------------------------------------
+/* ---- a relay over TCP: there is none
+ * -------------------------------------------------------------
  */
 
 static int no_relay(bool wanted)
@@ -203,7 +207,8 @@ int zts_init_force_tcp_relay(int enabled)
     return no_relay(enabled != 0);
 }
 
-/* ---- events --------------------------------------------------------------------------------------
+/* ---- events
+ * --------------------------------------------------------------------------------------
  */
 
 int zts_init_set_event_handler(void (*callback)(void *))

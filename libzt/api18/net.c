@@ -13,7 +13,8 @@ int zts_net_leave(uint64_t net_id)
     return zts_engine_act(ZTS_ACT_LEAVE, net_id, 0);
 }
 
-/* ---- one fact about a network --------------------------------------------------------------------
+/* ---- one fact about a network
+ * --------------------------------------------------------------------
  */
 
 int zts_net_transport_is_ready(const uint64_t net_id)
@@ -88,9 +89,7 @@ int zts_net_get_type(uint64_t net_id)
 {
     struct zt_net_info n;
     int rc = zts_engine_net(net_id, &n);
-    return rc != ZTS_ERR_OK  ? rc
-           : n.is_public ? ZTS_NETWORK_TYPE_PUBLIC
-                         : ZTS_NETWORK_TYPE_PRIVATE;
+    return rc != ZTS_ERR_OK ? rc : n.is_public ? ZTS_NETWORK_TYPE_PUBLIC : ZTS_NETWORK_TYPE_PRIVATE;
 }
 
 uint64_t zts_net_compute_adhoc_id(uint16_t start_port, uint16_t end_port)
@@ -98,7 +97,8 @@ uint64_t zts_net_compute_adhoc_id(uint16_t start_port, uint16_t end_port)
     return 0xffull << 56 | (uint64_t)start_port << 40 | (uint64_t)end_port << 24;
 }
 
-/* ---- addresses -----------------------------------------------------------------------------------
+/* ---- addresses
+ * -----------------------------------------------------------------------------------
  */
 
 /* The family in zt_ep's numbers; 0: neither. */
@@ -222,7 +222,8 @@ int zts_route_is_assigned(uint64_t net_id, unsigned int family)
     return 0;
 }
 
-/* ---- groups of questions -------------------------------------------------------------------------
+/* ---- groups of questions
+ * -------------------------------------------------------------------------
  */
 
 int zts_core_lock_obtain(void)

@@ -67,7 +67,8 @@ int zts_moon_deorbit(uint64_t moon_roots_id)
     return zts_engine_act(ZTS_ACT_DEORBIT, moon_roots_id, 0);
 }
 
-/* ---- statistics ----------------------------------------------------------------------------------
+/* ---- statistics
+ * ----------------------------------------------------------------------------------
  */
 
 /* The other generation's counters (zts_get_protocol_stats) and protocol numbers. */
@@ -104,10 +105,10 @@ int zts_stats_get_all(zts_stats_counter_t *d)
     int rc = zts_get_all_stats(&c);
     if (rc != ZTS_ERR_OK)
         return rc;
-#define COPY(to, from)                \
-    d->to##_tx = c.from.xmit;         \
-    d->to##_rx = c.from.recv;         \
-    d->to##_drop = c.from.drop;       \
+#define COPY(to, from)          \
+    d->to##_tx = c.from.xmit;   \
+    d->to##_rx = c.from.recv;   \
+    d->to##_drop = c.from.drop; \
     d->to##_err = errors(&c.from)
     COPY(link, link);
     COPY(etharp, etharp);

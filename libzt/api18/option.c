@@ -75,7 +75,8 @@ int zts_get_blocking(int fd)
     return flags < 0 ? flags : (flags & ZTS_O_NONBLOCK) == 0;
 }
 
-/* ---- linger --------------------------------------------------------------------------------------
+/* ---- linger
+ * --------------------------------------------------------------------------------------
  */
 
 int zts_set_linger(int fd, int enabled, int seconds)
@@ -107,7 +108,8 @@ int zts_get_linger_value(int fd)
     return rc != ZTS_ERR_OK ? rc : l.l_linger;
 }
 
-/* ---- time limits ---------------------------------------------------------------------------------
+/* ---- time limits
+ * ---------------------------------------------------------------------------------
  */
 
 static int set_limit(int fd, int name, int seconds, int microseconds)
@@ -148,7 +150,8 @@ int zts_get_send_timeout(int fd)
     return get_limit(fd, ZTS_SO_SNDTIMEO);
 }
 
-/* ---- sizes ---------------------------------------------------------------------------------------
+/* ---- sizes
+ * ---------------------------------------------------------------------------------------
  */
 
 static int set_size(int fd, int name, int size)
@@ -188,7 +191,8 @@ int zts_get_ttl(int fd)
     return get_int(fd, ZTS_IPPROTO_IP, ZTS_IP_TTL);
 }
 
-/* ---- state ---------------------------------------------------------------------------------------
+/* ---- state
+ * ---------------------------------------------------------------------------------------
  */
 
 int zts_get_last_socket_error(int fd)

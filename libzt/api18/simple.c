@@ -56,7 +56,8 @@ int zts_shutdown_rdwr(int fd)
     return zts_bsd_shutdown(fd, ZTS_SHUT_RDWR);
 }
 
-/* ---- connect -------------------------------------------------------------------------------------
+/* ---- connect
+ * -------------------------------------------------------------------------------------
  */
 
 /* A structure with room for either family, to which any of the pointer types leads. */
@@ -72,8 +73,8 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* One attempt that lasts at most ms; the socket's own time limit is put back. The other generation's
- * connect counts the time itself, and leaves the descriptor fit for another try. */
+/* One attempt that lasts at most ms; the socket's own time limit is put back. The other
+ * generation's connect counts the time itself, and leaves the descriptor fit for another try. */
 static int attempt(int fd, const union address *to, zts_socklen_t len, int64_t ms)
 {
     struct zts_timeval own, limit = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
@@ -113,7 +114,8 @@ int zts_connect(int fd, const char *ipstr, unsigned short port, int timeout_ms)
     int64_t end = now_ms() + timeout_ms;
     for (;;) {
         int64_t started = now_ms();
-        /* While a SYN is on its way another one would only be in its way: wait as long as it takes. */
+        /* While a SYN is on its way another one would only be in its way: wait as long as it takes.
+         */
         int rc = attempt(fd, &to, len, end - started);
         if (rc == ZTS_ERR_SOCKET && zts_errno == ZTS_EISCONN)
             rc = ZTS_ERR_OK; /* an earlier call of this program got it */
@@ -126,7 +128,8 @@ int zts_connect(int fd, const char *ipstr, unsigned short port, int timeout_ms)
     }
 }
 
-/* ---- names ---------------------------------------------------------------------------------------
+/* ---- names
+ * ---------------------------------------------------------------------------------------
  */
 
 int zts_bind(int fd, const char *ipstr, unsigned short port)
@@ -181,7 +184,8 @@ int zts_getsockname(int fd, char *local, int len, unsigned short *port)
     return name_of(zts_bsd_getsockname, fd, local, len, port);
 }
 
-/* ---- whole clients and servers -------------------------------------------------------------------
+/* ---- whole clients and servers
+ * -------------------------------------------------------------------
  */
 
 /* A socket for this address; an address of neither family is an argument error. */

@@ -19,7 +19,8 @@ void zts_util_delay(unsigned long milliseconds)
         ;
 }
 
-/* ---- addresses -----------------------------------------------------------------------------------
+/* ---- addresses
+ * -----------------------------------------------------------------------------------
  */
 
 static int host_family(int family)
@@ -69,8 +70,9 @@ void zts18_ep_storage(const struct zt_ep *ep, struct zts_sockaddr_storage *out)
         memcpy(out, &in6, sizeof in6);
 }
 
-/* The family of a text, and its 4 or 16 bytes; -1: neither. IPv4 also in the short forms of inet_aton,
- * in which the last number stands for the bytes that are left, but with nothing around it. */
+/* The family of a text, and its 4 or 16 bytes; -1: neither. IPv4 also in the short forms of
+ * inet_aton, in which the last number stands for the bytes that are left, but with nothing around
+ * it. */
 static int parse_ip(const char *text, uint8_t ip[16])
 {
     struct in_addr a;
@@ -150,7 +152,8 @@ int zts_ipaddr_aton(const char *cp, zts_ip_addr *addr)
     return 1;
 }
 
-/* ---- sets of roots -------------------------------------------------------------------------------
+/* ---- sets of roots
+ * -------------------------------------------------------------------------------
  */
 
 #define PAIR (ZT_PUB + ZT_PRIV)
@@ -215,7 +218,8 @@ static bool read_roots(const zts_root_set_t *spec, struct zt_world *w)
     return true;
 }
 
-/* The text of a world is larger than the other buffers; one that does not fit is an argument error. */
+/* The text of a world is larger than the other buffers; one that does not fit is an argument error.
+ */
 static bool sign_world(struct zt_world *w, const struct zt_identity *previous, char *out,
                        unsigned int *len)
 {

@@ -1,5 +1,6 @@
-/* The private world of tests/api/env.h, for files of the 1.8 generation: no file can include both public
- * headers. lab.c is written against the other one, so each of these programs mixes the two. */
+/* The private world of tests/api/env.h, for files of the 1.8 generation: no file can include both
+ * public headers. lab.c is written against the other one, so each of these programs mixes the two.
+ */
 #ifndef ZT_TESTS_API18_LAB_H
 #define ZT_TESTS_API18_LAB_H
 

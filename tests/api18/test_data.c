@@ -1,5 +1,5 @@
-/* The 1.8 generation on a network: what is known of it, sockets of both kinds, options, and the other
- * generation beside it in one program. */
+/* The 1.8 generation on a network: what is known of it, sockets of both kinds, options, and the
+ * other generation beside it in one program. */
 #include "zts18/ZeroTierSockets.h"
 
 #include "../unit/ztest.h"
@@ -15,10 +15,10 @@
 
 static char peer[ZTS_IP_MAX_STR_LEN], own[ZTS_IP_MAX_STR_LEN];
 
-#define assert_zts(err, call)                       \
-    do {                                            \
-        assert_int_equal((call), ZTS_ERR_SOCKET);   \
-        assert_int_equal(zts_errno, (err));         \
+#define assert_zts(err, call)                     \
+    do {                                          \
+        assert_int_equal((call), ZTS_ERR_SOCKET); \
+        assert_int_equal(zts_errno, (err));       \
     } while (0)
 
 static int64_t now_ms(void)
@@ -28,12 +28,14 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* ---- the network ---------------------------------------------------------------------------------
+/* ---- the network
+ * ---------------------------------------------------------------------------------
  */
 
 static void test_network(void **state)
 {
-    char text[ZTS_INET6_ADDRSTRLEN], name[ZTS_MAX_NETWORK_SHORT_NAME_LENGTH], mac[ZTS_MAC_ADDRSTRLEN];
+    char text[ZTS_INET6_ADDRSTRLEN], name[ZTS_MAX_NETWORK_SHORT_NAME_LENGTH],
+        mac[ZTS_MAC_ADDRSTRLEN];
     struct zts_sockaddr_storage a, all[ZTS_MAX_ASSIGNED_ADDRESSES];
     unsigned count = ZTS_MAX_ASSIGNED_ADDRESSES;
     const uint64_t n = LAB_NWID, other = 0x1234567890abcdef;
@@ -58,7 +60,8 @@ static void test_network(void **state)
     assert_int_equal(zts_addr_get(n, 3, &a), ZTS_ERR_ARG);
     assert_int_equal(zts_addr_get_str(n, ZTS_AF_INET6, text, 45), ZTS_ERR_ARG);
     assert_int_equal(zts_addr_get_str(n, ZTS_AF_INET6, text, sizeof text), ZTS_ERR_OK);
-    assert_int_equal(zts_addr_compute_6plane_str(n, zts_node_get_id(), own, sizeof own), ZTS_ERR_OK);
+    assert_int_equal(zts_addr_compute_6plane_str(n, zts_node_get_id(), own, sizeof own),
+                     ZTS_ERR_OK);
     assert_string_equal(text, own);
     assert_int_equal(zts_addr_get_all(n, all, &count), ZTS_ERR_OK);
     assert_int_equal(count, 1);
@@ -105,9 +108,11 @@ static void test_groups(void **state)
     assert_true(routes >= 0);
     for (int i = 0; i < routes; i++)
         assert_int_equal(
-            zts_core_query_route(LAB_NWID, (unsigned)i, text, via, sizeof text, &flags, &metric), ZTS_ERR_OK);
+            zts_core_query_route(LAB_NWID, (unsigned)i, text, via, sizeof text, &flags, &metric),
+            ZTS_ERR_OK);
     assert_int_equal(
-        zts_core_query_route(LAB_NWID, (unsigned)routes, text, via, sizeof text, &flags, &metric), ZTS_ERR_ARG);
+        zts_core_query_route(LAB_NWID, (unsigned)routes, text, via, sizeof text, &flags, &metric),
+        ZTS_ERR_ARG);
     assert_int_equal(zts_core_lock_release(), ZTS_ERR_OK);
     int groups = zts_core_query_mc_count(LAB_NWID);
     assert_true(groups > 0);
@@ -134,7 +139,8 @@ static void test_groups(void **state)
     assert_ptr_equal(rc, NULL);
 }
 
-/* ---- clients -------------------------------------------------------------------------------------
+/* ---- clients
+ * -------------------------------------------------------------------------------------
  */
 
 static void echo(int fd)
@@ -223,7 +229,8 @@ static void test_nonblocking(void **state)
     zts_close(fd);
 }
 
-/* ---- servers: this node's own address ------------------------------------------------------------
+/* ---- servers: this node's own address
+ * ------------------------------------------------------------
  */
 
 static unsigned short seen_port;
@@ -294,7 +301,8 @@ static void test_udp(void **state)
     assert_int_equal(zts_udp_server("x", 1), ZTS_ERR_ARG);
 }
 
-/* ---- options -------------------------------------------------------------------------------------
+/* ---- options
+ * -------------------------------------------------------------------------------------
  */
 
 static void check_switch(int fd, int (*set)(int, int), int (*get)(int), int initial)
@@ -355,7 +363,8 @@ static void test_statistics(void **state)
     echo(fd);
     zts_close(fd);
     assert_int_equal(zts_stats_get_all(&b), ZTS_ERR_OK);
-    assert_true(b.tcp_tx > a.tcp_tx && b.tcp_rx > a.tcp_rx && b.ip6_tx > a.ip6_tx && b.link_rx > a.link_rx);
+    assert_true(b.tcp_tx > a.tcp_tx && b.tcp_rx > a.tcp_rx && b.ip6_tx > a.ip6_tx &&
+                b.link_rx > a.link_rx);
 }
 
 /* Their descriptors are the same numbers, their functions other ones. */
@@ -396,16 +405,11 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--peer") == 0)
         return lab_peer_main(argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_network),
-        cmocka_unit_test(test_tcp_client),
-        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_connect_waits),
-        cmocka_unit_test(test_nonblocking),
-        cmocka_unit_test(test_tcp_server),
-        cmocka_unit_test(test_udp),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_other_generation_beside),
+        cmocka_unit_test(test_network),     cmocka_unit_test(test_tcp_client),
+        cmocka_unit_test(test_groups),      cmocka_unit_test(test_connect_waits),
+        cmocka_unit_test(test_nonblocking), cmocka_unit_test(test_tcp_server),
+        cmocka_unit_test(test_udp),         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_statistics),  cmocka_unit_test(test_other_generation_beside),
     };
     return cmocka_run_group_tests_name("data18", tests, setup, teardown);
 }

@@ -13,7 +13,8 @@
 
 #include "lab.h"
 
-/* ---- before the start ----------------------------------------------------------------------------
+/* ---- before the start
+ * ----------------------------------------------------------------------------
  */
 
 /* Service is looked for first, whatever the arguments are: all zero, and odd ones. */
@@ -103,15 +104,22 @@ static void all_say_service(int i, uint64_t u, void *p)
     assert_int_equal(zts_udp_server(NULL, port), S);
     assert_int_equal(zts_udp_client(NULL), S);
 
-    int (*const sets[])(int, int) = {
-        zts_set_no_delay,      zts_set_reuse_addr,    zts_set_keepalive, zts_set_blocking,
-        zts_set_send_buf_size, zts_set_recv_buf_size, zts_set_ttl};
-    int (*const gets[])(int) = {
-        zts_get_no_delay,      zts_get_reuse_addr,        zts_get_keepalive,
-        zts_get_blocking,      zts_get_linger_enabled,    zts_get_linger_value,
-        zts_get_recv_timeout,  zts_get_send_timeout,      zts_get_send_buf_size,
-        zts_get_recv_buf_size, zts_get_ttl,               zts_get_last_socket_error,
-        zts_get_pending_data_size};
+    int (*const sets[])(int, int) = {zts_set_no_delay, zts_set_reuse_addr,    zts_set_keepalive,
+                                     zts_set_blocking, zts_set_send_buf_size, zts_set_recv_buf_size,
+                                     zts_set_ttl};
+    int (*const gets[])(int) = {zts_get_no_delay,
+                                zts_get_reuse_addr,
+                                zts_get_keepalive,
+                                zts_get_blocking,
+                                zts_get_linger_enabled,
+                                zts_get_linger_value,
+                                zts_get_recv_timeout,
+                                zts_get_send_timeout,
+                                zts_get_send_buf_size,
+                                zts_get_recv_buf_size,
+                                zts_get_ttl,
+                                zts_get_last_socket_error,
+                                zts_get_pending_data_size};
     for (size_t k = 0; k < sizeof sets / sizeof *sets; k++)
         assert_int_equal(sets[k](i, i), S);
     for (size_t k = 0; k < sizeof gets / sizeof *gets; k++)
@@ -134,7 +142,8 @@ static void test_service_first(void **state)
     all_say_service(7, 0xff00160016000000, some);
 }
 
-/* ---- without a node ------------------------------------------------------------------------------
+/* ---- without a node
+ * ------------------------------------------------------------------------------
  */
 
 static void test_identities(void **state)
@@ -208,8 +217,8 @@ static void test_computed(void **state)
     assert_int_equal(zts_addr_compute_6plane(nwid, node, &s), ZTS_ERR_OK);
     assert_int_equal(s.ss_family, ZTS_AF_INET6);
     unsigned short port = 9;
-    assert_int_equal(
-        zts_util_ntop((struct zts_sockaddr *)&s, sizeof s, text, sizeof text, &port), ZTS_ERR_OK);
+    assert_int_equal(zts_util_ntop((struct zts_sockaddr *)&s, sizeof s, text, sizeof text, &port),
+                     ZTS_ERR_OK);
     assert_string_equal(text, "FC47:7D0:B75:F354:3094::1");
     assert_int_equal(port, 0);
 }
@@ -218,9 +227,10 @@ static void test_texts(void **state)
 {
     static const char *const v4[] = {"0", "0.0", "0.0.0", "1", "255", "1.2.3.4", "255.255.255.255"};
     static const char *const v6[] = {"::", "::1", "fe80::1", "FC47:7D0:B75:F354:3094::1"};
-    static const char *const none[] = {"", "-1", ".", "....", "a.b.c.d", "256.256.256.256",
-                                       "0.-1.0.0", "0..0.0.0", "0.0.0.0..", ".0.0.0.0", " 1.2.3.4",
-                                       "1.2.3.4 ", "1.2.3.4x", ":", "1::2::3", "host"};
+    static const char *const none[] = {
+        "",         "-1",       ".",         "....",     "a.b.c.d",  "256.256.256.256",
+        "0.-1.0.0", "0..0.0.0", "0.0.0.0..", ".0.0.0.0", " 1.2.3.4", "1.2.3.4 ",
+        "1.2.3.4x", ":",        "1::2::3",   "host"};
     for (size_t i = 0; i < sizeof v4 / sizeof *v4; i++)
         assert_int_equal(zts_util_get_ip_family(v4[i]), ZTS_AF_INET);
     for (size_t i = 0; i < sizeof v6 / sizeof *v6; i++)
@@ -283,13 +293,15 @@ static void test_root_sets(void **state)
     static char out[4096], prev[4096], curr[4096];
     char id[ZTS_ID_STR_BUF_LEN], dir[128], was[256];
     unsigned n = 0, np = 0, nc = 0;
-    zts_root_set_t set = {.public_id_str = {id}, .endpoint_ip_str = {{"192.0.2.1/9993", "2001:db8::1/443"}}};
+    zts_root_set_t set = {.public_id_str = {id},
+                          .endpoint_ip_str = {{"192.0.2.1/9993", "2001:db8::1/443"}}};
     read_root_identity(id);
     lab_home("keys", 0, dir);
     assert_int_equal(mkdir(dir, 0700), 0);
     assert_non_null(getcwd(was, sizeof was));
     assert_int_equal(chdir(dir), 0);
-    assert_int_equal(zts_util_sign_root_set(out, &n, prev, &np, curr, &nc, 7, 1000, &set), ZTS_ERR_OK);
+    assert_int_equal(zts_util_sign_root_set(out, &n, prev, &np, curr, &nc, 7, 1000, &set),
+                     ZTS_ERR_OK);
     assert_int_equal(np, 128);
     assert_int_equal(nc, 128);
     assert_memory_equal(prev, curr, 128);
@@ -302,22 +314,28 @@ static void test_root_sets(void **state)
     fclose(g);
     static char again[4096];
     unsigned m = 0;
-    assert_int_equal(zts_util_sign_root_set(again, &m, prev, &np, curr, &nc, 7, 1000, &set), ZTS_ERR_OK);
+    assert_int_equal(zts_util_sign_root_set(again, &m, prev, &np, curr, &nc, 7, 1000, &set),
+                     ZTS_ERR_OK);
     assert_int_equal(m, n);
     assert_memory_equal(again, out, n);
     assert_int_equal(truncate("current.c25519", 127), 0);
-    assert_int_equal(zts_util_sign_root_set(again, &m, prev, &np, curr, &nc, 7, 1000, &set), ZTS_ERR_ARG);
+    assert_int_equal(zts_util_sign_root_set(again, &m, prev, &np, curr, &nc, 7, 1000, &set),
+                     ZTS_ERR_ARG);
     assert_int_equal(unlink("current.c25519"), 0);
     set.endpoint_ip_str[0][1] = "nowhere";
-    assert_int_equal(zts_util_sign_root_set(again, &m, prev, &np, curr, &nc, 7, 1000, &set), ZTS_ERR_ARG);
+    assert_int_equal(zts_util_sign_root_set(again, &m, prev, &np, curr, &nc, 7, 1000, &set),
+                     ZTS_ERR_ARG);
     set.endpoint_ip_str[0][1] = NULL;
     id[3] = 'x';
-    assert_int_equal(zts_util_sign_root_set(again, &m, prev, &np, curr, &nc, 7, 1000, &set), ZTS_ERR_ARG);
-    assert_int_equal(zts_util_sign_root_set(NULL, &m, prev, &np, curr, &nc, 7, 1000, &set), ZTS_ERR_ARG);
+    assert_int_equal(zts_util_sign_root_set(again, &m, prev, &np, curr, &nc, 7, 1000, &set),
+                     ZTS_ERR_ARG);
+    assert_int_equal(zts_util_sign_root_set(NULL, &m, prev, &np, curr, &nc, 7, 1000, &set),
+                     ZTS_ERR_ARG);
     assert_int_equal(chdir(was), 0);
 }
 
-/* ---- events --------------------------------------------------------------------------------------
+/* ---- events
+ * --------------------------------------------------------------------------------------
  */
 
 #define MAX_EVENTS 512
@@ -410,7 +428,8 @@ static int entries(const char *dir)
     return d != NULL ? n - 2 : -1;
 }
 
-/* ---- the ways to start ---------------------------------------------------------------------------
+/* ---- the ways to start
+ * ---------------------------------------------------------------------------
  */
 
 static char first_key[ZTS_ID_STR_BUF_LEN];
@@ -529,8 +548,8 @@ static void test_own_roots(void **state)
     assert_int_equal(setenv("ZT_PLANET", path, 1), 0);
 }
 
-/* Identity and network are given to the program when there is no folder, each pointer of a message is
- * that of its kind, and the numbers of the other generation don't come. */
+/* Identity and network are given to the program when there is no folder, each pointer of a message
+ * is that of its kind, and the numbers of the other generation don't come. */
 static void test_events(void **state)
 {
     atomic_store(&nseen, 0);
@@ -541,7 +560,8 @@ static void test_events(void **state)
     assert_true(wait_event(ZTS_EVENT_NODE_ONLINE) >= 0);
     assert_true(wait_event(ZTS_EVENT_NETWORK_READY_IP6) >= 0);
     assert_true(wait_event(ZTS_EVENT_PEER_DIRECT) >= 0);
-    int secret = wait_event(ZTS_EVENT_STORE_IDENTITY_SECRET), public = find_event(ZTS_EVENT_STORE_IDENTITY_PUBLIC);
+    int secret = wait_event(ZTS_EVENT_STORE_IDENTITY_SECRET),
+        public = find_event(ZTS_EVENT_STORE_IDENTITY_PUBLIC);
     char key[ZTS_ID_STR_BUF_LEN];
     get_key(key);
     assert_true(secret >= 0 && public > secret);
@@ -586,8 +606,8 @@ static void test_fatal(void **state)
     assert_int_equal(zts_init_set_port(0), ZTS_ERR_OK);
 }
 
-/* Both generations in one program, one after the other; the older one's rule about being online holds
- * for its own start alone. */
+/* Both generations in one program, one after the other; the older one's rule about being online
+ * holds for its own start alone. */
 static void test_other_generation_in_turn(void **state)
 {
     char dir[128];
@@ -668,20 +688,13 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--peer") == 0)
         return lab_peer_main(argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_service_first),
-        cmocka_unit_test(test_identities),
-        cmocka_unit_test(test_computed),
-        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_root_sets),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_nothing_kept),
-        cmocka_unit_test(test_given_identity),
-        cmocka_unit_test(test_own_roots),
-        cmocka_unit_test(test_events),
-        cmocka_unit_test(test_fatal),
-        cmocka_unit_test(test_other_generation_in_turn),
-        cmocka_unit_test(test_fork),
-        cmocka_unit_test(test_freed),
+        cmocka_unit_test(test_service_first), cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_computed),      cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_root_sets),     cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_nothing_kept),  cmocka_unit_test(test_given_identity),
+        cmocka_unit_test(test_own_roots),     cmocka_unit_test(test_events),
+        cmocka_unit_test(test_fatal),         cmocka_unit_test(test_other_generation_in_turn),
+        cmocka_unit_test(test_fork),          cmocka_unit_test(test_freed),
     };
     return cmocka_run_group_tests_name("life18", tests, setup, teardown);
 }

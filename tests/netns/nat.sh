@@ -20,7 +20,7 @@
 #        port                     D     R     here it may not: its port was not called
 #        sym                            R     neither knows the other's port
 #
-# Relayed pairs could only meet by guessing ports (65,000 of them): hundreds of datagrams to strangers'
+# Relayed pairs could only meet by guessing ports (thousands of them): hundreds of datagrams to strangers'
 # addresses, which networks take for an attack. The reference doesn't either. By chance it happens: each
 # node announces all outside ports that it was seen at and tries all that it is told, so now and then one
 # that a symmetric NAT draws is one that the other side called. Such a path is as good as any; that it

@@ -91,10 +91,14 @@ expected() { # expected KIND KIND
     esac
 }
 
-# forget NAT: it is as if it had been restarted
+# forget NAT: it is as if it had been restarted. Nothing passes meanwhile: else an outgoing packet would
+# enter its old port again.
 forget() {
-    in_ns "$1" nft flush map ip nat inside && in_ns "$1" nft flush set ip nat opened &&
-        in_ns "$1" "$TOP/tests/netns/forget.py" || fail "$1 does not forget"
+    in_ns "$1" nft 'add table ip hold; add chain ip hold all
+            { type filter hook prerouting priority raw; policy drop; }' &&
+        in_ns "$1" nft 'flush map ip nat inside; flush set ip nat opened' &&
+        in_ns "$1" "$TOP/tests/netns/forget.py" && in_ns "$1" nft delete table ip hold ||
+        fail "$1 does not forget"
 }
 
 # One pair: first contact, the path that must come about, pings and a transfer each way.

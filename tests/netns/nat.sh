@@ -94,8 +94,8 @@ expected() { # expected KIND KIND
 # forget NAT: it is as if it had been restarted. Nothing passes meanwhile: else an outgoing packet would
 # enter its old port again.
 forget() {
-    in_ns "$1" nft 'add table ip hold; add chain ip hold inbound
-            { type filter hook prerouting priority raw; policy drop; }' &&
+    local all='{ type filter hook prerouting priority raw; policy drop; }'
+    in_ns "$1" nft "add table ip hold; add chain ip hold inbound $all" &&
         in_ns "$1" nft 'flush map ip nat inside; flush set ip nat opened' &&
         in_ns "$1" "$TOP/tests/netns/forget.py" && in_ns "$1" nft delete table ip hold ||
         fail "$1 does not forget"

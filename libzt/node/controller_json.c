@@ -382,6 +382,7 @@ int zt_ctl_member_read(const json_t *doc, uint64_t nwid, uint64_t addr, struct z
     out->sso_exempt = zt_json_bool(json_object_get(doc, "ssoExempt"), false);
     out->sso_expiry_ms = (int64_t)zt_json_u64(json_object_get(doc, "authenticationExpiryTime"), 0);
     out->authorized_ms = (int64_t)zt_json_u64(json_object_get(doc, "lastAuthorizedTime"), 0);
+    out->deauthorized_ms = (int64_t)zt_json_u64(json_object_get(doc, "lastDeauthorizedTime"), 0);
     out->version_major = version_of(doc, "vMajor");
     out->version_minor = version_of(doc, "vMinor");
     out->version_rev = version_of(doc, "vRev");

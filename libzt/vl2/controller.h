@@ -93,6 +93,7 @@ struct zt_ctl_member {
     bool authorized, is_bridge, no_auto_ips, sso_exempt;
     int64_t sso_expiry_ms;
     int64_t authorized_ms; /* wall clock, when it was granted last */
+    int64_t deauthorized_ms; /* and when it was taken away last, by somebody; 0: never */
     int version_major, version_minor, version_rev, version_proto; /* -1: unknown */
     uint64_t trace_target, trace_level; /* target 0: that of the network */
     unsigned nips, ncaps, ntags;

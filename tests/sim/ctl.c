@@ -178,6 +178,8 @@ void sim_ctl_member(struct sim_node *n, uint64_t nwid, const struct sim_node *me
         m = copy_member(old);
     else
         zt_ctl_member_init(&m, nwid, member->id.addr);
+    if (m.authorized && !authorized)
+        m.deauthorized_ms = now.wall_ms;
     m.authorized = authorized;
     keep(n->disk, &m);
     int rc = zt_controller_set_member(ctl, &now, &m);

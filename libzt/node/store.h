@@ -30,8 +30,10 @@ struct zt_store_config {
     void *user;
 };
 
-/* Makes the folder and takes the lock. Returns 0; ZT_E_LOCKED, ZT_E_PERM, ZT_E_IO, ZT_E_NOMEM with
- * a message in why. lock_fd is closed on failure. */
+/* mkdir -p with mode 0700: 0 or an errno. */
+int zt_store_make_home(const char *path);
+/* Makes the folder and takes the lock. Returns 0; ZT_E_LOCKED, ZT_E_PERM (also: it is another
+ * user's, or others may write to it), ZT_E_IO, ZT_E_NOMEM with a message in why. lock_fd is closed on failure. */
 int zt_store_open(const struct zt_store_config *cfg, struct zt_store **out, char why[ZT_STORE_WHY]);
 void zt_store_close(struct zt_store *s); /* unlocks */
 

@@ -261,6 +261,7 @@ static void revoke(struct zt_cnet *net, const struct zt_now *now, uint64_t addr)
     zt_controller_revoke(net, now, addr, credential_time(net->ctl, now));
     /* A certificate that is issued again in this very millisecond must be newer. */
     net->ctl->issued_at_ms++;
+    keep_time(net->ctl);
 }
 
 /* Is it known that the node isn't there? Of one that was in the network before this controller

@@ -182,6 +182,19 @@ WRONG = [
      True, 403, "error"),
     ("Sec-Fetch-Site", "DELETE", "/network/" + NWID, b"", {"Sec-Fetch-Site": "cross-site"}, True,
      403, "error"),
+    ("Sec-Fetch-Site: a sister site", "GET", "/status", b"", {"Sec-Fetch-Site": "same-site"}, True,
+     403, "error"),
+    ("a script tag with a stolen token", "GET", "/status?jsonp=f", b"",
+     {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, True, 403, "error"),
+    ("a preflight", "OPTIONS", "/network/" + NWID, b"",
+     {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}, None, 403, "error"),
+    ("Host: empty", "GET", "/status", b"", {"Host": ""}, True, 403, "error"),
+    ("Host: localhost with a dot", "GET", "/status", b"", {"Host": "localhost.:9993"}, True, 403,
+     "error"),
+    ("metrics from another site", "GET", "/metrics", b"", {"Host": "evil.example"},
+     lambda n: n.metrics_token, 403, "error"),
+    ("health from another site", "GET", "/health", b"", {"Origin": "http://evil.example"}, None, 403,
+     "error"),
     ("POST /status", "POST", "/status", b"{}", {}, True, 404, "empty"),
     ("DELETE /status", "DELETE", "/status", b"", {}, True, 404, "empty"),
     ("PATCH /network", "PATCH", "/network/" + NWID, b"{}", {}, True, 404, "empty"),
@@ -256,6 +269,7 @@ def wrong_calls(node):
         a = node.call(method, path, body, headers, token)
         good(name, a.status == status, "%r, wanted %d" % (a, status))
         check_kind(name + ": body", a, kind)
+        good(name + ": for no other site", not any(h.startswith("access-control") for h in a.headers))
     good("nothing changed", state(node) == before, "state differs")
 
 

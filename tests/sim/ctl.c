@@ -207,6 +207,8 @@ void sim_ctl_member(struct sim_node *n, uint64_t nwid, const struct sim_node *me
                     bool authorized)
 {
     struct zt_ctl_member m = known(n, nwid, member->id.addr);
+    if (m.authorized && !authorized)
+        m.deauthorized_ms = sim_node_now(n).wall_ms;
     m.authorized = authorized;
     set_member(n, &m);
 }

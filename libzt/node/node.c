@@ -332,6 +332,7 @@ static bool start_over(struct zt_node *n)
 static void *keep(void *arg)
 {
     struct zt_node *n = arg;
+    zt_thread_begins();
     int rc;
     do {
         rc = bring_up(n);

@@ -232,6 +232,7 @@ static void forget(struct zt_portmap *p)
 static void *work(void *arg)
 {
     struct zt_portmap *p = arg;
+    zt_thread_begins();
     pthread_setname_np(pthread_self(), "zt-portmap");
     bool ending = false;
     while (!ending) {

@@ -21,8 +21,10 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 #include "node/default_planet.h"
+#include "node/fork.h"
 #include "node/netset.h"
 #include "node/node_priv.h"
+#include "node/secret.h"
 #include "wire/netconf.h"
 
 #define FRAMES_MAX (8u << 20)
@@ -753,10 +755,12 @@ static int make_core(struct zt_node *n)
         cc.nplanet = 0;
         rc = zt_core_new(&cc, now, &n->core);
     }
-    if (rc == 0)
+    if (rc == 0) {
+        zt_secret_keep(zt_core_identity(n->core), sizeof(struct zt_identity));
         zt_core_configure(n->core, now, &n->conf.core);
-    else
+    } else {
         snprintf(n->why, sizeof n->why, "protocol core: %s", zt_err_text(rc));
+    }
     return rc;
 }
 
@@ -859,6 +863,7 @@ int zt_turn_init(void *user, struct zt_loop *l)
     struct zt_node *n = user;
     uint64_t seed[2];
     n->loop = l;
+    zt_fork_watch(l);
     n->online = false;
     n->port = 0;
     host_random(n, seed, sizeof seed);
@@ -918,6 +923,8 @@ void zt_turn_fini(void *user)
     n->door = NULL;
     zt_stack_free(n->stack);
     n->stack = NULL;
+    if (n->core != NULL)
+        zt_secret_release(zt_core_identity(n->core), sizeof(struct zt_identity));
     zt_core_free(n->core);
     n->core = NULL;
     void *v;
@@ -935,6 +942,7 @@ void zt_turn_fini(void *user)
     n->ranges_text = NULL;
     zt_wipe(n->pool, sizeof n->pool);
     n->pool_left = 0;
+    zt_fork_unwatch(n->loop);
 }
 
 /* ---- commands through the door -----------------------------------------------------------------

@@ -368,6 +368,22 @@ void zt_stack_free(struct zt_stack *s)
     free(s);
 }
 
+static int no_frame(void *user, uint64_t nwid, uint8_t *eth, size_t n)
+{
+    return ZT_E_STATE;
+}
+
+static void no_subscribe(void *user, uint64_t nwid, uint64_t mac, uint32_t adi, bool add)
+{
+}
+
+void zt_stack_mute(struct zt_stack *s)
+{
+    s->host.frame = no_frame;
+    s->host.subscribe = no_subscribe;
+    s->host.unreachable = NULL;
+}
+
 void zt_stack_input(struct zt_stack *s, uint64_t nwid, const uint8_t *eth, size_t n)
 {
     struct zt_net *net = zt_map_get(&s->by_nwid, nwid);

@@ -37,6 +37,8 @@ struct zt_stack_host {
  * new one may be made in the same process. */
 int zt_stack_new(const struct zt_stack_host *host, int64_t mono_ms, struct zt_stack **out);
 void zt_stack_free(struct zt_stack *s);
+/* From now on frames go nowhere and nobody is told anything: before freeing it in a forked child. */
+void zt_stack_mute(struct zt_stack *s);
 
 /* Make, or update (MTU, addresses added and removed, routes), the interface of a network from its
  * description. Returns 0, ZT_E_NOMEM, ZT_E_LIMIT. */

@@ -18,6 +18,9 @@ __attribute__((format(printf, 2, 3))) void ztd_say(enum zts_service_level level,
 
 /* notify.c: "READY=1" and the like to the service manager, if there is one. Any thread. */
 void ztd_notify(const char *state);
+/* confine.c: give up what the service never needs; the home must be there, and no second thread.
+ * False, and said: it couldn't, and going on would be less safe than people think. */
+bool ztd_confine(const char *home);
 
 /* guard.c: who may ask. */
 #define ZTD_BODY_MAX (2u << 20)

@@ -80,6 +80,35 @@ static void request(void **state)
     assert_int_equal(zt_be64(k->p + 18 + n), 99);
 }
 
+static void who_is_refused_asks_every_five_seconds_again(void **state)
+{
+    uint8_t body[8];
+
+    ctl_join(a, &(struct ctl_plan){.timestamp = 99});
+    fake_now.mono_ms += 20000;
+    zt_vl2_tick(a->vl2, &fake_now);
+    zt_put64(body, CTL_NWID);
+    fake_inject_error(a, CTL, ZT_VERB_NETWORK_CONFIG_REQUEST, ZT_ERROR_NETWORK_ACCESS_DENIED, body,
+                      8);
+    fake_clear();
+    zt_vl2_tick(a->vl2, &fake_now);
+    assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), 1);
+    for (int i = 1; i <= 3; i++) {
+        fake_now.mono_ms += 4999;
+        zt_vl2_tick(a->vl2, &fake_now);
+        assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), i);
+        fake_now.mono_ms++;
+        zt_vl2_tick(a->vl2, &fake_now);
+        assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), i + 1);
+    }
+    ctl_configure(a, &(struct ctl_plan){.timestamp = 100});
+    assert_int_equal(ctl_status(a), ZT_NET_OK);
+    fake_clear();
+    fake_now.mono_ms += 59000;
+    zt_vl2_tick(a->vl2, &fake_now);
+    assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), 0);
+}
+
 static unsigned sent_within(int64_t ms, uint8_t verb)
 {
     fake_clear();
@@ -815,6 +844,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(request),
+        T(who_is_refused_asks_every_five_seconds_again),
         T(low_bandwidth),
         T(config_is_installed_and_saved),
         T(restart_from_the_cache),

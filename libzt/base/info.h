@@ -101,6 +101,13 @@ struct zt_group_info {
     uint32_t adi;
 };
 
+/* One of the tables that others can fill: how full it is, and what it never exceeds. */
+struct zt_table_info {
+    const char *name; /* static, lower case with '_' */
+    size_t used, bound;
+};
+#define ZT_INFO_TABLES 24
+
 /* What the owner of this node lets a network do to its interface (vl2.md 3.6, 8.4). */
 #define ZT_INFO_ALLOWED 32
 struct zt_net_settings {
@@ -120,6 +127,8 @@ struct zt_status_info {
     unsigned nroots, npeers, nnetworks;
     uint64_t packets_in, packets_out, bytes_in, bytes_out; /* datagrams, payload bytes of UDP */
     uint64_t packets_relayed;
+    uint64_t identities_told;    /* in answers to WHOIS */
+    uint64_t introductions;      /* pairs of nodes told of each other, by a root */
 };
 
 #endif

@@ -46,7 +46,7 @@ struct zt_settings {
     struct zt_set_node nodes[ZT_SET_NODES];
     enum zt_set_suites suites;
     enum zt_set_relay relay;
-    bool low_bandwidth; /* fewer datagrams of our own: see vl1/peer.c, vl1/nat.c */
+    bool low_bandwidth; /* fewer datagrams of our own: vl1/peer.c, vl1/nat.c, vl2/state.h */
 };
 
 /* The row with the longest prefix that contains ep, or NULL. */

@@ -50,6 +50,7 @@ void zt_core_free(struct zt_core *c)
 void zt_core_configure(struct zt_core *c, const struct zt_now *now, const struct zt_settings *s)
 {
     zt_vl1_configure(c->vl1, now, s);
+    zt_vl2_configure(c->vl2, now, s);
 }
 
 int zt_core_control(struct zt_core *c, const struct zt_controller_store *store,
@@ -169,6 +170,11 @@ int zt_core_moon(const struct zt_core *c, uint64_t id, struct zt_moon_info *out)
     return zt_vl1_moon(c->vl1, id, out);
 }
 
+const struct zt_identity *zt_core_identity(const struct zt_core *c)
+{
+    return zt_vl1_identity(c->vl1);
+}
+
 enum zt_underlay zt_core_underlay(const struct zt_core *c)
 {
     return zt_vl1_underlay(c->vl1);
@@ -215,6 +221,12 @@ int zt_core_network(const struct zt_core *c, uint64_t nwid, struct zt_net_info *
 size_t zt_core_groups(const struct zt_core *c, uint64_t nwid, struct zt_group_info *out, size_t cap)
 {
     return zt_vl2_groups(c->vl2, nwid, out, cap);
+}
+
+size_t zt_core_tables(const struct zt_core *c, struct zt_table_info out[ZT_INFO_TABLES])
+{
+    size_t n = zt_vl1_tables(c->vl1, out);
+    return n + zt_vl2_tables(c->vl2, out + n);
 }
 
 int zt_core_auth(const struct zt_core *c, uint64_t nwid, struct zt_net_auth *out)

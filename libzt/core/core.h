@@ -72,6 +72,8 @@ int zt_core_deorbit(struct zt_core *c, const struct zt_now *now, uint64_t id);
 size_t zt_core_moons(const struct zt_core *c, uint64_t *out, size_t cap); /* returns the total */
 int zt_core_moon(const struct zt_core *c, uint64_t id, struct zt_moon_info *out);
 
+/* Our own, with the private key, where the core keeps it. */
+const struct zt_identity *zt_core_identity(const struct zt_core *c);
 enum zt_underlay zt_core_underlay(const struct zt_core *c);
 bool zt_core_online(const struct zt_core *c);
 void zt_core_status(const struct zt_core *c, struct zt_status_info *out);
@@ -83,6 +85,8 @@ size_t zt_core_networks(const struct zt_core *c, uint64_t *out, size_t cap);
 int zt_core_network(const struct zt_core *c, uint64_t nwid, struct zt_net_info *out);
 size_t zt_core_groups(const struct zt_core *c, uint64_t nwid, struct zt_group_info *out,
                       size_t cap); /* returns the total */
+/* Every table that others can fill, at most ZT_INFO_TABLES; returns how many. */
+size_t zt_core_tables(const struct zt_core *c, struct zt_table_info out[ZT_INFO_TABLES]);
 int zt_core_auth(const struct zt_core *c, uint64_t nwid, struct zt_net_auth *out);
 
 #endif

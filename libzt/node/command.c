@@ -154,7 +154,7 @@ static json_t *sockets_json(struct zt_node *n)
     return a;
 }
 
-/* ---- the table ---------------------------------------------------------------------------------
+/* ---- answers -----------------------------------------------------------------------------------
  */
 
 static void answer(zt_command_done *done, void *arg, json_t *o)
@@ -275,7 +275,8 @@ static void cmd_set(struct zt_node *n, const char *args, zt_command_done *done, 
         int rc = len >= sizeof word || eq == NULL ? ZT_E_FORMAT : zt_netset_set(&s, word, eq);
         if (rc != 0) {
             snprintf(msg, sizeof msg,
-                     rc == ZT_E_NOENT   ? "no setting is called '%.60s'"
+                     rc == ZT_E_NOENT   ? "no setting is called '%.60s'; there are allowManaged, "
+                                          "allowGlobal, allowDefault and allowDNS"
                      : rc == ZT_E_LIMIT ? "%.60s: too many prefixes"
                                         : "%.60s: give 0 or 1 (allowManaged: or prefixes)",
                      word);
@@ -304,7 +305,9 @@ static void cmd_get(struct zt_node *n, const char *args, zt_command_done *done, 
         answer(done, arg, o);
     } else if ((v = json_object_get(o, key)) == NULL) {
         json_decref(o);
-        refuse(done, arg, EINVAL, "a network has no such property");
+        char msg[128];
+        snprintf(msg, sizeof msg, "a network has no property '%.60s'", key);
+        refuse(done, arg, EINVAL, msg);
     } else {
         one = json_object();
         json_object_set(one, key, v);
@@ -357,48 +360,91 @@ static void cmd_api(struct zt_node *n, const char *text, zt_command_done *done, 
     free(path);
 }
 
+/* ---- the table ---------------------------------------------------------------------------------
+ */
+
+static void cmd_info(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    answer(done, arg, info_json(n));
+}
+
+static void cmd_networks(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    answer(done, arg, zt_networks_json(n, true));
+}
+
+static void cmd_peers(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    answer(done, arg, zt_peers_json(n, true));
+}
+
+static void cmd_sockets(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    answer(done, arg, sockets_json(n));
+}
+
+static void cmd_moons(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    answer(done, arg, zt_moons_json(n, true));
+}
+
+static void cmd_reload(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    zt_reload_start(n, done, arg);
+}
+
+static void cmd_up(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    n->sticky = true;
+    answer(done, arg, zt_api_result());
+}
+
+static void cmd_down(struct zt_node *n, const char *args, zt_command_done *done, void *arg)
+{
+    answer(done, arg, zt_api_result());
+    (void)zt_node_stop(n);
+}
+
+typedef void command_fn(struct zt_node *n, const char *args, zt_command_done *done, void *arg);
+
+static const struct {
+    const char *name;
+    bool has_args; /* a space and something follow; else nothing does */
+    command_fn *run;
+} commands[] = {
+    {"api", true, cmd_api},
+    {"deorbit", true, cmd_deorbit},
+    {"down", false, cmd_down},
+    {"get", true, cmd_get},
+    {"info", false, cmd_info},
+    {"join", true, cmd_join},
+    {"leave", true, cmd_leave},
+    {"moons", false, cmd_moons},
+    {"networks", false, cmd_networks},
+    {"orbit", true, cmd_orbit},
+    {"peers", false, cmd_peers},
+    {"ping", true, zt_ping_start},
+    {"reload", false, cmd_reload},
+    {"resolve", true, zt_resolve_command},
+    {"set", true, cmd_set},
+    {"sockets", false, cmd_sockets},
+    {"up", false, cmd_up},
+};
+
 void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, void *arg)
 {
+    size_t len = strcspn(text, " ");
+    bool has_args = text[len] == ' ';
+    command_fn *run = NULL;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands && run == NULL; i++)
+        if (strlen(commands[i].name) == len && memcmp(commands[i].name, text, len) == 0 &&
+            commands[i].has_args == has_args)
+            run = commands[i].run;
     zt_loop_update(n->loop);
     zt_stack_now(n->stack, zt_loop_now(n->loop)->mono_ms);
-    if (strcmp(text, "info") == 0) {
-        answer(done, arg, info_json(n));
-    } else if (strcmp(text, "networks") == 0) {
-        answer(done, arg, zt_networks_json(n, true));
-    } else if (strcmp(text, "peers") == 0) {
-        answer(done, arg, zt_peers_json(n, true));
-    } else if (strcmp(text, "sockets") == 0) {
-        answer(done, arg, sockets_json(n));
-    } else if (strncmp(text, "join ", 5) == 0) {
-        cmd_join(n, text + 5, done, arg);
-    } else if (strncmp(text, "leave ", 6) == 0) {
-        cmd_leave(n, text + 6, done, arg);
-    } else if (strcmp(text, "moons") == 0) {
-        answer(done, arg, zt_moons_json(n, true));
-    } else if (strncmp(text, "orbit ", 6) == 0) {
-        cmd_orbit(n, text + 6, done, arg);
-    } else if (strncmp(text, "deorbit ", 8) == 0) {
-        cmd_deorbit(n, text + 8, done, arg);
-    } else if (strncmp(text, "set ", 4) == 0) {
-        cmd_set(n, text + 4, done, arg);
-    } else if (strncmp(text, "get ", 4) == 0) {
-        cmd_get(n, text + 4, done, arg);
-    } else if (strncmp(text, "ping ", 5) == 0) {
-        zt_ping_start(n, text + 5, done, arg);
-    } else if (strncmp(text, "resolve ", 8) == 0) {
-        zt_resolve_command(n, text + 8, done, arg);
-    } else if (strncmp(text, "api ", 4) == 0) {
-        cmd_api(n, text + 4, done, arg);
-    } else if (strcmp(text, "up") == 0) {
-        n->sticky = true;
-        answer(done, arg, zt_api_result());
-    } else if (strcmp(text, "reload") == 0) {
-        zt_reload_start(n, done, arg);
-    } else if (strcmp(text, "down") == 0) {
-        answer(done, arg, zt_api_result());
-        (void)zt_node_stop(n);
-    } else {
+    if (run != NULL)
+        run(n, text + len + has_args, done, arg);
+    else
         refuse(done, arg, EINVAL, "unknown command");
-    }
     zt_loop_touch(n->loop);
 }

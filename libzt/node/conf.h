@@ -27,6 +27,7 @@ struct zt_conf {
     int primary_port;                            /* -1: not set */
     uint16_t secondary_port;                     /* 0: a random one */
     uint16_t tertiary_port;                      /* 0: a random one */
+    uint16_t random_first, random_last;          /* where random ports lie; 0: the usual range */
     bool allow_secondary_port;                   /* default true */
     bool port_mapping;                           /* default false */
     struct zt_ep bind[ZT_CONF_BIND];             /* own addresses to use and no others; none: all */

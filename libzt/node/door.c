@@ -2,15 +2,18 @@
  *
  *   idle ──request──> answered ──> idle        (socket requests: at once)
  *     └──command──> waiting ──zt_door_reply──> sending ──> idle
+ *                      └──zt_door_watch──> watching, to the end
  *
  * and ends when the client closes. One reply per request is small and fits in an empty socket
  * buffer; only the reply of a command may need several messages, and those wait for the client.
+ * For those who watch nothing waits but what is in the socket's buffer, which bounds it; they are
+ * told what they missed.
  *
  * Who may come in: our own uid, root, and uids that the home's owner listed (checked with
  * SO_PEERCRED: the abstract twin has no file permissions). What comes in is untrusted all the same:
- * sizes and version are checked, descriptors are never accepted (there is no control buffer to put
- * them in), and at most CLIENTS_MOST connections wait at a time; the rest stays in the kernel's
- * queue. */
+ * sizes and version are checked, a descriptor is accepted with the one request that needs it and
+ * closed otherwise, and at most CLIENTS_MOST connections wait at a time; the rest stays in the
+ * kernel's queue. */
 #include "node/door.h"
 
 #include <errno.h>
@@ -43,6 +46,8 @@ struct client {
     struct zt_ctl_rep rep;
     char *parts; /* of a command that is longer than a message: ZT_CTL_MORE so far */
     size_t nparts, cap_parts;
+    bool watching;
+    uint64_t missed; /* watching: what found the socket full */
 };
 
 struct zt_door_reply {
@@ -62,7 +67,7 @@ struct zt_door {
     unsigned nin;
     uv_timer_t retry; /* to accept again after EMFILE */
     struct zt_list clients;
-    unsigned nclients, handles;
+    unsigned nclients, nwatching, handles;
     int home_fd;
     bool paused, ending;
     uint8_t data[ZT_CTL_REPLY_DATA];
@@ -101,6 +106,7 @@ static void client_close(struct client *c)
         c->waiting->client = NULL;
     zt_list_remove(&c->link);
     c->door->nclients--;
+    c->door->nwatching -= c->watching;
     uv_close((uv_handle_t *)&c->poll, on_client_closed);
     zt_fd_close(c->fd);
     c->fd = -1;
@@ -194,13 +200,17 @@ static void command(struct client *c, const struct zt_ctl_req *q)
     free(text);
 }
 
-static void socket_request(struct client *c, const struct zt_ctl_req *q)
+/* with: the descriptor that came along, or -1; taken over. */
+static void socket_request(struct client *c, const struct zt_ctl_req *q, int with)
 {
     struct zt_ctl_rep r;
     bool ok = true;
     int fd;
 
-    zt_proxy_request(c->door->cfg.proxy, q, &r, c->door->data, &fd);
+    if (q->type == ZT_CTL_MERGE)
+        zt_proxy_merge(c->door->cfg.proxy, q, with, &r, &fd);
+    else
+        zt_proxy_request(c->door->cfg.proxy, q, &r, c->door->data, &fd);
     if (q->type != ZT_CTL_NOTE)
         ok = send_rep(c, &r, c->door->data, fd);
     if (fd >= 0)
@@ -220,15 +230,39 @@ static bool check(const struct zt_ctl_req *q, size_t n, int *err)
            q->nopts <= ZT_CTL_OPTS;
 }
 
+/* One message and the descriptor in it, or -1. */
+static ssize_t receive(int fd, struct zt_ctl_req *q, int *with)
+{
+    struct iovec iov = {q, sizeof *q};
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } ctl;
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof ctl.buf};
+    ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+
+    *with = -1;
+    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS &&
+        h->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(with, CMSG_DATA(h), sizeof(int));
+    return n;
+}
+
 /* False: nothing more to read now. */
 static bool serve_one(struct client *c)
 {
     struct zt_ctl_req q;
     ssize_t n;
-    int err;
+    int err, with;
 
     memset(&q, 0, sizeof q);
-    n = recv(c->fd, &q, sizeof q, MSG_DONTWAIT);
+    n = receive(c->fd, &q, &with);
+    if (with >= 0 && (q.type != ZT_CTL_MERGE || !check(&q, (size_t)n, &err))) {
+        close(with);
+        with = -1;
+    }
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n <= 0)
@@ -240,7 +274,7 @@ static bool serve_one(struct client *c)
     else if (q.type == ZT_CTL_COMMAND)
         command(c, &q);
     else if (q.type != ZT_CTL_MORE)
-        socket_request(c, &q);
+        socket_request(c, &q, with);
     else if ((err = add_part(c, &q)) == 0)
         return true;
     else
@@ -257,10 +291,14 @@ static void serve(struct client *c)
 
 static void on_client(uv_poll_t *h, int status, int events);
 
-/* While an answer is owed the client is only watched for going away. */
+/* While an answer is owed the client is only watched for going away. Who watches has nothing more
+ * to say: a message from it, too, is its end. */
 static void watch(struct client *c)
 {
     int want = c->text ? UV_WRITABLE : c->waiting ? UV_PRIORITIZED : UV_READABLE;
+
+    if (c->missed > 0)
+        want |= UV_WRITABLE;
 
     if (c->fd >= 0)
         uv_poll_start(&c->poll, want, on_client);
@@ -288,16 +326,41 @@ static void send_text(struct client *c)
     c->text = NULL;
 }
 
+/* One message to a client that watches. False: it has no room, or is gone. */
+static bool tell_one(struct client *c, const char *text, size_t n)
+{
+    struct zt_ctl_rep r = {
+        .version = ZT_CTL_VERSION, .type = ZT_CTL_COMMAND, .more = 1, .ndata = (uint32_t)n};
+
+    if (send_rep(c, &r, text, -1))
+        return true;
+    if (errno != EAGAIN && errno != ENOBUFS)
+        client_close(c);
+    return false;
+}
+
+static void tell_missed(struct client *c)
+{
+    char text[64];
+    int n = snprintf(text, sizeof text, "{\"event\":\"missed\",\"count\":%llu}",
+                     (unsigned long long)c->missed);
+
+    if (c->missed > 0 && tell_one(c, text, (size_t)n))
+        c->missed = 0;
+}
+
 static void on_client(uv_poll_t *h, int status, int events)
 {
     struct client *c = h->data;
 
-    (void)events;
-    if (status < 0 || (c->waiting && !c->text)) { /* error, or hang-up while we think */
+    if (status < 0 || (c->waiting && !c->text) || /* error, or hang-up while we think */
+        (c->watching && (events & UV_READABLE))) {
         client_close(c);
         return;
     }
-    if (c->text)
+    if (c->watching)
+        tell_missed(c);
+    else if (c->text)
         send_text(c);
     else
         serve(c);
@@ -324,6 +387,41 @@ void zt_door_reply(struct zt_door_reply *to, int err, const char *text, size_t n
     c->rep = (struct zt_ctl_rep){.version = ZT_CTL_VERSION, .type = ZT_CTL_COMMAND, .err = err};
     send_text(c);
     watch(c);
+}
+
+void zt_door_watch(struct zt_door_reply *to, const char *first, size_t n)
+{
+    struct client *c = to->client;
+
+    free(to);
+    if (!c)
+        return;
+    c->waiting = NULL;
+    c->watching = true;
+    c->door->nwatching++;
+    (void)tell_one(c, first, n);
+    watch(c);
+}
+
+bool zt_door_is_watched(const struct zt_door *d)
+{
+    return d->nwatching > 0;
+}
+
+void zt_door_tell(struct zt_door *d, const char *text, size_t n)
+{
+    if (d->nwatching == 0)
+        return;
+    for (struct zt_list *l = d->clients.next, *next; l != &d->clients; l = next) {
+        struct client *c = ZT_CONTAINER(l, struct client, link);
+        next = l->next;
+        if (!c->watching)
+            continue;
+        tell_missed(c);
+        if (c->fd >= 0 && (c->missed > 0 || !tell_one(c, text, n)))
+            c->missed++;
+        watch(c);
+    }
 }
 
 /* --- entrances -------------------------------------------------------------------------------- */
@@ -479,7 +577,8 @@ int zt_door_new(const struct zt_door_config *cfg, struct zt_door **out)
     d->cfg = *cfg;
     zt_list_init(&d->clients);
     d->home_fd = open(cfg->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (d->home_fd < 0 || (err = zt_door_allow(d, cfg->allow_uids, cfg->nallow)) != 0 || (err = open_file(d)) != 0) {
+    if (d->home_fd < 0 || (err = zt_door_allow(d, cfg->allow_uids, cfg->nallow)) != 0 ||
+        (err = open_file(d)) != 0) {
         if (d->home_fd >= 0)
             close(d->home_fd);
         free(d->allow);

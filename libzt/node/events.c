@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "node/node.h"
+#include "node/fork.h"
 
 /* The views in `note` point to copies that it owns. */
 struct item {
@@ -34,6 +35,7 @@ static void free_item(struct item *it)
     free((void *)it->note.net);
     free((void *)it->note.peer_was);
     free((void *)it->note.peer);
+    free((void *)it->note.data);
     free(it);
 }
 
@@ -72,6 +74,7 @@ static struct item *copy_note(const struct zt_node_note *n)
     ok &= copy_net(n->net, &it->note.net);
     ok &= copy_peer(n->peer_was, &it->note.peer_was);
     ok &= copy_peer(n->peer, &it->note.peer);
+    ok &= copy(n->data, n->ndata, &it->note.data);
     if (!ok) {
         free_item(it);
         it = NULL;
@@ -140,6 +143,7 @@ void zt_events_post(struct zt_events *e, const struct zt_node_note *n)
 static void *deliver(void *arg)
 {
     struct zt_events *e = arg;
+    zt_thread_begins();
     /* On Linux a nice value is a thread's own (id 0: the caller). */
     (void)setpriority(PRIO_PROCESS, 0, 5);
     pthread_mutex_lock(&e->lock);

@@ -21,6 +21,8 @@ struct chunk {
 
 static struct chunk *_Atomic chunks[CHUNKS];
 
+void (*zt_thread_hook)(void);
+
 static struct chunk *chunk_of(int fd, int make)
 {
     unsigned c = (unsigned)fd / CHUNK_BITS;

@@ -32,6 +32,7 @@
 #include "node/fork.h"
 #include "node/moon.h"
 #include "node/node_priv.h"
+#include "node/secret.h"
 
 #define PEER_FILE_MAX_AGE_S (30 * 24 * 3600) /* vl1.md 5.7 */
 
@@ -71,6 +72,7 @@ void zt_node_note(struct zt_node *n, struct zt_node_note note)
     note.port2 = n->port2;
     note.port3 = n->port3;
     zt_events_post(n->cfg.events, &note);
+    zt_watch_note(n, &note);
 }
 
 void zt_node_warn(struct zt_node *n, const char *text)
@@ -135,7 +137,7 @@ static void run_jobs(struct zt_node *n)
 /* ---- start -------------------------------------------------------------------------------------
  */
 
-static void keeper_random(void *user, void *out, size_t len)
+void zt_keeper_random(void *user, void *out, size_t len)
 {
     for (size_t got = 0; got < len;) {
         ssize_t r = getrandom((uint8_t *)out + got, len - got, 0);
@@ -208,8 +210,11 @@ static int prepare(struct zt_node *n)
         return rc;
     }
     if (n->store == NULL) {
-        struct zt_store_config sc = {
-            .home = n->cfg.home, .lock_fd = n->cfg.lock_fd, .report = report, .user = n};
+        struct zt_store_config sc = {.home = n->cfg.home,
+                                     .lock_fd = n->cfg.lock_fd,
+                                     .report = report,
+                                     .wrote = n->cfg.tell_stored ? zt_given_tell : NULL,
+                                     .user = n};
         rc = zt_store_open(&sc, &n->store, n->why);
         if (rc != 0)
             return rc;
@@ -218,20 +223,20 @@ static int prepare(struct zt_node *n)
         if (n->home == NULL)
             return ZT_E_NOMEM;
     }
-    rc = zt_store_identity(n->store, keeper_random, NULL, &n->identity, n->why);
+    rc = zt_given_identity(n);
     if (rc != 0)
         return rc;
-    zt_conf_default(&n->conf);
+    if (n->cfg.conf != NULL)
+        n->conf = *n->cfg.conf;
+    else
+        zt_conf_default(&n->conf);
     json_decref(n->conf_doc);
     n->conf_doc = NULL;
     if (n->cfg.read_local_conf)
         (void)zt_conf_read(n->store, &n->conf, report, n, &n->conf_doc); /* reported */
-    rc = zt_store_read(n->store, "planet", &n->planet, &n->nplanet);
-    if (rc != 0 && rc != ZT_E_NOENT) {
-        snprintf(n->why, sizeof n->why, "%s/planet: cannot be read: %s", n->home, zt_err_text(rc));
+    rc = zt_given_planet(n);
+    if (rc != 0)
         return rc;
-    }
-    rc = 0; /* without one: said by make_core */
     zt_store_each(n->store, "moons.d", 16, ".moon", load_moon, n);
     if (n->cfg.cache_peers)
         zt_store_each(n->store, "peers.d", 10, ".peer", load_peer, n);
@@ -242,9 +247,9 @@ static int prepare(struct zt_node *n)
     if (n->cfg.controller && (rc = zt_ctl_db_load(n, &n->controller)) != 0)
         return rc;
     if (n->cfg.door) {
-        rc = zt_store_token(n->store, "authtoken.secret", keeper_random, NULL);
+        rc = zt_store_token(n->store, "authtoken.secret", zt_keeper_random, NULL);
         if (rc == 0)
-            rc = zt_store_token(n->store, "metricstoken.secret", keeper_random, NULL);
+            rc = zt_store_token(n->store, "metricstoken.secret", zt_keeper_random, NULL);
         if (rc != 0)
             snprintf(n->why, sizeof n->why, "%s: the API's tokens cannot be written", n->home);
     }
@@ -319,15 +324,17 @@ static bool start_over(struct zt_node *n)
     pthread_mutex_lock(&n->lock);
     bool again = n->collided && !n->stop_asked;
     n->collided = false;
+    again = again && n->cfg.identity == NULL; /* a given one is the program's to change */
     if (again)
         n->state = ZT_NODE_STARTING;
     pthread_mutex_unlock(&n->lock);
-    return again && zt_store_identity_aside(n->store) == 0;
+    return again && (n->cfg.no_identity_file || zt_store_identity_aside(n->store) == 0);
 }
 
 static void *keep(void *arg)
 {
     struct zt_node *n = arg;
+    zt_thread_begins();
     int rc;
     do {
         rc = bring_up(n);
@@ -347,6 +354,7 @@ static void *keep(void *arg)
     zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_DOWN});
     pthread_mutex_lock(&n->lock);
     n->state = ZT_NODE_ENDED;
+    pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
     /* After the state, so that a new start from this very note is accepted. */
     if (rc == 0)
@@ -360,29 +368,19 @@ static void *keep(void *arg)
 int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (cfg->home == NULL || cfg->home[0] == 0 || cfg->port < -1 || cfg->port > 65535)
+    if ((cfg->home != NULL && cfg->home[0] == 0) || (cfg->home == NULL && cfg->door) ||
+        cfg->port < -1 || cfg->port > 65535)
         return ZT_E_INVAL;
     (void)pthread_once(&once, watch_forks);
     struct zt_node *n = calloc(1, sizeof *n);
-    char *home = strdup(cfg->home);
-    if (n == NULL || home == NULL) {
+    if (n == NULL || !zt_given_copy(n, cfg)) {
+        if (n != NULL)
+            zt_given_free(n);
         free(n);
-        free(home);
         return ZT_E_NOMEM;
     }
-    n->cfg = *cfg;
-    n->cfg.home = home;
-    n->cfg.networks = NULL;
-    n->cfg.nnetworks = 0;
-    if (cfg->nnetworks > 0) {
-        uint64_t *ids = malloc(cfg->nnetworks * sizeof *ids);
-        if (ids != NULL) {
-            memcpy(ids, cfg->networks, cfg->nnetworks * sizeof *ids);
-            n->cfg.networks = ids;
-            n->cfg.nnetworks = cfg->nnetworks;
-        }
-    }
     n->generation = atomic_load(&fork_generation);
+    zt_secret_keep(&n->identity, sizeof n->identity);
     zt_list_init(&n->jobs);
     zt_list_init(&n->files_networks);
     zt_list_init(&n->files_netset);
@@ -405,8 +403,8 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     pthread_sigmask(SIG_SETMASK, &was, NULL);
     if (rc != 0) {
         *out = NULL;
-        free((void *)(uintptr_t)n->cfg.networks);
-        free(home);
+        zt_given_free(n);
+        zt_secret_release(&n->identity, sizeof n->identity);
         free(n);
         return ZT_E_NOMEM;
     }
@@ -435,10 +433,8 @@ void zt_node_collided(struct zt_node *n)
     pthread_mutex_unlock(&n->lock);
 }
 
-int zt_node_wait(struct zt_node *n, int timeout_ms)
+static struct timespec deadline(int timeout_ms)
 {
-    if (zt_node_is_inherited(n))
-        return ZT_E_STATE;
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += timeout_ms / 1000;
@@ -447,12 +443,36 @@ int zt_node_wait(struct zt_node *n, int timeout_ms)
         end.tv_sec++;
         end.tv_nsec -= 1000000000;
     }
+    return end;
+}
+
+int zt_node_wait(struct zt_node *n, int timeout_ms)
+{
+    if (zt_node_is_inherited(n))
+        return ZT_E_STATE;
+    struct timespec end = deadline(timeout_ms);
     int rc = 0;
     pthread_mutex_lock(&n->lock);
     while (n->state != ZT_NODE_ENDED && rc == 0)
         rc = timeout_ms < 0 ? pthread_cond_wait(&n->changed, &n->lock)
                             : pthread_cond_timedwait(&n->changed, &n->lock, &end);
     rc = n->state == ZT_NODE_ENDED ? 0 : ZT_E_TIMEOUT;
+    pthread_mutex_unlock(&n->lock);
+    return rc;
+}
+
+int zt_node_wait_up(struct zt_node *n, int timeout_ms)
+{
+    if (zt_node_is_inherited(n))
+        return ZT_E_STATE;
+    struct timespec end = deadline(timeout_ms);
+    int rc = 0;
+    pthread_mutex_lock(&n->lock);
+    while (n->state == ZT_NODE_STARTING && !n->stop_asked && rc == 0)
+        rc = pthread_cond_timedwait(&n->changed, &n->lock, &end);
+    rc = n->state == ZT_NODE_STARTING && !n->stop_asked ? ZT_E_TIMEOUT
+         : n->state == ZT_NODE_RUNNING                  ? 0
+                                                        : ZT_E_STATE;
     pthread_mutex_unlock(&n->lock);
     return rc;
 }
@@ -477,7 +497,7 @@ void zt_node_free(struct zt_node *n)
     pthread_cond_destroy(&n->changed);
     json_decref(n->conf_doc);
     free(n->home);
-    free((void *)(uintptr_t)n->cfg.networks);
-    free((void *)(uintptr_t)n->cfg.home);
+    zt_given_free(n);
+    zt_secret_release(&n->identity, sizeof n->identity);
     free(n);
 }

@@ -10,6 +10,8 @@
 
 struct zt_node;
 struct zt_events;
+struct zt_conf;
+struct zt_identity;
 
 /* Node events, in the order in which they arose, on the event thread. */
 enum zt_node_event {
@@ -26,11 +28,15 @@ enum zt_node_event {
     ZT_NODE_NETWORK_GONE,
     ZT_NODE_PEER,    /* peer (before, now) */
     ZT_NODE_WARNING, /* text: something people should know (a damaged file, another port) */
+    ZT_NODE_STORED,  /* text: name of a file in the home; data, ndata: what it holds from now on.
+                        Only with tell_stored. */
 };
 
 struct zt_node_note {
     enum zt_node_event what;
-    const char *text;                           /* FATAL, WARNING */
+    const char *text;                           /* FATAL, WARNING, STORED */
+    const void *data;                           /* STORED */
+    size_t ndata;
     uint64_t addr;                              /* our node address, once known */
     uint16_t port, port2, port3;                /* UDP ports in use; 0: none */
     const struct zt_net_info *net_was, *net;    /* NETWORK: was NULL the first time */
@@ -38,7 +44,7 @@ struct zt_node_note {
 };
 
 struct zt_node_config {
-    const char *home; /* folder, created with parents (0700) */
+    const char *home; /* folder, created with parents (0700); NULL: nothing is kept (no door then) */
     int port;         /* UDP port; 0 random; -1: local.conf, else 9993, else random */
     bool door;        /* serve control.sock */
     int lock_fd;      /* descriptor that already holds identity.lock, or -1 */
@@ -48,6 +54,17 @@ struct zt_node_config {
     size_t nnetworks;
     int idle_exit_s;          /* ztd: end after so long without sockets and clients; 0 never */
     struct zt_events *events; /* where notes go (borrowed until zt_node_free), or NULL */
+
+    /* What a program may bring along instead of files; all copied, NULL or 0: nothing. */
+    const struct zt_identity *identity; /* secret and valid; goes before the one of the home, and is
+                                           not kept there */
+    const void *planet;                 /* goes before the file of the home, if it is a planet */
+    size_t nplanet;
+    const char *spare_planet;   /* path of a planet for a home that has none */
+    const struct zt_conf *conf; /* settings when there is no local.conf to read */
+    bool no_identity_file;      /* make a new identity at every start, and keep none */
+    bool no_planet_file;        /* leave `planet` in the home alone */
+    bool tell_stored;           /* notes STORED */
 };
 
 /* Begin starting and return at once; the rest (identity, planet, bind) happens on the loop thread
@@ -67,6 +84,10 @@ int zt_node_reload(struct zt_node *n);
 int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed);
 int zt_node_deorbit(struct zt_node *n, uint64_t moon);
 int zt_node_status(struct zt_node *n, struct zt_status_info *out);
+/* Who it is, with the secret key. ZT_E_STATE before the node is up. */
+int zt_node_identity(struct zt_node *n, struct zt_identity *out);
+/* Wait until it is up or will never be (at most timeout_ms): 0, ZT_E_STATE, ZT_E_TIMEOUT. */
+int zt_node_wait_up(struct zt_node *n, int timeout_ms);
 int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total);
 /* What is in use: without addresses and routes that the settings don't allow. */
 int zt_node_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out);
@@ -106,6 +127,8 @@ int zt_node_api(struct zt_node *n, const struct zt_api_request *r,
                 void *arg);
 /* Who may use the local API from elsewhere (local.conf; port: prefix length). Returns how many. */
 unsigned zt_node_managers(struct zt_node *n, struct zt_ep *out, unsigned cap);
+/* Has all that programs wrote been sent and acknowledged? Also true without a node. */
+bool zt_node_is_drained(struct zt_node *n);
 /* Absolute path; once it is up. */
 const char *zt_node_home(const struct zt_node *n);
 /* "OK", "ACCESS_DENIED", ...: vl2.md 8.5. */

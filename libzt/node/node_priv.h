@@ -67,7 +67,8 @@ struct zt_netent {
 struct zt_ping;
 
 struct zt_node {
-    struct zt_node_config cfg; /* home: our own copy */
+    struct zt_node_config cfg; /* what it points to: our own copies, and one conf below */
+    struct zt_conf given_conf;
     char *home;                /* absolute, once the store is open */
     unsigned generation;       /* of forks, when it was started */
 
@@ -139,6 +140,16 @@ void zt_node_note(struct zt_node *n, struct zt_node_note note);
 void zt_node_warn(struct zt_node *n, const char *text);
 void zt_node_collided(struct zt_node *n);
 
+void zt_keeper_random(void *user, void *out, size_t len);
+
+/* given.c: see struct zt_node_config. Identity and planet (none is fine) for this start: 0, or a
+ * ZT_E_* with a message in why. */
+int zt_given_identity(struct zt_node *n);
+int zt_given_planet(struct zt_node *n);
+void zt_given_tell(void *user, const char *name, const void *p, size_t len); /* a note STORED */
+bool zt_given_copy(struct zt_node *n, const struct zt_node_config *c); /* false: no memory */
+void zt_given_free(struct zt_node *n);
+
 /* turn.c: all on the loop thread */
 int zt_turn_init(void *user, struct zt_loop *l);
 void zt_turn_due(void *user, const struct zt_now *now);
@@ -172,6 +183,11 @@ void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, 
 /* reload.c: read local.conf again and go by it. done as above; may be NULL. */
 void zt_reload_start(struct zt_node *n, zt_command_done *done, void *arg);
 void zt_reload_end_all(struct zt_node *n);
+
+/* watch.c: notes to those who said `watch` */
+void zt_watch_note(struct zt_node *n, const struct zt_node_note *note); /* keeper or loop thread */
+void zt_watch_start(struct zt_node *n, struct zt_door_reply *to);       /* loop thread, as below */
+void zt_watch_end(struct zt_node *n); /* says that the node ends */
 
 /* ping.c */
 void zt_ping_start(struct zt_node *n, const char *address, zt_command_done *done, void *arg);

@@ -4,7 +4,8 @@
  * roughly. The rules here are Linux's: two sockets of a protocol conflict when port and address
  * overlap, unless both set SO_REUSEPORT, or both SO_REUSEADDR and the other does not listen
  * (datagram sockets: both SO_REUSEADDR). Unlike Linux, connections that are still open never stand
- * in the way of a new listener on their port. */
+ * in the way of a new listener on their port. Sockets of one origin never conflict: workers that
+ * shared a listener each ask for it anew after the node has ended. */
 #include "node/proxy_int.h"
 
 #include <errno.h>
@@ -183,7 +184,7 @@ static bool conflict(const struct zt_binding *a, const struct zt_binding *b)
 {
     const struct zt_sockopts *x = &a->sock->opt, *y = &b->sock->opt;
 
-    if (!overlap(a, b))
+    if (!overlap(a, b) || (a->origin && a->origin == b->origin))
         return false;
     if (x->reuseport > 0 && y->reuseport > 0)
         return false;

@@ -858,6 +858,8 @@ void zt_stream_apply(struct zt_stream *st)
         ip_set_option(pcb, SOF_KEEPALIVE);
     else
         ip_reset_option(pcb, SOF_KEEPALIVE);
+    tcp_awake(pcb); /* what was chosen is looked at by the next timer */
+    zt_stack_kick(st->s.p->cfg.stack);
     if (o->keepidle > 0)
         pcb->keep_idle = (u32_t)o->keepidle * 1000;
 #if LWIP_TCP_KEEPALIVE
@@ -893,6 +895,14 @@ void zt_stream_info(struct zt_stream *st, struct zt_ctl_info *out)
     out->unacked = pcb->snd_nxt - pcb->lastack;
     out->notsent = pcb->snd_lbb - pcb->snd_nxt;
     out->retransmits = pcb->nrtx;
+}
+
+bool zt_stream_all_acked(void)
+{
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next)
+        if (pcb->state != SYN_SENT && (pcb->unsent != NULL || pcb->unacked != NULL))
+            return false;
+    return true;
 }
 
 void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,

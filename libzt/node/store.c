@@ -19,10 +19,12 @@
 #define NAME_MAX_LEN 128 /* longest name below the home, with ".damaged" */
 
 struct zt_store {
-    char *home; /* absolute */
-    int dir;    /* the folder; files are opened relative to it, so that a long path is no problem */
+    char *home; /* absolute, or "" */
+    int dir;    /* the folder; files are opened relative to it, so that a long path is no problem;
+                   -1: none */
     int lock;
     void (*report)(void *user, const char *text);
+    void (*wrote)(void *user, const char *name, const void *p, size_t n);
     void *user;
 };
 
@@ -54,7 +56,7 @@ static int code_of(int err)
 }
 
 /* mkdir -p; parents that have to be made get 0700 too, as they exist for us alone. */
-static int make_folder(const char *path)
+int zt_store_make_home(const char *path)
 {
     char part[PATH_MAX];
     size_t n = strlen(path);
@@ -131,9 +133,51 @@ static int take_lock(struct zt_store *s, int given, char *why)
     return 0;
 }
 
+static int open_nothing(const struct zt_store_config *cfg, struct zt_store **out)
+{
+    struct zt_store *s = calloc(1, sizeof *s);
+    char *home = calloc(1, 1);
+    if (s == NULL || home == NULL) {
+        free(s);
+        free(home);
+        return ZT_E_NOMEM;
+    }
+    *s = (struct zt_store){.home = home,
+                           .dir = -1,
+                           .lock = -1,
+                           .report = cfg->report,
+                           .wrote = cfg->wrote,
+                           .user = cfg->user};
+    *out = s;
+    return 0;
+}
+
+/* Whoever may change names in the home decides which identity we are and who is root: nobody but
+ * its owner, and that is us (or root, or we are root, who can't be more careful than that). */
+static bool is_private(int dir, const char *home, char *why)
+{
+    struct stat st;
+    if (fstat(dir, &st) != 0) {
+        snprintf(why, ZT_STORE_WHY, "%s: %s", home, strerror(errno));
+        return false;
+    }
+    if (st.st_uid != geteuid() && st.st_uid != 0 && geteuid() != 0) {
+        snprintf(why, ZT_STORE_WHY, "%s belongs to another user (%u)", home, (unsigned)st.st_uid);
+        return false;
+    }
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        snprintf(why, ZT_STORE_WHY, "others may write to %s (mode %04o): chmod go-w %s", home,
+                 (unsigned)(st.st_mode & 07777), home);
+        return false;
+    }
+    return true;
+}
+
 int zt_store_open(const struct zt_store_config *cfg, struct zt_store **out, char why[ZT_STORE_WHY])
 {
-    int err = make_folder(cfg->home);
+    if (cfg->home == NULL)
+        return open_nothing(cfg, out);
+    int err = zt_store_make_home(cfg->home);
     int dir = -1;
     if (err == 0) {
         dir = open(cfg->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -144,6 +188,12 @@ int zt_store_open(const struct zt_store_config *cfg, struct zt_store **out, char
         if (cfg->lock_fd >= 0)
             close(cfg->lock_fd);
         return code_of(err) == ZT_E_NOENT ? ZT_E_IO : code_of(err);
+    }
+    if (!is_private(dir, cfg->home, why)) {
+        close(dir);
+        if (cfg->lock_fd >= 0)
+            close(cfg->lock_fd);
+        return ZT_E_PERM;
     }
     struct zt_store *s = calloc(1, sizeof *s);
     char *home = realpath(cfg->home, NULL);
@@ -156,8 +206,12 @@ int zt_store_open(const struct zt_store_config *cfg, struct zt_store **out, char
             close(cfg->lock_fd);
         return ZT_E_NOMEM;
     }
-    *s = (struct zt_store){
-        .home = home, .dir = zt_fd_own(dir), .lock = -1, .report = cfg->report, .user = cfg->user};
+    *s = (struct zt_store){.home = home,
+                           .dir = zt_fd_own(dir),
+                           .lock = -1,
+                           .report = cfg->report,
+                           .wrote = cfg->wrote,
+                           .user = cfg->user};
     int rc = take_lock(s, cfg->lock_fd, why);
     if (rc != 0) {
         zt_store_close(s);
@@ -209,9 +263,9 @@ static int read_all(int fd, size_t size, uint8_t **out, size_t *n)
     return 0;
 }
 
-int zt_store_read(struct zt_store *s, const char *name, uint8_t **out, size_t *n)
+static int read_at(int dir, const char *name, uint8_t **out, size_t *n)
 {
-    int fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return code_of(errno);
     struct stat st;
@@ -224,6 +278,16 @@ int zt_store_read(struct zt_store *s, const char *name, uint8_t **out, size_t *n
         rc = read_all(fd, (size_t)st.st_size, out, n);
     close(fd);
     return rc;
+}
+
+int zt_store_read(struct zt_store *s, const char *name, uint8_t **out, size_t *n)
+{
+    return s->dir < 0 ? ZT_E_NOENT : read_at(s->dir, name, out, n);
+}
+
+int zt_file_read(const char *path, uint8_t **out, size_t *n)
+{
+    return read_at(AT_FDCWD, path, out, n);
 }
 
 static int write_all(int fd, const uint8_t *p, size_t n)
@@ -295,6 +359,10 @@ static int write_tmp(struct zt_store *s, const char *tmp, unsigned flags, const 
 int zt_store_write(struct zt_store *s, const char *name, unsigned flags, const void *p, size_t n)
 {
     char tmp[NAME_MAX_LEN];
+    if (s->wrote != NULL)
+        s->wrote(s->user, name, p, n);
+    if (s->dir < 0)
+        return 0;
     snprintf(tmp, sizeof tmp, "%s.tmp", name);
     int err = make_parent(s, name, flags);
     if (err == 0)
@@ -321,13 +389,15 @@ int zt_store_write(struct zt_store *s, const char *name, unsigned flags, const v
 
 void zt_store_remove(struct zt_store *s, const char *name)
 {
-    if (unlinkat(s->dir, name, 0) != 0 && errno != ENOENT)
+    if (s->dir >= 0 && unlinkat(s->dir, name, 0) != 0 && errno != ENOENT)
         say(s, "%s/%s: cannot be removed: %s", s->home, name, strerror(errno));
 }
 
 int zt_store_erase(struct zt_store *s, const char *name)
 {
     char dir[NAME_MAX_LEN];
+    if (s->dir < 0)
+        return 0;
     folder_of(name, dir);
     int err = unlinkat(s->dir, name, 0) == 0 || errno == ENOENT ? 0 : errno;
     if (err == 0)
@@ -340,7 +410,8 @@ int zt_store_erase(struct zt_store *s, const char *name)
 
 void zt_store_remove_folder(struct zt_store *s, const char *name)
 {
-    int fd = openat(s->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = s->dir < 0 ? -1
+                        : openat(s->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (d == NULL) {
         if (fd >= 0)
@@ -355,6 +426,23 @@ void zt_store_remove_folder(struct zt_store *s, const char *name)
         say(s, "%s/%s: cannot be removed: %s", s->home, name, strerror(errno));
 }
 
+void zt_store_sweep(struct zt_store *s, const char *dir)
+{
+    int fd = openat(s->dir, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        size_t n = strlen(e->d_name);
+        if (n > 4 && strcmp(e->d_name + n - 4, ".tmp") == 0)
+            (void)unlinkat(fd, e->d_name, 0);
+    }
+    closedir(d);
+}
+
 bool zt_store_has(struct zt_store *s, const char *name)
 {
     struct stat st;
@@ -364,6 +452,8 @@ bool zt_store_has(struct zt_store *s, const char *name)
 void zt_store_aside(struct zt_store *s, const char *name, const char *what)
 {
     char aside[NAME_MAX_LEN];
+    if (s->dir < 0)
+        return;
     snprintf(aside, sizeof aside, "%s.damaged", name);
     if (renameat(s->dir, name, s->dir, aside) == 0)
         say(s, "%s/%s: %s; kept as %s", s->home, name, what, aside);
@@ -483,6 +573,8 @@ int zt_store_identity(struct zt_store *s, zt_random_fn *random, void *user, stru
 
 int zt_store_identity_aside(struct zt_store *s)
 {
+    if (s->dir < 0)
+        return 0;
     if (renameat(s->dir, "identity.secret", s->dir, "identity.secret.saved_after_collision") != 0)
         return ZT_E_IO;
     (void)renameat(s->dir, "identity.public", s->dir, "identity.public.saved_after_collision");

@@ -409,11 +409,15 @@ static int bind_all(struct zt_udp *u, enum zt_udp_slot slot, uint16_t port)
 
 static int bind_random(struct zt_udp *u, enum zt_udp_slot slot)
 {
+    const struct zt_conf *conf = u->cfg.conf;
+    bool given = conf != NULL && conf->random_first != 0 && conf->random_last >= conf->random_first;
+    unsigned first = given ? conf->random_first : RANDOM_FIRST;
+    unsigned last = given ? conf->random_last : RANDOM_LAST;
     for (unsigned i = 0; i < RANDOM_TRIALS; i++) {
         uint32_t r;
         if (getrandom(&r, sizeof r, 0) != sizeof r)
             return ZT_E_IO;
-        int e = bind_all(u, slot, (uint16_t)(RANDOM_FIRST + r % (RANDOM_LAST - RANDOM_FIRST + 1)));
+        int e = bind_all(u, slot, (uint16_t)(first + r % (last - first + 1)));
         if (e != ZT_E_PORT)
             return e;
     }

@@ -53,6 +53,11 @@ void zt_stack_now(struct zt_stack *s, int64_t mono_ms);
 void zt_stack_tick(struct zt_stack *s, int64_t mono_ms);
 int64_t zt_stack_deadline(const struct zt_stack *s); /* ZT_NEVER when idle */
 void zt_stack_kick(struct zt_stack *s);
+/* What is sent to this node goes another way from now on: connections to it that have waited for an
+ * acknowledgment in vain send again at once, not when their growing time-out ends. */
+void zt_stack_rerouted(struct zt_stack *s, uint64_t node);
+/* The end of a turn, before what was sent leaves: one ACK a connection for all that came. */
+void zt_stack_flush(struct zt_stack *s);
 
 /* Is this one of our own addresses / on-link or routed through a network? Longest prefix; nwid may
  * be NULL. */

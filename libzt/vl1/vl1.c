@@ -140,6 +140,8 @@ void zt_vl1_status(const struct zt_vl1 *v, struct zt_status_info *out)
     out->bytes_in = v->bytes_in;
     out->bytes_out = v->bytes_out;
     out->packets_relayed = v->packets_relayed;
+    out->identities_told = v->identities_told;
+    out->introductions = v->introductions;
 }
 
 size_t zt_vl1_peers(const struct zt_vl1 *v, uint64_t *out, size_t cap)
@@ -149,6 +151,30 @@ size_t zt_vl1_peers(const struct zt_vl1 *v, uint64_t *out, size_t cap)
     for (size_t i = 0; zt_map_next(&v->peers.by_addr, &i, &addr, NULL); n++)
         if (n < cap)
             out[n] = addr;
+    return n;
+}
+
+size_t zt_vl1_tables(const struct zt_vl1 *v, struct zt_table_info *out)
+{
+    size_t n = 0, most_paths = 0, probes = 0, defrag = 0, hellos = 0;
+    void *peer;
+    for (size_t i = 0; zt_map_next(&v->peers.by_addr, &i, NULL, &peer);)
+        if (((struct zt_peer *)peer)->npaths > most_paths)
+            most_paths = ((struct zt_peer *)peer)->npaths;
+    for (unsigned i = 0; i < ZT_PROBES; i++)
+        probes += v->nat.probes[i].peer != 0;
+    for (const struct zt_list *l = v->defrag.used.next; l != &v->defrag.used; l = l->next)
+        defrag++;
+    for (const struct zt_list *l = v->hellos.waiting.next; l != &v->hellos.waiting; l = l->next)
+        hellos++;
+    out[n++] = (struct zt_table_info){"peers", v->peers.by_addr.count, ZT_PEERS_MAX};
+    out[n++] = (struct zt_table_info){"paths_of_a_peer", most_paths, ZT_PEER_PATHS};
+    out[n++] = (struct zt_table_info){"waiting_addresses", v->waits.by_addr.count, ZT_WAIT_ADDRESSES};
+    out[n++] = (struct zt_table_info){"waiting_bytes", v->waits.bytes, ZT_WAIT_BYTES};
+    out[n++] = (struct zt_table_info){"waiting_hellos", hellos, ZT_HELLO_WAITING};
+    out[n++] = (struct zt_table_info){"unfinished_packets", defrag, ZT_DEFRAG_ENTRIES};
+    out[n++] = (struct zt_table_info){"probes", probes, ZT_PROBES};
+    out[n++] = (struct zt_table_info){"surfaces", v->nat.nsurfaces, ZT_SURFACES};
     return n;
 }
 

@@ -165,6 +165,9 @@ void zt_vl1_release(struct zt_vl1 *v, const struct zt_now *now, uint64_t from);
 int zt_vl1_latency(const struct zt_vl1 *v, const struct zt_now *now, uint64_t addr);
 
 void zt_vl1_status(const struct zt_vl1 *v, struct zt_status_info *out); /* its fields only */
+/* Every table of this layer, at most ZT_INFO_TABLES; returns how many. Walks them: not for each
+ * packet. */
+size_t zt_vl1_tables(const struct zt_vl1 *v, struct zt_table_info *out);
 size_t zt_vl1_peers(const struct zt_vl1 *v, uint64_t *out, size_t cap); /* returns the total */
 int zt_vl1_peer(const struct zt_vl1 *v, const struct zt_now *now, uint64_t addr,
                 struct zt_peer_info *out); /* 0 or ZT_E_NOENT */

@@ -11,7 +11,8 @@
  * those who left are found at its end.
  *
  * Beyond the reference (docs, "Where we differ"): a member that is authorised, deauthorised or
- * whose network is deleted is told at once instead of at its next request; revocations that follow
+ * whose network is deleted is told at once instead of at its next request, also when this controller
+ * has been restarted and has not heard of it since; revocations that follow
  * each other closely travel together, since receivers take one packet of credentials a second. */
 #include "vl2/controller.h"
 
@@ -23,6 +24,7 @@
 #include "vl2/network.h"
 
 #define REQUEST_SPACING_MS 1000
+#define KEEP_AHEAD_MS 60000 /* members' certificates may differ by several times this */
 #define REVOKE_SPACING_MS 1050 /* a receiver's 1000, and some jitter */
 #define DUE_PER_TICK 16
 #define TOKEN_MAX 505 /* characters of a join token */
@@ -114,12 +116,23 @@ static void send_dictionary(struct zt_controller *c, const struct zt_now *now,
         send_chunk(c, now, m, offset, total, update_id);
 }
 
+/* The store is told a little ahead, so that it is not told for each credential. */
+static void keep_time(struct zt_controller *c)
+{
+    if (c->issued_at_ms <= c->kept_ms)
+        return;
+    c->kept_ms = c->issued_at_ms + KEEP_AHEAD_MS;
+    if (c->store.put_time != NULL)
+        c->store.put_time(c->store.user, c->kept_ms);
+}
+
 /* Credentials never get older: members compare them with each other, and a clock set back would
  * make new ones void. */
 static int64_t credential_time(struct zt_controller *c, const struct zt_now *now)
 {
     if (now->wall_ms > c->issued_at_ms)
         c->issued_at_ms = now->wall_ms;
+    keep_time(c);
     return c->issued_at_ms;
 }
 
@@ -177,7 +190,7 @@ static void work_off(struct zt_controller *c, const struct zt_now *now, struct z
     unsigned changed = 0;
 
     m->is_wanted = false;
-    if (!m->has_request || !m->r.has_identity || !m->r.authorized || is_expelled_by_sso(m, now))
+    if (!m->r.has_identity || !m->r.authorized || is_expelled_by_sso(m, now))
         return;
     if (zt_controller_equip(m, false, &changed) != 0)
         zt_drop_count(c->vl2->drops, ZT_DROP_NO_MEMORY);
@@ -299,6 +312,7 @@ static void revoke(struct zt_cnet *net, const struct zt_now *now, uint64_t addr)
     };
     /* A certificate that is issued again in this very millisecond must be newer. */
     c->issued_at_ms++;
+    keep_time(c);
     zt_controller_sign_revocation(self(c), rev);
     if (net->nrevoked > 1)
         return; /* the timer runs */
@@ -308,12 +322,20 @@ static void revoke(struct zt_cnet *net, const struct zt_now *now, uint64_t addr)
         send_revocations(net, now);
 }
 
+/* Is it known that the node isn't there? Of one that was in the network before this controller
+ * started nothing is known yet: it asks once a minute. */
+static bool is_away(const struct zt_cmember *m, const struct zt_now *now)
+{
+    return m->has_request ? now->mono_ms - m->requested_ms >= ZT_CONTROLLER_ONLINE_MS
+                          : m->r.version_proto < 0;
+}
+
 static void deauthorised(struct zt_cmember *m, const struct zt_now *now)
 {
     struct zt_controller *c = m->net->ctl;
 
     revoke(m->net, now, m->r.addr);
-    if (m->issued_ms != ZT_LONG_AGO)
+    if (m->issued_ms != ZT_LONG_AGO || (!m->has_request && !is_away(m, now)))
         refuse(c, now, m->r.addr, 0, ZT_ERROR_NETWORK_ACCESS_DENIED, m->r.nwid);
     m->issued_ms = ZT_LONG_AGO;
     m->packet_id = 0;
@@ -543,8 +565,7 @@ int zt_controller_set_member(struct zt_controller *c, const struct zt_now *now,
     zt_cnet_set_stranger(m, false); /* somebody takes an interest in it */
     if (was_authorised && !m->r.authorized)
         deauthorised(m, now);
-    else if (m->r.authorized && m->has_request &&
-             now->mono_ms - m->requested_ms < ZT_CONTROLLER_ONLINE_MS)
+    else if (m->r.authorized && !is_away(m, now))
         set_due(m, now);
     return 0;
 }
@@ -618,6 +639,7 @@ int zt_controller_new(struct zt_vl2 *v, const struct zt_controller_store *store,
         return ZT_E_NOMEM;
     c->vl2 = v;
     c->store = *store;
+    c->issued_at_ms = c->kept_ms = store->time_ms;
     c->work.fire = work_due;
     zt_map_init(&c->networks, v->seed);
     zt_list_init(&c->due);

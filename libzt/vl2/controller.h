@@ -126,6 +126,12 @@ struct zt_controller_store {
                        enum zt_ctl_credential credential, const char *token);
     /* Is every change of this member, whoever made it, safe? */
     bool (*is_stored)(void *user, uint64_t nwid, uint64_t addr);
+    /* Keep the time that no credential is newer than, at most one call a minute; what was kept
+     * last is given back as time_ms by the next start (0: none). Without it, members and
+     * revocations of a controller whose clock was set back while it was down don't agree with new
+     * credentials. May be NULL. */
+    void (*put_time)(void *user, int64_t wall_ms);
+    int64_t time_ms;
 };
 
 /* ---- for the store and the local API ---- */

@@ -50,6 +50,7 @@ struct zt_controller {
     struct zt_list due;     /* struct zt_cmember: pushes, a few per tick */
     struct zt_timer work;
     int64_t issued_at_ms; /* wall clock of the last credential: never goes back */
+    int64_t kept_ms;      /* the store knows this time, not before issued_at_ms */
     struct zt_ctl_counts counts;
 
     /* Where configurations are built. */

@@ -34,6 +34,7 @@ struct zt_wr;
 #define ZT_MCAST_SWEEP_MS 30000
 #define ZT_MCAST_WAIT_MS 5000
 #define ZT_GATHER_INTERVAL_MS 60000
+#define ZT_GATHER_INTERVAL_LOW 3 /* times as long in low bandwidth mode */
 
 struct zt_group_id {
     uint64_t nwid, mac;

@@ -14,6 +14,7 @@ struct zt_network;
 
 #define ZT_MEMBERS_MAX 8192
 #define ZT_LIKE_INTERVAL_MS 60000
+#define ZT_LIKE_INTERVAL_LOW 5 /* well within ZT_MCAST_EXPIRY_MS */
 #define ZT_PUSH_INTERVAL_MS 500000
 #define ZT_PUSH_ON_REQUEST_MS 1000
 

@@ -2,8 +2,9 @@
  *
  * It has a configuration or it has none. Ad-hoc networks make theirs at once and keep it. Others
  * ask the controller every 5 s until they have one and every 60 s after that; an ERROR of the
- * controller sets a failure, which is what the status shows until a different configuration is
- * installed, while the old one goes on working (vl2.md 8.5).
+ * controller sets a failure, which is what the status shows until the controller gives a
+ * configuration again, while the old one goes on working (vl2.md 8.5). Who is refused asks every 5 s again:
+ * when that was a mistake, it is over as soon as it is mended.
  *
  * The pass is the network's only timer: requests, announcements of groups to roots and other
  * targets every 60 s, to members every 60 s. A root that becomes reachable is announced everything
@@ -232,6 +233,17 @@ enum origin {
     FROM_ANYBODY,
 };
 
+/* The controller gave us once more what we have, as it does while its clock stands still: it is fresh,
+ * and a refusal before it is over. */
+static void confirmed(struct zt_network *net, const struct zt_now *now)
+{
+    net->loaded_ms = now->mono_ms;
+    if (net->failure == ZT_NET_OK)
+        return;
+    net->failure = ZT_NET_OK;
+    tell(net);
+}
+
 /* Take a dictionary (malloc, becomes ours). What comes from the network is saved and counts as
  * fresh. Returns 0 or ZT_E_*: counted. */
 static int load(struct zt_network *net, const struct zt_now *now, uint8_t *dict, size_t n,
@@ -255,6 +267,8 @@ static int load(struct zt_network *net, const struct zt_now *now, uint8_t *dict,
         free(cfg);
         free(arena);
         free(dict);
+        if (from == FROM_CONTROLLER)
+            confirmed(net, now);
         return 0;
     }
     int r = install(net, now, cfg, arena, dict, n);
@@ -619,21 +633,26 @@ static void refresh_targets(struct zt_network *net)
     net->ntargets = k;
 }
 
+static int64_t like_interval(const struct zt_network *net)
+{
+    return zt_vl2_pause(net->vl2, ZT_LIKE_INTERVAL_MS, ZT_LIKE_INTERVAL_LOW);
+}
+
 /* Returns when to look again. */
 static int64_t announce_targets(struct zt_network *net, const struct zt_now *now)
 {
-    int64_t next = now->mono_ms + ZT_LIKE_INTERVAL_MS;
+    int64_t interval = like_interval(net), next = now->mono_ms + interval;
 
     refresh_targets(net);
     for (unsigned i = 0; i < net->ntargets; i++) {
         struct zt_target *t = &net->targets[i];
-        bool due = now->mono_ms - t->liked_ms >= ZT_LIKE_INTERVAL_MS;
+        bool due = now->mono_ms - t->liked_ms >= interval;
         if (due)
             t->liked_ms = now->mono_ms;
         if (due || net->has_new)
             like(net, now, t->addr, due);
-        if (t->liked_ms + ZT_LIKE_INTERVAL_MS < next)
-            next = t->liked_ms + ZT_LIKE_INTERVAL_MS;
+        if (t->liked_ms + interval < next)
+            next = t->liked_ms + interval;
     }
     return next;
 }
@@ -660,7 +679,7 @@ static void announce_members(struct zt_network *net, const struct zt_now *now)
                 zt_member_drop(net, m);
             continue;
         }
-        bool due = now->mono_ms - m->liked_ms >= ZT_LIKE_INTERVAL_MS;
+        bool due = now->mono_ms - m->liked_ms >= like_interval(net);
         if ((!due && !net->has_new) || find_target(net, m->addr) != NULL ||
             !zt_member_allowed(net, m))
             continue;
@@ -675,20 +694,32 @@ void zt_network_wake(struct zt_network *net, const struct zt_now *now)
     zt_heap_set(&net->vl2->timers, &net->pass, now->mono_ms);
 }
 
+/* The certificate is renewed with the configuration, and others agree with it only while it is not
+ * much older than theirs: a rarer refresh must not let it run out. */
+static int64_t refresh_interval(const struct zt_network *net)
+{
+    int64_t ms = zt_vl2_pause(net->vl2, ZT_CONFIG_REFRESH_MS, ZT_CONFIG_REFRESH_LOW);
+    int64_t most = net->policy.window_ms / 3;
+    if (ms > most)
+        ms = most;
+    return ms > ZT_CONFIG_REFRESH_MS ? ms : ZT_CONFIG_REFRESH_MS;
+}
+
 static bool config_due(const struct zt_network *net, const struct zt_now *now, int64_t *next)
 {
-    int64_t at = net->requested_ms + ZT_CONFIG_RETRY_MS;
+    int64_t retry = zt_vl2_pause(net->vl2, ZT_CONFIG_RETRY_MS, ZT_CONFIG_RETRY_LOW);
+    int64_t at = net->requested_ms + retry;
 
     if (zt_nwid_is_adhoc(net->nwid))
         return false; /* it made its own, or nobody can */
-    if (net->cfg != NULL && net->loaded_ms != ZT_LONG_AGO &&
-        net->loaded_ms + ZT_CONFIG_REFRESH_MS > at)
-        at = net->loaded_ms + ZT_CONFIG_REFRESH_MS;
+    if (net->cfg != NULL && net->loaded_ms != ZT_LONG_AGO && net->failure == ZT_NET_OK &&
+        net->loaded_ms + refresh_interval(net) > at)
+        at = net->loaded_ms + refresh_interval(net);
     if (at > now->mono_ms) {
         *next = at;
         return false;
     }
-    *next = now->mono_ms + ZT_CONFIG_RETRY_MS;
+    *next = now->mono_ms + retry;
     return true;
 }
 
@@ -729,7 +760,7 @@ struct zt_member *zt_network_gate(struct zt_network *net, const struct zt_now *n
         else
             m = NULL;
     }
-    if (m != NULL && now->mono_ms - m->liked_ms >= ZT_LIKE_INTERVAL_MS) {
+    if (m != NULL && now->mono_ms - m->liked_ms >= like_interval(net)) {
         m->liked_ms = now->mono_ms;
         if (find_target(net, from) == NULL)
             like(net, now, from, true);

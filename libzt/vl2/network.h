@@ -12,7 +12,9 @@
 #define ZT_SUBSCRIPTIONS_MAX 1024
 #define ZT_TARGETS_MAX 32
 #define ZT_CONFIG_RETRY_MS 5000
+#define ZT_CONFIG_RETRY_LOW 5 /* times as long in low bandwidth mode; the others likewise */
 #define ZT_CONFIG_REFRESH_MS 60000
+#define ZT_CONFIG_REFRESH_LOW 64
 #define ZT_BRIDGED_GROUP_MS 1200000
 #define ZT_BRIDGE_ROUTES 2048 /* power of two */
 #define ZT_BRIDGE_WAYS 4

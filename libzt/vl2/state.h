@@ -86,6 +86,7 @@ struct zt_vl2 {
     struct zt_heap timers;
     struct zt_mcast mcast;
     struct zt_controller *controller; /* NULL: we are none */
+    bool low_bandwidth;
 
     struct zt_list later; /* struct zt_later */
     unsigned nlater;
@@ -120,6 +121,12 @@ bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind k
  * more? Each is passed on when it is new, so they die out by themselves; the limit is for a
  * controller that makes more of them than anybody can remember. */
 bool zt_vl2_may_relay(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid);
+
+/* A pause between two packets of our own making, in low bandwidth mode that many times as long. */
+static inline int64_t zt_vl2_pause(const struct zt_vl2 *v, int64_t ms, int times)
+{
+    return v->low_bandwidth ? ms * times : ms;
+}
 
 uint32_t zt_vl2_random(struct zt_vl2 *v);
 uint64_t zt_vl2_hash(const struct zt_vl2 *v, uint64_t a, uint64_t b);

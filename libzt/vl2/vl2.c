@@ -7,8 +7,10 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/settings.h"
 #include "vl2/controller_priv.h"
 #include "vl2/frame.h"
+#include "vl2/hold.h"
 #include "vl2/network.h"
 
 /* ---- shared services (state.h) ---- */
@@ -401,9 +403,11 @@ static enum zt_verdict chunk_in(struct zt_vl2 *v, const struct zt_now *now, cons
     enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, is_push, &update_id);
     if (is_push && update_id != 0) {
         uint8_t body[16];
+        struct zt_rx echo = *rx;
+        echo.verb = ZT_VERB_ECHO; /* what every node calls it (vl2.md 2.6) */
         zt_put64(body, net->nwid);
         zt_put64(body + 8, update_id);
-        zt_vl1_reply_ok(v->vl1, now, rx, body, sizeof body);
+        zt_vl1_reply_ok(v->vl1, now, &echo, body, sizeof body);
     }
     return verdict;
 }
@@ -452,13 +456,16 @@ static enum zt_verdict ok(void *user, const struct zt_now *now, const struct zt_
     }
 }
 
-static enum zt_verdict controller_error(struct zt_vl2 *v, struct zt_network *net, uint64_t from,
+static enum zt_verdict controller_error(struct zt_vl2 *v, const struct zt_now *now,
+                                        struct zt_network *net, uint64_t from,
                                         enum zt_net_status status)
 {
     if (!ZT_GATE(CONTROLLER_ERROR, from == zt_nwid_controller(net->nwid))) {
         zt_drop_count(v->drops, ZT_DROP_NOT_CONTROLLER);
         return ZT_VERDICT_IGNORED;
     }
+    if (net->failure == ZT_NET_OK)
+        zt_network_wake(net, now); /* the next request is due sooner */
     zt_network_fail(net, status);
     return ZT_VERDICT_OK;
 }
@@ -497,14 +504,14 @@ static enum zt_verdict error(void *user, const struct zt_now *now, const struct 
     case ZT_ERROR_UNSUPPORTED_OPERATION:
         if (in_re_verb != ZT_VERB_NETWORK_CONFIG_REQUEST)
             return ZT_VERDICT_IGNORED;
-        return controller_error(v, net, rx->from, ZT_NET_NOT_FOUND);
+        return controller_error(v, now, net, rx->from, ZT_NET_NOT_FOUND);
     case ZT_ERROR_NETWORK_ACCESS_DENIED:
-        return controller_error(v, net, rx->from, ZT_NET_ACCESS_DENIED);
+        return controller_error(v, now, net, rx->from, ZT_NET_ACCESS_DENIED);
     case ZT_ERROR_AUTHENTICATION_REQUIRED:
         if (rx->from == zt_nwid_controller(net->nwid) &&
             !zt_network_auth_error(net, body + 8, n - 8))
             return malformed(v);
-        return controller_error(v, net, rx->from, ZT_NET_AUTHENTICATION_REQUIRED);
+        return controller_error(v, now, net, rx->from, ZT_NET_AUTHENTICATION_REQUIRED);
     case ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE:
         /* Whoever we sent a frame has a record; none is made for somebody who only asks. */
         m = zt_member_find(net, rx->from);
@@ -587,6 +594,17 @@ void zt_vl2_free(struct zt_vl2 *v)
     zt_map_fini(&v->networks);
     zt_heap_fini(&v->timers);
     free(v);
+}
+
+void zt_vl2_configure(struct zt_vl2 *v, const struct zt_now *now, const struct zt_settings *s)
+{
+    void *value;
+
+    if (v->low_bandwidth == s->low_bandwidth)
+        return;
+    v->low_bandwidth = s->low_bandwidth;
+    for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);)
+        zt_network_wake((struct zt_network *)value, now);
 }
 
 int zt_vl2_control(struct zt_vl2 *v, const struct zt_controller_store *store,
@@ -751,6 +769,36 @@ size_t zt_vl2_groups(const struct zt_vl2 *v, uint64_t nwid, struct zt_group_info
     }
     if (n <= cap && n > 0)
         qsort(out, n, sizeof out[0], by_group);
+    return n;
+}
+
+static void fullest(size_t *most, size_t n)
+{
+    if (n > *most)
+        *most = n;
+}
+
+size_t zt_vl2_tables(const struct zt_vl2 *v, struct zt_table_info *out)
+{
+    size_t n = 0, members = 0, held = 0, held_bytes = 0, subs = 0;
+    void *value;
+    for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);) {
+        const struct zt_network *net = value;
+        fullest(&members, net->members.count);
+        fullest(&held, net->nheld);
+        fullest(&held_bytes, net->held_bytes);
+        fullest(&subs, net->nsubs);
+    }
+    out[n++] = (struct zt_table_info){"networks", v->networks.count, ZT_VL2_NETWORKS};
+    out[n++] = (struct zt_table_info){"members_of_a_network", members, ZT_MEMBERS_MAX};
+    out[n++] = (struct zt_table_info){"held_frames_of_a_network", held, ZT_HOLD_MAX};
+    out[n++] = (struct zt_table_info){"held_bytes_of_a_network", held_bytes, ZT_HOLD_BYTES};
+    out[n++] = (struct zt_table_info){"subscriptions_of_a_network", subs, ZT_SUBSCRIPTIONS_MAX};
+    out[n++] = (struct zt_table_info){"multicast_groups", v->mcast.ngroups, ZT_MCAST_GROUPS};
+    out[n++] = (struct zt_table_info){"multicast_members", v->mcast.nmembers, ZT_MCAST_MEMBERS};
+    out[n++] = (struct zt_table_info){"multicast_waiting_bytes", v->mcast.waiting_bytes,
+                                      ZT_MCAST_WAITING_BYTES};
+    out[n++] = (struct zt_table_info){"frames_to_ourselves", v->nlater, ZT_LATER_MAX};
     return n;
 }
 

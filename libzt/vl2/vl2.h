@@ -10,11 +10,15 @@ struct zt_vl1;
 struct zt_vl2;
 struct zt_controller;
 struct zt_controller_store;
+struct zt_settings;
 
 /* Hooks itself into vl1 (zt_vl1_set_upper). vl1, host and drops are borrowed. */
 int zt_vl2_new(struct zt_vl1 *vl1, const struct zt_host *host, struct zt_drops *drops,
                const struct zt_now *now, struct zt_vl2 **out);
 void zt_vl2_free(struct zt_vl2 *v);
+
+/* Those settings that concern networks, copied; takes effect from now on. */
+void zt_vl2_configure(struct zt_vl2 *v, const struct zt_now *now, const struct zt_settings *s);
 
 /* Become the controller of the networks whose ids begin with our address (vl2/controller.h). store
  * is copied, *out belongs to v. Once. Returns 0, ZT_E_NOMEM. */
@@ -44,6 +48,8 @@ size_t zt_vl2_networks(const struct zt_vl2 *v, uint64_t *out, size_t cap); /* re
 int zt_vl2_network(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_info *out);
 /* The groups of the interface, sorted; returns the total. */
 size_t zt_vl2_groups(const struct zt_vl2 *v, uint64_t nwid, struct zt_group_info *out, size_t cap);
+/* As zt_vl1_tables. Of what every network has, the fullest. */
+size_t zt_vl2_tables(const struct zt_vl2 *v, struct zt_table_info *out);
 /* ZT_E_NOENT: not joined, or it asks for no login. */
 int zt_vl2_auth(const struct zt_vl2 *v, uint64_t nwid, struct zt_net_auth *out);
 

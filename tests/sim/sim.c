@@ -12,6 +12,7 @@
 #define START_MONO_MS 1000000
 #define START_WALL_MS 1700000000000
 #define CHECKS 64
+#define BACKLOG 100 /* datagrams that wait for a frozen node */
 
 struct datagram {
     struct zt_timer timer;
@@ -102,7 +103,13 @@ static uint16_t map_out(struct sim_nat *nat, int64_t now_ms, const struct zt_ep 
         if (nat->kind != SIM_NAT_SYMMETRIC)
             port = nat->map[i].port;
     }
-    assert(nat->n < SIM_MAPPINGS);
+    if (nat->n == SIM_MAPPINGS) { /* as a real one: the least used makes room */
+        unsigned oldest = 0;
+        for (unsigned i = 1; i < nat->n; i++)
+            if (nat->map[i].used_ms < nat->map[oldest].used_ms)
+                oldest = i;
+        nat->map[oldest] = nat->map[--nat->n];
+    }
     if (port == 0)
         port = nat->next_port++;
     nat->map[nat->n].inside = *inside;
@@ -209,6 +216,9 @@ static void send_from(struct sim_node *from, const struct zt_ep *own, const stru
     unsigned copies = chance(s, 1000) < link->dup_permille ? 2 : 1;
     if (is_lost(s, link))
         return;
+    if (n > 0 && link->corrupt_permille > 0 && chance(s, 1000) < link->corrupt_permille)
+        for (unsigned k = 1 + chance(s, 4); k > 0; k--)
+            p[chance(s, (unsigned)n)] ^= (uint8_t)(1 + chance(s, 255));
     while (copies-- > 0)
         fly(s, dest, sock, &seen, p, n,
             s->mono_ms + link->delay_ms + (int64_t)chance(s, (unsigned)link->jitter_ms + 1));
@@ -395,7 +405,7 @@ static enum zt_verdict on_packet(void *user, const struct zt_now *now, const str
 
 int sim_say(struct sim_node *from, struct sim_node *to, const void *what, size_t n)
 {
-    struct zt_now now = sim_now(from->sim);
+    struct zt_now now = sim_node_now(from);
     uint8_t p[ZT_PKT_PAYLOAD + SIM_FRAME_MAX];
     assert(n <= SIM_FRAME_MAX);
     memcpy(p + ZT_PKT_PAYLOAD, what, n);
@@ -452,6 +462,14 @@ struct zt_now sim_now(const struct sim *s)
 {
     return (struct zt_now){.mono_ms = s->mono_ms,
                            .wall_ms = START_WALL_MS + s->mono_ms - START_MONO_MS};
+}
+
+struct zt_now sim_node_now(const struct sim_node *n)
+{
+    struct zt_now now = sim_now(n->sim);
+    now.mono_ms += n->mono_off_ms;
+    now.wall_ms += n->wall_off_ms;
+    return now;
 }
 
 uint64_t sim_hash(const struct sim *s)
@@ -540,7 +558,7 @@ void sim_planet(struct sim *s, uint64_t timestamp, struct sim_node **roots, unsi
 void sim_start(struct sim_node *n)
 {
     struct sim *s = n->sim;
-    struct zt_now now = sim_now(s);
+    struct zt_now now = sim_node_now(n);
     const struct zt_ep eps[2] = {n->ep, n->second};
     unsigned neps = n->second.family != 0 ? 2 : 1;
     int rc;
@@ -635,7 +653,7 @@ struct sim_node *sim_node_no(struct sim *s, unsigned no)
 
 static void receive(struct sim_node *to, int sock, const struct zt_ep *from, uint8_t *p, size_t n)
 {
-    struct zt_now now = sim_now(to->sim);
+    struct zt_now now = sim_node_now(to);
     struct zt_link in = {.sock = sock, .ep = *from};
     to->received++;
     if (to->core != NULL)
@@ -660,11 +678,18 @@ void sim_inject(struct sim_node *to, const struct zt_ep *from, const uint8_t *p,
     hand_over(to, 0, from, p, n);
 }
 
+/* By the simulator's clock. */
 static int64_t deadline(const struct sim_node *n)
 {
+    int64_t at = ZT_NEVER;
     if (n->core != NULL)
-        return zt_core_deadline(n->core);
-    return n->vl1 != NULL ? zt_vl1_deadline(n->vl1) : ZT_NEVER;
+        at = zt_core_deadline(n->core);
+    else if (n->vl1 != NULL)
+        at = zt_vl1_deadline(n->vl1);
+    if (at == ZT_NEVER)
+        return at;
+    at -= n->mono_off_ms;
+    return at < n->frozen_until_ms ? n->frozen_until_ms : at;
 }
 
 static int64_t next_time(struct sim *s)
@@ -681,16 +706,23 @@ static int64_t next_time(struct sim *s)
 /* Everything that is due at the present time. */
 static void step(struct sim *s)
 {
-    struct zt_now now = sim_now(s);
     struct zt_timer *t;
     while ((t = zt_heap_pop(&s->flying, s->mono_ms)) != NULL) {
         struct datagram *d = ZT_CONTAINER(t, struct datagram, timer);
+        if (d->to->frozen_until_ms > s->mono_ms) { /* the kernel keeps it, up to a point */
+            if (d->to->backlog++ < BACKLOG && zt_heap_set(&s->flying, t, d->to->frozen_until_ms) == 0)
+                continue;
+            free(d);
+            continue;
+        }
+        d->to->backlog = 0;
         hand_over(d->to, d->sock, &d->from, d->p, d->n);
         free(d);
     }
     while ((t = zt_heap_pop(&s->checking, s->mono_ms)) != NULL) {
         struct check *c = ZT_CONTAINER(t, struct check, timer);
         struct zt_identity id = c->id;
+        struct zt_now now = sim_node_now(c->node);
         if (c->node->core != NULL)
             zt_core_identity_checked(c->node->core, &now, &id, is_valid(&id));
         else if (c->node->vl1 != NULL)
@@ -698,6 +730,7 @@ static void step(struct sim *s)
     }
     for (unsigned i = 0; i < s->nnodes; i++) {
         struct sim_node *n = &s->nodes[i];
+        struct zt_now now = sim_node_now(n);
         for (unsigned k = 0; deadline(n) <= s->mono_ms; k++) {
             assert(k < 1000 && "a node whose deadline does not move is a busy loop");
             n->ticks++;
@@ -750,7 +783,7 @@ bool sim_online(struct sim_node *n)
 
 bool sim_is_direct(struct sim_node *from, struct sim_node *to)
 {
-    struct zt_now now = sim_now(from->sim);
+    struct zt_now now = sim_node_now(from);
     struct zt_peer_info info;
     int rc = from->core != NULL ? zt_core_peer(from->core, &now, to->id.addr, &info)
                                 : zt_vl1_peer(from->vl1, &now, to->id.addr, &info);

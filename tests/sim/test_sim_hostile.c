@@ -629,6 +629,35 @@ static void random_bytes_do_no_harm(void **state)
     sim_free(t.s);
 }
 
+/* One packet of a sender that nobody knows, and roots that ask each other: for a while, not forever
+ * (found by the campaign). */
+static void roots_do_not_keep_each_other_asking(void **state)
+{
+    struct sim *s = sim_new(1);
+    struct sim_node *roots[3] = {sim_node(s, "9.0.0.1/9993"), sim_node(s, "9.0.1.1/9993"),
+                                 sim_node(s, "9.0.2.1/9993")};
+    sim_planet(s, 1, roots, 3);
+    sim_all_links(s, (struct sim_link){.delay_ms = 30, .jitter_ms = 30});
+    sim_start_all(s);
+    sim_run(s, 5000);
+    const struct zt_ep stranger = {.family = 4, .port = 999, .ip = {66, 6, 6, 6}};
+    uint8_t p[60] = {0};
+    zt_pkt_init(p, 12345, roots[0]->id.addr, 0x1122334455, ZT_VERB_ECHO);
+    p[ZT_PKT_FLAGS] |= ZT_SUITE_SALSA << 3;
+    for (unsigned i = 0; i < 10; i++) {
+        zt_put40(p + 13, 0x1122334455 + i);
+        sim_inject(roots[0], &stranger, p, sizeof p);
+        sim_run(s, 130);
+    }
+    sim_assert(s, dropped(roots[0], ZT_DROP_UNKNOWN_SENDER) == 10);
+    sim_run(s, 9000);
+    uint64_t before = roots[0]->sent + roots[1]->sent + roots[2]->sent;
+    sim_run(s, 30000);
+    uint64_t sent = roots[0]->sent + roots[1]->sent + roots[2]->sent - before;
+    sim_assert(s, sent < 60); /* HELLOs; it was more than 600 */
+    sim_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -655,6 +684,7 @@ int main(void)
         cmocka_unit_test(weak_suites_carry_no_data),
         cmocka_unit_test(relaying_has_its_limits),
         cmocka_unit_test(introductions_become_rare),
+        cmocka_unit_test(roots_do_not_keep_each_other_asking),
         cmocka_unit_test(random_bytes_do_no_harm),
     };
     return cmocka_run_group_tests_name("sim hostile", tests, NULL, NULL);

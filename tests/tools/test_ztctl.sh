@@ -30,12 +30,21 @@ py() { python3 -c "$@"; }
 expect 'no command' 2 '^usage' "$ztctl"
 expect 'unknown command' 2 "unknown command 'frob'" "$ztctl" frob
 expect 'help' 0 'exit codes' "$ztctl" --help
-for c in up down reload info join leave networks peers sockets ping exec identity planet moon moons orbit deorbit rules controller; do
-    expect "help of $c" 0 "^usage: ztctl .* $c" "$ztctl" $c --help
-    expect "example in help of $c" 0 "^  ztctl .*$c" "$ztctl" $c --help
+for c in up down reload info status watch dump join leave networks listnetworks set get peers listpeers peer paths sockets ping resolve api \
+    exec shell identity planet moon moons listmoons orbit deorbit rules controller help completion; do
+    name=$c
+    case $c in status) name=info ;; list*) name=${c#list} ;; esac
+    expect "help of $c" 0 "^usage: ztctl .* $name" "$ztctl" $c --help
+    expect "example in help of $c" 0 "^  (ztctl|source).* $name" "$ztctl" $c --help
+    cp out by_option
+    expect "help $c" 0 '' sh -c "'$ztctl' help $c | cmp - by_option"
 done
+expect 'help of nothing' 2 "no command 'frob'" "$ztctl" help frob
+expect 'a misspelt command' 2 "do you mean 'networks'" "$ztctl" netwroks
+expect 'completion for what shell' 2 'bash, zsh and fish' "$ztctl" completion tcsh
+for c in bash zsh fish; do expect "completion $c" 0 '__complete' "$ztctl" completion $c; done
 
-for c in info networks peers sockets moons down reload 'orbit 1234567890 1234567890' 'deorbit 1' 'join ff0000ffff000000' 'ping 10.1.2.3' \
+for c in info networks peers paths 'peer 1234567890' watch sockets moons down reload 'orbit 1234567890 1234567890' 'deorbit 1' 'join ff0000ffff000000' 'ping 10.1.2.3' \
     'controller networks' 'controller new name=x' 'controller members 1122334455000001' \
     'controller authorize 1122334455000001 89e92ceee5'; do
     # shellcheck disable=SC2086
@@ -133,6 +142,9 @@ expect 'remove-root' 0 '' "$ztctl" planet remove-root planet "$two" --key second
 expect 'remove-root removes it' 1 '' grep -q "$two" out
 expect 'remove-root: not there' 1 'no root' "$ztctl" planet remove-root planet "$two" --key second.key
 expect 'remove-root: the last one' 1 'the only root' "$ztctl" planet remove-root planet "$(cut -c1-10 one/identity.public)" --key second.key
+chmod 640 planet.secret
+expect 'key that others may read' 1 'others may read planet.secret: .chmod 600' "$ztctl" planet sign planet
+chmod 600 planet.secret
 expect 'key that is none' 1 'not the key of a world' "$ztctl" planet sign planet --key garbage
 
 expect 'install' 0 "wrote +$work/three/planet" "$ztctl" -H three planet install before

@@ -56,9 +56,10 @@ end_nodes() {
 node_id() { ztctl -H "$work/$1" -j info | json 'd["address"]'; }
 node_pid() { ztctl -H "$work/$1" -j info | json 'd["pid"]'; }
 is_online() { ztctl -H "$work/$1" -j info | json 'd["online"]'; }
+# virtual_address HOME [NWID]: its first address there, in the ad-hoc network if none is named
 virtual_address() {
     ztctl -H "$work/$1" -j networks |
-        json "[a.split('/')[0] for n in d if n['id'] == '$network' for a in n['assignedAddresses']][0]"
+        json "[a.split('/')[0] for n in d if n['id'] == '${2:-$network}' for a in n['assignedAddresses']][0]"
 }
 # direct_path FROM PEER: "DIRECT ip/port", or failure when the peer is reached through a relay
 direct_path() {

@@ -205,51 +205,23 @@ static int member_setting(const char *key, const char *value, json_t *body)
     return ZC_OK;
 }
 
+const char *const zc_network_keys[] = {
+    "ipv4", "route", "rules", "dns", "token", "ipv6", "name", "broadcast", "private", "mtu",
+    "multicastLimit", "enableBroadcast", "routes", "tags", "capabilities", "ipAssignmentPools",
+    "authTokens", "v4AssignMode", "v6AssignMode", "remoteTraceTarget", "remoteTraceLevel", NULL
+};
+const char *const zc_member_keys[] = {
+    "ip", "name", "bridge", "authorized", "activeBridge", "noAutoAssignIps", "ipAssignments",
+    "tags", "capabilities", "remoteTraceTarget", "remoteTraceLevel", "authenticationExpiryTime",
+    NULL
+};
+
 /* A field that the controller knows, to be told from a typing error: it ignores others. */
 static bool is_known(bool of_member, const char *key)
 {
-    static const char *const network[] = {
-        "ipv4",
-        "route",
-        "rules",
-        "dns",
-        "token",
-        "ipv6",
-        "name",
-        "broadcast",
-        "private",
-        "mtu",
-        "multicastLimit",
-        "enableBroadcast",
-        "routes",
-        "tags",
-        "capabilities",
-        "ipAssignmentPools",
-        "authTokens",
-        "v4AssignMode",
-        "v6AssignMode",
-        "remoteTraceTarget",
-        "remoteTraceLevel",
-    };
-    static const char *const member[] = {
-        "ip",
-        "name",
-        "bridge",
-        "authorized",
-        "activeBridge",
-        "noAutoAssignIps",
-        "ipAssignments",
-        "tags",
-        "capabilities",
-        "remoteTraceTarget",
-        "remoteTraceLevel",
-        "authenticationExpiryTime",
-    };
-    size_t n = of_member ? sizeof member / sizeof *member : sizeof network / sizeof *network;
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(key, of_member ? member[i] : network[i]) == 0)
+    for (const char *const *k = of_member ? zc_member_keys : zc_network_keys; *k != NULL; k++)
+        if (strcmp(key, *k) == 0)
             return true;
-    }
     return false;
 }
 
@@ -302,19 +274,14 @@ static void print_networks(const json_t *list)
     struct zc_table t;
     json_t *n;
     size_t i;
-    zc_table_init(&t, 5);
-    zc_cell(&t, ZC_BOLD, "NETWORK");
-    zc_cell(&t, ZC_BOLD, "NAME");
-    zc_cell(&t, ZC_BOLD, "ACCESS");
-    zc_cell(&t, ZC_BOLD, "MEMBERS");
-    zc_cell(&t, ZC_BOLD, "ROUTES");
+    zc_head(&t, "NETWORK|NAME|ACCESS|MEMBERS|ROUTES");
     json_array_foreach((json_t *)(uintptr_t)list, i, n)
     {
         char routes[256];
         const json_t *meta = json_object_get(n, "meta");
         join_texts(json_object_get(n, "routes"), "target", routes, sizeof routes);
         zc_cell(&t, ZC_PLAIN, zc_str(n, "id"));
-        zc_cell(&t, ZC_PLAIN, zc_str(n, "name"));
+        zc_cell_name(&t, zc_str(n, "name"));
         zc_cell(&t, ZC_PLAIN, zc_true(n, "private") ? "private" : "public");
         zc_cellf(&t, ZC_PLAIN, "%lld of %lld", (long long)zc_int(meta, "authorizedMemberCount", 0),
                  (long long)zc_int(meta, "totalMemberCount", 0));
@@ -333,7 +300,12 @@ static int cmd_networks(struct zc *zc, int argc, char **argv)
     json_decref(all);
     if (zc->json)
         return zc_print_json(list);
-    print_networks(list);
+    if (json_array_size(list) == 0)
+        printf("this node has no network of its own; make one: %s controller new name=NAME "
+               "ipv4=10.147.20.0/24\n",
+               zc_self(zc));
+    else
+        print_networks(list);
     json_decref(list);
     return ZC_OK;
 }
@@ -343,12 +315,7 @@ static void print_members(const json_t *list)
     struct zc_table t;
     json_t *m;
     size_t i;
-    zc_table_init(&t, 5);
-    zc_cell(&t, ZC_BOLD, "NODE");
-    zc_cell(&t, ZC_BOLD, "AUTHORIZED");
-    zc_cell(&t, ZC_BOLD, "NAME");
-    zc_cell(&t, ZC_BOLD, "VERSION");
-    zc_cell(&t, ZC_BOLD, "ADDRESSES");
+    zc_head(&t, "NODE|AUTHORIZED|NAME|VERSION|ADDRESSES");
     json_array_foreach((json_t *)(uintptr_t)list, i, m)
     {
         char ips[512];
@@ -356,7 +323,7 @@ static void print_members(const json_t *list)
         join_texts(json_object_get(m, "ipAssignments"), NULL, ips, sizeof ips);
         zc_cell(&t, ZC_PLAIN, zc_str(m, "id"));
         zc_cell(&t, in ? ZC_GREEN : ZC_YELLOW, in ? "yes" : "no");
-        zc_cell(&t, ZC_PLAIN, zc_str(m, "name"));
+        zc_cell_name(&t, zc_str(m, "name"));
         if (zc_int(m, "vMajor", -1) < 0)
             zc_cell(&t, ZC_PLAIN, "-");
         else
@@ -365,6 +332,21 @@ static void print_members(const json_t *list)
         zc_cell(&t, ZC_PLAIN, ips);
     }
     zc_table_print(&t);
+}
+
+/* Who waits at the door. */
+static void hint_members(const struct zc *zc, const char *nwid, const json_t *list)
+{
+    json_t *m;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)list, i, m)
+    {
+        if (!zc_true(m, "authorized")) {
+            fprintf(stderr, "to let one in: %s controller authorize %s %s\n", zc_self(zc), nwid,
+                    zc_str(m, "id"));
+            return;
+        }
+    }
 }
 
 static int cmd_members(struct zc *zc, int argc, char **argv)
@@ -379,7 +361,11 @@ static int cmd_members(struct zc *zc, int argc, char **argv)
     json_decref(all);
     if (zc->json)
         return zc_print_json(list);
-    print_members(list);
+    if (json_array_size(list) == 0)
+        printf("nobody has asked yet; on another node: ztctl join %s\n", argv[0]);
+    else
+        print_members(list);
+    hint_members(zc, argv[0], list);
     json_decref(list);
     return ZC_OK;
 }
@@ -443,7 +429,8 @@ static int cmd_set(struct zc *zc, int argc, char **argv)
 }
 
 /* The same POST, or DELETE when body is NULL, for each of the addresses. */
-static int for_members(struct zc *zc, int argc, char **argv, const char *method, json_t *body)
+static int for_members(struct zc *zc, int argc, char **argv, const char *method, json_t *body,
+                       const char *done)
 {
     char path[PATH_MAX_LEN];
     json_t *doc, *all = json_array();
@@ -459,13 +446,16 @@ static int for_members(struct zc *zc, int argc, char **argv, const char *method,
     if (code == ZC_OK && zc->json)
         return zc_print_json(all);
     json_decref(all);
+    for (int i = 1; i < argc && code == ZC_OK; i++)
+        printf("%s %s\n", argv[i], done);
     return code;
 }
 
 static int cmd_authorize(struct zc *zc, int argc, char **argv)
 {
-    json_t *body = json_pack("{s:b}", "authorized", strcmp(argv[-1], "authorize") == 0);
-    int code = for_members(zc, argc, argv, "POST", body);
+    bool in = strcmp(argv[-1], "authorize") == 0;
+    json_t *body = json_pack("{s:b}", "authorized", in);
+    int code = for_members(zc, argc, argv, "POST", body, in ? "authorized" : "deauthorized");
     json_decref(body);
     return code;
 }
@@ -475,11 +465,13 @@ static int cmd_delete(struct zc *zc, int argc, char **argv)
     char path[PATH_MAX_LEN];
     json_t *doc;
     if (argc > 1)
-        return for_members(zc, argc, argv, "DELETE", NULL);
+        return for_members(zc, argc, argv, "DELETE", NULL, "deleted");
     network_path(argv[0], path);
     int code = zc_api(zc, "DELETE", path, NULL, &doc);
     if (code == ZC_OK && zc->json)
         return zc_print_json(doc);
+    if (code == ZC_OK)
+        printf("%s deleted\n", argv[0]);
     json_decref(code == ZC_OK ? doc : NULL);
     return code;
 }

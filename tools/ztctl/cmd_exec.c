@@ -150,7 +150,7 @@ static int check_list(const struct zc *zc, const char *list)
     }
 }
 
-int zc_cmd_exec(struct zc *zc, int argc, char **argv)
+int zc_preload_options(const struct zc *zc, int argc, char **argv, int *used)
 {
     int i = 0;
     for (; i < argc && argv[i][0] == '-'; i++) {
@@ -172,22 +172,31 @@ int zc_cmd_exec(struct zc *zc, int argc, char **argv)
             return zc_usage(zc, "-d takes 1, 2 or 3");
         setenv(nets ? "ZT_NETWORKS" : "ZT_PRELOAD_DEBUG", value, 1);
     }
-    if (i == argc)
-        return zc_usage(zc, "give a program to run");
-    char path[PATH_MAX];
-    int err = resolve(argv[i], path);
+    *used = i;
+    return ZC_OK;
+}
+
+int zc_check_program(const struct zc *zc, const char *name, char *out)
+{
+    int err = resolve(name, out);
     if (err != 0) {
-        zc_fail(zc, "%s: %s", argv[i], strerror(err));
+        zc_fail(zc, "%s: %s", name, strerror(err));
         return err == ENOENT ? ZC_NOT_FOUND : ZC_CANNOT_EXEC;
     }
-    const char *why = problem(path);
-    if (why != NULL) {
-        zc_fail(zc,
-                "%s can't run inside the network: %s, so the loader would ignore "
-                "libztpreload.so and it would use the kernel's network",
-                path, why);
-        return ZC_CANNOT_EXEC;
-    }
+    char file[PATH_MAX];
+    snprintf(file, sizeof file, "%s", out);
+    const char *why = problem(file);
+    if (why == NULL)
+        return ZC_OK;
+    zc_fail(zc,
+            "%s can't run inside the network: %s, so the loader would ignore "
+            "libztpreload.so and it would use the kernel's network",
+            file, why);
+    return ZC_CANNOT_EXEC;
+}
+
+int zc_set_preload(const struct zc *zc)
+{
     char *library = zc_find_preload();
     if (library == NULL)
         return zc_fail(zc, "libztpreload.so is not found, neither beside ztctl nor in %s",
@@ -196,8 +205,23 @@ int zc_cmd_exec(struct zc *zc, int argc, char **argv)
     free(library);
     setenv("ZT_HOME", zc->home, 1);
     unsetenv("ZT_PRELOAD_OFF");
+    return ZC_OK;
+}
+
+int zc_cmd_exec(struct zc *zc, int argc, char **argv)
+{
+    char path[PATH_MAX];
+    int i, code = zc_preload_options(zc, argc, argv, &i);
+    if (code == ZC_OK && i == argc)
+        return zc_usage(zc, "give a program to run");
+    if (code == ZC_OK)
+        code = zc_check_program(zc, argv[i], path);
+    if (code == ZC_OK)
+        code = zc_set_preload(zc);
+    if (code != ZC_OK)
+        return code;
     execvp(argv[i], argv + i);
-    err = errno;
+    int err = errno;
     zc_fail(zc, "%s: %s", argv[i], strerror(err));
     return err == ENOENT ? ZC_NOT_FOUND : ZC_CANNOT_EXEC;
 }

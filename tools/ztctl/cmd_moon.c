@@ -48,11 +48,12 @@ static int print_moons(const struct zc *zc, json_t *moons)
     struct zc_table t;
     if (zc->json)
         return zc_print_json(moons);
-    zc_table_init(&t, 4);
-    zc_cell(&t, ZC_BOLD, "MOON");
-    zc_cell(&t, ZC_BOLD, "STATE");
-    zc_cell(&t, ZC_BOLD, "REVISION");
-    zc_cell(&t, ZC_BOLD, "ROOTS");
+    if (json_array_size(moons) == 0) {
+        printf("no moon is orbited; one is with: %s orbit MOON SEED\n", zc_self(zc));
+        json_decref(moons);
+        return ZC_OK;
+    }
+    zc_head(&t, "MOON|STATE|REVISION|ROOTS");
     json_array_foreach(moons, i, moon) print_moon(&t, moon);
     zc_table_print(&t);
     json_decref(moons);
@@ -104,6 +105,7 @@ int zc_cmd_deorbit(struct zc *zc, int argc, char **argv)
     code = zc_command(zc, text, &d);
     if (code != ZC_OK || zc->json)
         return code != ZC_OK ? code : zc_print_json(d);
+    printf("%s: left\n", argv[0]);
     json_decref(d);
     return ZC_OK;
 }

@@ -139,6 +139,8 @@ int zc_cmd_up(struct zc *zc, int argc, char **argv)
         return zc_print_json(info);
     printf("node %s %s, home %s, UDP port %lld\n", zc_str(info, "address"),
            was_running ? "is running" : "started", zc->home, (long long)zc_int(info, "port", 0));
+    if (was_running || zc_int(info, "roots", 0) == 0) /* else it has only begun to look for them */
+        zc_hint_offline(zc, info);
     json_decref(info);
     return ZC_OK;
 }

@@ -184,8 +184,8 @@ int zc_no_node(const struct zc *zc)
 {
     fprintf(stderr,
             "ztctl %s: no node is running in %s\n"
-            "start it with: ztctl -H %s up\n",
-            zc->cmd, zc->home, zc->home);
+            "start it with: %s up\n",
+            zc->cmd, zc->home, zc_self(zc));
     return ZC_NO_NODE;
 }
 
@@ -222,6 +222,41 @@ int zc_command(const struct zc *zc, const char *text, json_t **out)
         return code;
     int err = zc_command_on(fd, text, out, msg, sizeof msg);
     return err == 0 ? ZC_OK : say_failure(zc, err, msg);
+}
+
+int zc_stream(const struct zc *zc, const char *text,
+              bool (*fn)(void *user, const char *text, size_t n), void *user)
+{
+    static union {
+        struct zt_ctl_rep head;
+        char bytes[sizeof(struct zt_ctl_rep) + ZT_CTL_REPLY_DATA + 1];
+    } m;
+    int fd, code = connect_or_say(zc, &fd);
+    if (code != ZC_OK)
+        return code;
+    int err = send_command(fd, text);
+    /* Events may be hours apart. */
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){0}, sizeof(struct timeval));
+    while (err == 0) {
+        ssize_t got = recv(fd, &m, sizeof m - 1, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got == 0)
+            break;
+        if (got < 0)
+            err = errno;
+        else if ((size_t)got < sizeof m.head || m.head.version != ZT_CTL_VERSION ||
+                 m.head.ndata != (size_t)got - sizeof m.head)
+            err = EPROTO;
+        else
+            err = m.head.err;
+        if (got > 0)
+            m.bytes[got] = '\0';
+        if (err == 0 && !fn(user, m.bytes + sizeof m.head, m.head.ndata))
+            break;
+    }
+    close(fd);
+    return err == 0 ? ZC_OK : say_failure(zc, err, err != EPROTO && m.head.err == err ? m.bytes + sizeof m.head : "");
 }
 
 int zc_api_text(const struct zc *zc, const char *method, const char *path, const char *body,

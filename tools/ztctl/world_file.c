@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/addr.h"
@@ -147,6 +148,7 @@ static int save_key(const struct zc *zc, const char *path, const struct zt_ident
 static int load_key(const struct zc *zc, const char *path, struct zt_identity *key)
 {
     size_t n;
+    struct stat st;
     char *text = zc_read_file(path, 1024, &n);
     if (text == NULL)
         return zc_fail(zc, "%s: %s", path, strerror(errno));
@@ -160,22 +162,35 @@ static int load_key(const struct zc *zc, const char *path, struct zt_identity *k
     key->has_priv = ok;
     zt_wipe(text, n);
     free(text);
-    return ok ? ZC_OK : zc_fail(zc, "%s is not the key of a world", path);
+    if (!ok)
+        return zc_fail(zc, "%s is not the key of a world", path);
+    if (stat(path, &st) == 0 && (st.st_mode & 077) == 0)
+        return ZC_OK;
+    return zc_fail(zc, "others may read %s: 'chmod 600' it; if they did, hand over to a new key with "
+                       "--next", path);
 }
 
 /* -- worlds -- */
 
-static int load_world(const struct zc *zc, const char *path, struct zt_world *w)
+int zc_read_world(const char *path, struct zt_world *w)
 {
     size_t n;
     char *p = zc_read_file(path, ZT_WORLD_WIRE_MAX, &n);
     if (p == NULL)
-        return zc_fail(zc, "%s: %s", path, strerror(errno));
+        return errno;
     struct zt_rd r = zt_rd(p, n);
     zt_rd_world(&r, w);
     bool ok = !r.bad && zt_rd_left(&r) == 0;
     free(p);
-    return ok ? ZC_OK : zc_fail(zc, "%s is not a planet or moon file", path);
+    return ok ? 0 : EBADMSG;
+}
+
+static int load_world(const struct zc *zc, const char *path, struct zt_world *w)
+{
+    int err = zc_read_world(path, w);
+    if (err == EBADMSG)
+        return zc_fail(zc, "%s is not a planet or moon file", path);
+    return err != 0 ? zc_fail(zc, "%s: %s", path, strerror(err)) : ZC_OK;
 }
 
 /* Signs with key, names next as the key of the revision after this, writes. */

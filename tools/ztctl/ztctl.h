@@ -20,45 +20,51 @@ enum zc_exit {
 
 struct zc {
     char *home; /* absolute */
+    bool is_default; /* the home that every ztctl takes */
     bool json;
     const char *cmd; /* name of the subcommand that runs, for messages */
 };
 
 /* argv[0] is the first argument after the subcommand's name; -H, -j and --help are taken out.
- * Returns an exit code. */
+ * argv[-1] is the name that was used. Returns an exit code. */
 typedef int zc_run(struct zc *zc, int argc, char **argv);
 
-zc_run zc_cmd_up, zc_cmd_down, zc_cmd_info, zc_cmd_join, zc_cmd_leave, zc_cmd_set, zc_cmd_get,
-    zc_cmd_networks, zc_cmd_peers, zc_cmd_sockets, zc_cmd_ping, zc_cmd_resolve, zc_cmd_exec, zc_cmd_identity,
-    zc_cmd_planet;
-zc_run zc_cmd_api;
-zc_run zc_cmd_controller;
-zc_run zc_cmd_deorbit;
-zc_run zc_cmd_down;
-zc_run zc_cmd_exec;
-zc_run zc_cmd_get;
-zc_run zc_cmd_identity;
-zc_run zc_cmd_info;
-zc_run zc_cmd_join;
-zc_run zc_cmd_leave;
-zc_run zc_cmd_moon;
-zc_run zc_cmd_moons;
-zc_run zc_cmd_networks;
-zc_run zc_cmd_orbit;
-zc_run zc_cmd_peers;
-zc_run zc_cmd_ping;
-zc_run zc_cmd_planet;
-zc_run zc_cmd_set;
-zc_run zc_cmd_sockets;
-zc_run zc_cmd_up;
-zc_run zc_cmd_up, zc_cmd_down, zc_cmd_reload, zc_cmd_info, zc_cmd_join, zc_cmd_leave, zc_cmd_set, zc_cmd_get,
-    zc_cmd_networks, zc_cmd_peers, zc_cmd_sockets, zc_cmd_ping, zc_cmd_exec, zc_cmd_identity,
-    zc_cmd_planet, zc_cmd_rules;
+zc_run zc_cmd_api, zc_cmd_complete, zc_cmd_completion, zc_cmd_controller, zc_cmd_deorbit, zc_cmd_down,
+    zc_cmd_dump, zc_cmd_exec, zc_cmd_get, zc_cmd_help, zc_cmd_identity, zc_cmd_info, zc_cmd_join,
+    zc_cmd_leave, zc_cmd_moon, zc_cmd_moons, zc_cmd_networks, zc_cmd_orbit, zc_cmd_paths,
+    zc_cmd_peer, zc_cmd_peers, zc_cmd_ping, zc_cmd_planet, zc_cmd_reload, zc_cmd_resolve,
+    zc_cmd_rules, zc_cmd_set, zc_cmd_shell, zc_cmd_sockets, zc_cmd_up, zc_cmd_watch;
+
+/* commands.c: the table of subcommands. Help, completion and the parser read nothing else. */
+struct zc_command {
+    const char *name;
+    const char *alias; /* the reference's name for it; or NULL */
+    const char *group; /* heading in the overview; NULL: not shown */
+    const char *args;  /* after the name, for help and completion: alternatives between " | " */
+    const char *what;  /* in a line */
+    zc_run *run;
+    bool stops; /* options of ztctl end at the first plain argument */
+    const char *help; /* with an example */
+};
+extern const struct zc_command zc_commands[]; /* ends with a name of NULL */
+/* By name or alias; NULL: none. */
+const struct zc_command *zc_find_command(const char *name);
+/* One that the misspelt name may have meant; or NULL. */
+const struct zc_command *zc_similar_command(const char *name);
+void zc_help_all(void);
+void zc_help_one(const struct zc_command *c);
+
+/* cmd_controller.c: what can be set of a network or of a member; ends with NULL. */
+extern const char *const zc_network_keys[], *const zc_member_keys[];
 
 /* main.c: "ztctl CMD: message", and where to read on; returns ZC_USAGE. */
 __attribute__((format(printf, 2, 3))) int zc_usage(const struct zc *zc, const char *fmt, ...);
 /* "ztctl CMD: message"; returns ZC_FAILED. */
 __attribute__((format(printf, 2, 3))) int zc_fail(const struct zc *zc, const char *fmt, ...);
+/* The keys that 'set' takes; ends with NULL. cmd_net.c */
+extern const char *const zc_setting_keys[];
+/* How to call ztctl for this home, for hints: "ztctl", or with -H. Lives as long as the program. */
+const char *zc_self(const struct zc *zc);
 /* Checks a network id (16 hex digits): ZC_OK, or ZC_USAGE with a message. */
 int zc_check_nwid(const struct zc *zc, const char *text);
 
@@ -79,6 +85,11 @@ int zc_command_quiet(const char *home, const char *text, json_t **out, char *msg
 /* The same over a connection from zc_connect(), which is closed. */
 int zc_command_on(int fd, const char *text, json_t **out, char *msg, size_t cap);
 
+/* One ZT_CTL_COMMAND whose answer has no end: each message to fn, until it returns false, the node
+ * closes (ZC_OK both) or something fails. */
+int zc_stream(const struct zc *zc, const char *text, bool (*fn)(void *user, const char *text, size_t n),
+              void *user);
+
 /* One request to the local API (vl2.md 10): method, path, JSON text (or ""). The status and the
  * body (malloc'd) of whatever the node answered. */
 int zc_api_text(const struct zc *zc, const char *method, const char *path, const char *body,
@@ -96,21 +107,54 @@ const char *zc_str(const json_t *obj, const char *key);
 int64_t zc_int(const json_t *obj, const char *key, int64_t missing);
 bool zc_true(const json_t *obj, const char *key);
 
-enum zc_tint { ZC_PLAIN, ZC_BOLD, ZC_GREEN, ZC_YELLOW, ZC_RED };
-/* Columns that line up; the first row is the heading. Colour only on a terminal. */
+/* "12.3 MB": for people; exact numbers are in the JSON. */
+const char *zc_human(int64_t n, char out[32]);
+/* Text of others in at most `most` columns of a terminal: what would steer it is '?', and what is
+ * too long ends in an ellipsis. malloc'd. */
+char *zc_clean(const char *text, unsigned most);
+
+enum zc_tint { ZC_PLAIN, ZC_BOLD, ZC_GREEN, ZC_YELLOW, ZC_RED, ZC_DEFAULT };
+/* What begins this colour on standard output (ZC_DEFAULT: ends it); "" unless that is a terminal
+ * and NO_COLOR is not set. */
+const char *zc_tint(enum zc_tint tint);
+
+/* Columns that line up; the first row is the heading. */
 struct zc_table {
     unsigned ncols;
     size_t nrows, cap;
     char **cells; /* nrows * ncols */
     unsigned char *tints;
 };
-void zc_table_init(struct zc_table *t, unsigned ncols);
-/* Adds a cell; ncols cells make a row. The text is copied. */
+#define ZC_CELL_MAX 4096
+#define ZC_NAME_MAX 32
+/* Begins it with its heading: "PEER|ROLE|PATH". */
+void zc_head(struct zc_table *t, const char *names);
+/* Adds a cell; ncols cells make a row. The text is cleaned and copied. */
 void zc_cell(struct zc_table *t, enum zc_tint tint, const char *text);
 __attribute__((format(printf, 3, 4))) void zc_cellf(struct zc_table *t, enum zc_tint tint,
                                                     const char *fmt, ...);
+/* A name that somebody chose: at most ZC_NAME_MAX columns of it. */
+void zc_cell_name(struct zc_table *t, const char *text);
 /* Prints and frees it. */
 void zc_table_print(struct zc_table *t);
+
+/* next.c: what to do next, on stderr, when something isn't as people want it. Each asks the node for
+ * what it isn't given (NULL) and is silent when all is well. */
+
+/* No planet, or no root that answers. True: said something. */
+bool zc_hint_offline(const struct zc *zc, const json_t *info);
+/* Networks that are not in order: who must do what. */
+void zc_hint_networks(const struct zc *zc, const json_t *info, const json_t *networks);
+
+/* cmd_exec.c */
+
+/* Finds `name` as execvp would, in out (PATH_MAX), and sees that it takes a preload: 0, or an exit code,
+ * and said. */
+int zc_check_program(const struct zc *zc, const char *name, char *out);
+/* The environment of a preloaded program. ZC_OK, or said. */
+int zc_set_preload(const struct zc *zc);
+/* -n NWIDS, -d LEVEL at the front of argv, into the environment; *used: how many words. */
+int zc_preload_options(const struct zc *zc, int argc, char **argv, int *used);
 
 /* files.c: small files, and where the other programs are. */
 

@@ -26,6 +26,7 @@ struct fixture {
     char root[64], home[256];
     struct zt_door_reply *kept; /* command "later" */
     int new_err;
+    unsigned told;
 };
 
 static void command(void *user, const char *text, struct zt_door_reply *to)
@@ -39,6 +40,14 @@ static void command(void *user, const char *text, struct zt_door_reply *to)
         zt_door_reply(to, 0, big, sizeof big);
     } else if (strcmp(text, "later") == 0) {
         f->kept = to;
+    } else if (strcmp(text, "watch") == 0) {
+        zt_door_watch(to, "0", 1);
+    } else if (strcmp(text, "tell") == 0) { /* the next of 1 KB each: "1....", "2....", */
+        char event[1024];
+        memset(event, '.', sizeof event);
+        memcpy(event, big, (size_t)sprintf(big, "%u", ++f->told));
+        zt_door_tell(f->door, event, sizeof event);
+        zt_door_reply(to, 0, zt_door_is_watched(f->door) ? "1" : "0", 1);
     } else if (strcmp(text, "empty") == 0) {
         zt_door_reply(to, 0, NULL, 0);
     } else if (strncmp(text, "count ", 6) == 0) { /* how long is it, and is it all there? */
@@ -310,6 +319,83 @@ static void random_requests_do_no_harm(void **state)
     close(s);
 }
 
+static void send_text(int s, const char *text)
+{
+    struct zt_ctl_req q = ask(text);
+
+    assert_true(send(s, &q, offsetof(struct zt_ctl_req, data) + q.ndata, 0) > 0);
+}
+
+/* Has something been told to somebody? */
+static bool tell(int s)
+{
+    char data[ZT_CTL_REPLY_DATA];
+    struct zt_ctl_rep r;
+
+    send_text(s, "tell");
+    receive(s, &r, data, NULL);
+    return data[0] == '1';
+}
+
+/* The next event of one who watches: its number; the number of missed ones in *missed. */
+static unsigned next_event(int s, unsigned *missed)
+{
+    char data[ZT_CTL_REPLY_DATA];
+    struct zt_ctl_rep r;
+
+    assert_true(receive(s, &r, data, NULL) > (ssize_t)sizeof r);
+    assert_int_equal(r.more, 1);
+    data[r.ndata] = 0;
+    if (sscanf(data, "{\"event\":\"missed\",\"count\":%u}", missed) == 1)
+        return next_event(s, missed);
+    return (unsigned)strtoul(data, NULL, 10);
+}
+
+static void who_watches_slowly_misses_and_is_told(void **state)
+{
+    enum { EVENTS = 2000 };
+    struct fixture *f = *state;
+    int quick = dial_file(f), slow = dial_file(f), teller = dial_file(f);
+    unsigned missed = 0, before = 0, n;
+
+    assert_false(tell(teller));
+    send_text(quick, "watch");
+    send_text(slow, "watch");
+    assert_int_equal(next_event(quick, &missed), 0);
+    assert_int_equal(next_event(slow, &missed), 0);
+    for (unsigned i = 2; i < EVENTS; i++) { /* the slow one's socket fills; nobody waits for it */
+        assert_true(tell(teller));
+        assert_int_equal(next_event(quick, &missed), i);
+    }
+    assert_int_equal(missed, 0);
+    for (n = 1; n > before && env_poll(slow, POLLIN, 0);) {
+        char data[ZT_CTL_REPLY_DATA];
+        struct zt_ctl_rep r;
+        receive(slow, &r, data, NULL);
+        data[r.ndata] = 0;
+        if (sscanf(data, "{\"event\":\"missed\",\"count\":%u}", &missed) == 1)
+            break;
+        before = n;
+        n = (unsigned)strtoul(data, NULL, 10);
+        assert_int_equal(n, before + 1); /* none out of order, none in between */
+    }
+    if (missed == 0) /* told as soon as there is room, without another event */
+        (void)!env_poll(slow, POLLIN, 5000);
+    assert_true(tell(teller));
+    before = n;
+    n = next_event(slow, &missed);
+    assert_int_equal(n, EVENTS);
+    assert_true(missed > 0);
+    assert_int_equal(before + missed + 1, EVENTS);
+    close(quick);
+    send_text(slow, "info"); /* who watches says nothing more */
+    for (int i = 0; i < 200 && tell(teller); i++)
+        usleep(10000);
+    assert_false(tell(teller));
+    close(slow);
+    close(teller);
+}
+
 static void commands_and_long_answers(void **state)
 {
     struct fixture *f = *state;
@@ -532,6 +618,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(sockets_through_the_door, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_requests_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(random_requests_do_no_harm, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_watches_slowly_misses_and_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(commands_and_long_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(long_commands_come_in_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_may_leave_before_the_answer, setup, teardown),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "base/settings.h"
 #include "vl2/network.h"
 
 #define NET 0xff0a000000000001u /* 10.0.0.0/8, multicast limit 1024 */
@@ -174,6 +175,28 @@ static void gather_is_repeated_while_a_frame_waits(void **state)
     fake_run(300);
     assert_int_equal(b->nframes, 1);
     assert_true(fake_now.mono_ms - start <= 700);
+}
+
+/* With members known the list is renewed when a frame is sent, each 60 s (180 s) at most. */
+static void gather_is_limited(void **state)
+{
+    static const int64_t pause[] = {60000, 180000};
+    struct zt_vl1 *a = leaf(A, true);
+    uint8_t p[40] = {0};
+
+    join(a);
+    fake_run(1);
+    for (unsigned low = 0; low < 2; low++) {
+        zt_vl2_configure(a->vl2, &fake_now, &(struct zt_settings){.low_bandwidth = low});
+        fake_now.mono_ms += 300000;
+        likes(a, B, NET, 0x333300000001u, 0);
+        for (unsigned i = 0; i < 3; i++) {
+            fake_clear();
+            fake_frame_out(a, NET, 0x333300000001u, zt_mac_of(A, NET), 0x86dd, p, 40);
+            assert_int_equal(fake_count(a, ZT_VERB_MULTICAST_GATHER), i != 1);
+            fake_now.mono_ms += i == 0 ? pause[low] - 1 : 1;
+        }
+    }
 }
 
 static void waiting_ends(void **state)
@@ -509,6 +532,7 @@ int main(void)
         T(announced_when_the_root_comes_up),
         T(arp_reaches_the_owner_at_once),
         T(gather_is_repeated_while_a_frame_waits),
+        T(gather_is_limited),
         T(waiting_ends),
         T(frame_layout),
         T(recipients_tell_others),

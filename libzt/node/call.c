@@ -291,6 +291,17 @@ int zt_node_ifindex(struct zt_node *n, uint64_t nwid)
     return on_loop(n, &c, do_ifindex);
 }
 
+static void do_drained(struct call *c)
+{
+    c->rc = zt_proxy_is_drained(c->n->proxy);
+}
+
+bool zt_node_is_drained(struct zt_node *n)
+{
+    struct call c = {0};
+    return on_loop(n, &c, do_drained) != 0;
+}
+
 static void do_managers(struct call *c)
 {
     const struct zt_conf *conf = &c->n->conf;

@@ -127,6 +127,8 @@ int zt_node_api(struct zt_node *n, const struct zt_api_request *r,
                 void *arg);
 /* Who may use the local API from elsewhere (local.conf; port: prefix length). Returns how many. */
 unsigned zt_node_managers(struct zt_node *n, struct zt_ep *out, unsigned cap);
+/* Has all that programs wrote been sent and acknowledged? Also true without a node. */
+bool zt_node_is_drained(struct zt_node *n);
 /* Absolute path; once it is up. */
 const char *zt_node_home(const struct zt_node *n);
 /* "OK", "ACCESS_DENIED", ...: vl2.md 8.5. */

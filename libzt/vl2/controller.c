@@ -11,7 +11,8 @@
  * those who left are found at its end.
  *
  * Beyond the reference (docs, "Where we differ"): a member that is authorised, deauthorised or
- * whose network is deleted is told at once instead of at its next request; revocations that follow
+ * whose network is deleted is told at once instead of at its next request, also when this controller
+ * has been restarted and has not heard of it since; revocations that follow
  * each other closely travel together, since receivers take one packet of credentials a second. */
 #include "vl2/controller.h"
 
@@ -189,7 +190,7 @@ static void work_off(struct zt_controller *c, const struct zt_now *now, struct z
     unsigned changed = 0;
 
     m->is_wanted = false;
-    if (!m->has_request || !m->r.has_identity || !m->r.authorized || is_expelled_by_sso(m, now))
+    if (!m->r.has_identity || !m->r.authorized || is_expelled_by_sso(m, now))
         return;
     if (zt_controller_equip(m, false, &changed) != 0)
         zt_drop_count(c->vl2->drops, ZT_DROP_NO_MEMORY);
@@ -311,6 +312,7 @@ static void revoke(struct zt_cnet *net, const struct zt_now *now, uint64_t addr)
     };
     /* A certificate that is issued again in this very millisecond must be newer. */
     c->issued_at_ms++;
+    keep_time(c);
     zt_controller_sign_revocation(self(c), rev);
     if (net->nrevoked > 1)
         return; /* the timer runs */
@@ -320,12 +322,20 @@ static void revoke(struct zt_cnet *net, const struct zt_now *now, uint64_t addr)
         send_revocations(net, now);
 }
 
+/* Is it known that the node isn't there? Of one that was in the network before this controller
+ * started nothing is known yet: it asks once a minute. */
+static bool is_away(const struct zt_cmember *m, const struct zt_now *now)
+{
+    return m->has_request ? now->mono_ms - m->requested_ms >= ZT_CONTROLLER_ONLINE_MS
+                          : m->r.version_proto < 0;
+}
+
 static void deauthorised(struct zt_cmember *m, const struct zt_now *now)
 {
     struct zt_controller *c = m->net->ctl;
 
     revoke(m->net, now, m->r.addr);
-    if (m->issued_ms != ZT_LONG_AGO)
+    if (m->issued_ms != ZT_LONG_AGO || (!m->has_request && !is_away(m, now)))
         refuse(c, now, m->r.addr, 0, ZT_ERROR_NETWORK_ACCESS_DENIED, m->r.nwid);
     m->issued_ms = ZT_LONG_AGO;
     m->packet_id = 0;
@@ -555,8 +565,7 @@ int zt_controller_set_member(struct zt_controller *c, const struct zt_now *now,
     zt_cnet_set_stranger(m, false); /* somebody takes an interest in it */
     if (was_authorised && !m->r.authorized)
         deauthorised(m, now);
-    else if (m->r.authorized && m->has_request &&
-             now->mono_ms - m->requested_ms < ZT_CONTROLLER_ONLINE_MS)
+    else if (m->r.authorized && !is_away(m, now))
         set_due(m, now);
     return 0;
 }

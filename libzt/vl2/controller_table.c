@@ -225,6 +225,8 @@ int zt_cmember_add(struct zt_cnet *net, struct zt_ctl_member *r, struct zt_cmemb
     m->net = net;
     m->r = *r;
     m->requested_ms = m->issued_ms = ZT_LONG_AGO;
+    /* Until it asks: by the version it had when it asked last. */
+    m->has_rules = r->version_major > 1 || (r->version_major == 1 && r->version_minor >= 2);
     zt_list_init(&m->online);
     zt_list_init(&m->due);
     take_ips(m);

@@ -36,7 +36,7 @@ void lab_stop(void)
 
 int lab_peer_main(const char *home)
 {
-    return env_peer_main(home);
+    return env_peer_main(home, "0");
 }
 
 void lab_home(const char *name, int planet, char out[128])

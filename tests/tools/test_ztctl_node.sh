@@ -223,9 +223,8 @@ def read_until(what, seconds):
             try: got += os.read(fd, 65536)
             except OSError: break
     return got
-os.write(fd, b"PS1='READY> '; autoload -Uz compinit; compinit -u -D; source <(ztctl completion zsh)\n")
-read_until(b"\nREADY> ", 20)
-time.sleep(0.3)
+os.write(fd, b"PS1='REA''DY> '; autoload -Uz compinit; compinit -u -D; source <(ztctl completion zsh)\n")
+read_until(b"READY> ", 20)
 os.write(fd, b"ztctl leave f\t")
 print(read_until(b"ff0000ffff000000", 20).decode(errors="replace"))
 os.write(fd, b"\x15exit\n")
@@ -249,7 +248,7 @@ else
         path=$(command -v $shell) || { skip "shell: no $shell"; continue; }
         printf 'echo "[$MINE|$PS1|$ZT_HOME|${LD_PRELOAD##*/}]"\nexit 5\n' |
             SHELL=$path timeout 20 "$ztctl" shell > shell.out 2>&1
-        expect "shell: status of $shell" 0 '' test $? = 5
+        expect "shell: status of $shell" 0 '' test $? = 5 # of the pipe's last
         expect "shell: $shell" 0 "\[yes\|\(zt\) mine> \|$work/a\|libztpreload.so\]" cat shell.out
     done
     expect 'shell: nothing is left' 1 '' sh -c "ls -d ${TMPDIR:-/tmp}/zt-shell.* > /dev/null 2>&1 || exit 1"

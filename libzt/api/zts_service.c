@@ -213,6 +213,12 @@ void zts_service_finish(struct zts_service *s, int timeout_ms)
     free(s);
 }
 
+int zts_service_make_home(const char *home)
+{
+    errno = zt_store_make_home(home);
+    return errno == 0 ? 0 : -1;
+}
+
 int zts_service_run(const struct zts_service_config *cfg)
 {
     struct zts_service s = {.cfg = cfg, .wake = eventfd(0, EFD_CLOEXEC)};

@@ -43,6 +43,9 @@ struct zts_service_config {
     void (*down)(void *user);
 };
 
+/* Make the home folder when it is missing, as zts_service_run would. 0, or -1 with errno. */
+__attribute__((visibility("default"))) int zts_service_make_home(const char *home);
+
 /* Runs until SIGTERM, SIGINT, `ztctl down` or idleness. The calling thread must be the only one.
  * Returns 0, or 1 after a failure that was reported. */
 __attribute__((visibility("default"))) int zts_service_run(const struct zts_service_config *cfg);

@@ -216,6 +216,17 @@ int zt_node_state_fd(struct zt_node *n)
     return on_loop(n, &c, do_state_fd);
 }
 
+static void do_identity(struct call *c)
+{
+    *(struct zt_identity *)c->out = c->n->identity;
+}
+
+int zt_node_identity(struct zt_node *n, struct zt_identity *out)
+{
+    struct call c = {.out = out};
+    return on_loop(n, &c, do_identity);
+}
+
 static void do_ports(struct call *c)
 {
     uint16_t *p = c->out;

@@ -28,4 +28,14 @@ static inline void zt_thread_begins(void)
         zt_thread_hook();
 }
 
+/* While a loop is watched, a fork waits until its thread stands still between two pieces of work, so that
+ * what the child inherits (lwIP's lists, the core) is whole. From the beginning of its init to the end of its fini. */
+struct zt_loop;
+void zt_fork_watch(struct zt_loop *l);
+void zt_fork_unwatch(struct zt_loop *l);
+/* The handlers for pthread_atfork. */
+void zt_fork_prepare(void);
+void zt_fork_parent(void);
+void zt_fork_child(void);
+
 #endif

@@ -108,7 +108,7 @@ struct zt_stream {
     bool unread;     /* it was closed with data unread */
     bool no_pri;     /* urgent bytes sit in the pair: don't watch for exceptions */
     bool output;     /* tcp_output is due */
-    int64_t cork_ms; /* since when a corked piece waits, 0: none does */
+    int64_t cork_ms; /* since when a corked piece waits in the pair, 0: none does */
 };
 
 struct zt_listener {
@@ -208,6 +208,10 @@ int zt_bind_take(struct zt_proxy *p, struct zt_binding *b, const struct zt_sock 
 void zt_bind_drop(struct zt_proxy *p, struct zt_binding *b);
 /* May this binding begin to listen? 0, EADDRINUSE. */
 int zt_bind_listen(struct zt_proxy *p, struct zt_binding *b);
+/* The same for an address whose scope may name the interface (link-local ones of several networks). */
+int zt_route_to(const struct zt_ctl_addr *to, const ip_addr_t *local, const ip_addr_t *dst,
+                struct netif **nif, ip_addr_t *src);
+bool zt_addr_is_link_local(const struct zt_ctl_addr *a);
 /* SO_BINDTODEVICE: is `to` reached through that network? */
 bool zt_sock_may_leave(const struct zt_sock *s, const struct zt_ctl_addr *to);
 /* The interface of this index or address, else the first that is up. */

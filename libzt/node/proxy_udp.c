@@ -294,6 +294,8 @@ static void on_dgram(void *arg, struct udp_pcb *pcb, struct pbuf *pb, const ip_a
     }
     h.ifindex = netif_get_index(ip_current_input_netif());
     zt_addr_from_lwip(from, port, &h.remote);
+    if (zt_addr_is_link_local(&h.remote))
+        h.remote.scope = h.ifindex;
     zt_addr_from_lwip(ip_current_dest_addr(), 0, &to);
     h.lfamily = to.family;
     memcpy(h.lip, to.ip, 16);
@@ -346,7 +348,7 @@ static int route_out(struct zt_dgram *d, const struct zt_ctl_addr *to, const ip_
     }
     if (!zt_addr_is_multicast(to) && !everybody) /* lwIP would take any interface for anything */
         return zt_addr_is_reachable(d->s.p, to) && zt_sock_may_leave(&d->s, to)
-                   ? zt_route(&local, dst, nif, src)
+                   ? zt_route_to(to, &local, dst, nif, src)
                    : ENETUNREACH;
     *nif = group_netif(d, v6, v6 ? (unsigned)d->s.opt.mcast_if6 : 0,
                        everybody ? NULL : d->s.opt.mcast_if4);

@@ -21,8 +21,10 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 #include "node/default_planet.h"
+#include "node/fork.h"
 #include "node/netset.h"
 #include "node/node_priv.h"
+#include "node/secret.h"
 #include "wire/netconf.h"
 
 #define FRAMES_MAX (8u << 20)
@@ -113,8 +115,8 @@ static void host_event(void *user, const struct zt_event *ev)
     }
     if (n->npending == n->cap_pending) {
         size_t cap = n->cap_pending == 0 ? 64 : n->cap_pending * 2;
-        if (cap > PENDING_MAX && ev->kind == ZT_EVENT_PEER)
-            return;
+        if (cap > PENDING_MAX && (ev->kind == ZT_EVENT_PEER || ev->kind == ZT_EVENT_REROUTED))
+            return; /* strangers can make many of these */
         struct zt_event *p = realloc(n->pending, cap * sizeof *p);
         if (p == NULL)
             return;
@@ -427,6 +429,16 @@ static void network_changed(struct zt_node *n, uint64_t nwid)
                         .what = ZT_NODE_NETWORK, .net_was = first ? NULL : &was, .net = &e->info});
 }
 
+/* An interface has become free: for networks that got none. */
+static void retry_interfaces(struct zt_node *n)
+{
+    uint64_t nwid;
+    void *value;
+    for (size_t i = 0; zt_map_next(&n->nets, &i, &nwid, &value);)
+        if (((const struct zt_netent *)value)->port_error != 0)
+            network_changed(n, nwid);
+}
+
 int zt_turn_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
 {
     const struct zt_netent *e = zt_map_get(&n->nets, nwid);
@@ -536,6 +548,7 @@ int zt_turn_leave(struct zt_node *n, uint64_t nwid)
     zt_stack_now(n->stack, zt_loop_now(n->loop)->mono_ms);
     network_gone(n, nwid);
     int rc = zt_core_leave(n->core, zt_loop_now(n->loop), nwid);
+    retry_interfaces(n);
     if (n->cfg.cache_networks) {
         snprintf(name, sizeof name, "networks.d/%016llx.conf", (unsigned long long)nwid);
         zt_node_post_job(n, zt_node_job_remove, name, 0, NULL, NULL, 0);
@@ -586,6 +599,9 @@ static void handle_event(struct zt_node *n, const struct zt_event *ev)
         break;
     case ZT_EVENT_PEER:
         peer_changed(n, ev->id);
+        break;
+    case ZT_EVENT_REROUTED:
+        zt_stack_rerouted(n->stack, ev->id);
         break;
     case ZT_EVENT_NETWORK:
         network_changed(n, ev->id);
@@ -699,6 +715,7 @@ int64_t zt_turn_flush(void *user, const struct zt_now *now)
     struct zt_node *n = user;
     zt_proxy_flush(n->proxy);
     zt_turn_drain(n);
+    zt_stack_flush(n->stack);
     zt_udp_flush(n->udp);
     int64_t next = least(zt_core_deadline(n->core), zt_stack_deadline(n->stack));
     next = least(next, zt_ping_deadline(n));
@@ -738,10 +755,12 @@ static int make_core(struct zt_node *n)
         cc.nplanet = 0;
         rc = zt_core_new(&cc, now, &n->core);
     }
-    if (rc == 0)
+    if (rc == 0) {
+        zt_secret_keep(zt_core_identity(n->core), sizeof(struct zt_identity));
         zt_core_configure(n->core, now, &n->conf.core);
-    else
+    } else {
         snprintf(n->why, sizeof n->why, "protocol core: %s", zt_err_text(rc));
+    }
     return rc;
 }
 
@@ -844,6 +863,7 @@ int zt_turn_init(void *user, struct zt_loop *l)
     struct zt_node *n = user;
     uint64_t seed[2];
     n->loop = l;
+    zt_fork_watch(l);
     n->online = false;
     n->port = 0;
     host_random(n, seed, sizeof seed);
@@ -903,6 +923,8 @@ void zt_turn_fini(void *user)
     n->door = NULL;
     zt_stack_free(n->stack);
     n->stack = NULL;
+    if (n->core != NULL)
+        zt_secret_release(zt_core_identity(n->core), sizeof(struct zt_identity));
     zt_core_free(n->core);
     n->core = NULL;
     void *v;
@@ -920,6 +942,7 @@ void zt_turn_fini(void *user)
     n->ranges_text = NULL;
     zt_wipe(n->pool, sizeof n->pool);
     n->pool_left = 0;
+    zt_fork_unwatch(n->loop);
 }
 
 /* ---- commands through the door -----------------------------------------------------------------

@@ -3,6 +3,8 @@
 #ifndef ZT_STACK_HOOKS_H
 #define ZT_STACK_HOOKS_H
 
+#include <stdbool.h>
+
 #include "lwip/ip_addr.h"
 
 struct netif;
@@ -15,6 +17,9 @@ uint32_t zt_lwip_isn(const ip_addr_t *local, uint16_t local_port, const ip_addr_
                      uint16_t remote_port);
 /* An ACK is being held back: the fast timer has to run soon. */
 void zt_lwip_ack_delayed(void);
+
+/* One more segment wants an ACK: true when zt_stack_flush sends it with those of others. */
+bool zt_lwip_ack_later(struct tcp_pcb *pcb);
 
 /* stack/pcbs.c: connections, active and in TIME_WAIT, by their two ends. */
 void zt_lwip_pcb_add(struct tcp_pcb *pcb);
@@ -29,6 +34,7 @@ struct tcp_pcb_listen *zt_lwip_catch_all(const ip_addr_t *to);
 #define LWIP_HOOK_IP6_ROUTE(src, dst) zt_lwip_route6(src, dst)
 #define LWIP_HOOK_TCP_ISN zt_lwip_isn
 #define LWIP_HOOK_TCP_ACK_DELAYED(pcb) zt_lwip_ack_delayed()
+#define LWIP_HOOK_TCP_ACK_LATER(pcb) zt_lwip_ack_later(pcb)
 #define LWIP_HOOK_TCP_PCB_ADD(pcb) zt_lwip_pcb_add(pcb)
 #define LWIP_HOOK_TCP_PCB_REMOVE(pcb) zt_lwip_pcb_remove(pcb)
 #define LWIP_HOOK_TCP_PCB_FIND(local, lport, remote, rport) \

@@ -3,18 +3,17 @@
 needs_http2='nginx curl'
 
 h2() { curl_ -f --http2-prior-knowledge "$@"; }
-h2_get() { rm -f got && h2 -o got "http://$host:8060/data" && cmp data got; }
+h2_get() { rm -f got && h2 -o got "http://$host:8050/data" && cmp data got; }
 h2_many() {
     local i args=()
-    for i in {1..50}; do args+=(-o "got.$i" "http://$host:8060/small?$i"); done
+    for i in {1..50}; do args+=(-o "got.$i" "http://$host:8050/small?$i"); done
     h2 "${args[@]}" || return
     for i in {1..50}; do cmp small "got.$i" || return; done
 }
 test_http2() {
-    nginx_conf ''
-    sed -i "s|listen $host:8050 ;|listen $host:8060 http2;|" ngx/nginx.conf
+    nginx_conf http2
     serve http2 a nginx -p "$work/ngx" -e "$work/ngx/error.log" -c "$work/ngx/nginx.conf"
-    check "nginx $v HTTP/2 listens" up a 8060
+    check "nginx $v HTTP/2 listens" up a 8050
     check "curl $v HTTP/2 GET $mib MiB" h2_get
     check "curl $v HTTP/2 50 streams" h2_many
     stop "$server"

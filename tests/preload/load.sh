@@ -44,15 +44,15 @@ one() { b curl -q -sS -f --noproxy '*' -o got "http://$a4:8050/page" && cmp page
 check 'nginx answers' wait_for 15 one
 a=$(node_pid a) b_=$(node_pid b)
 
-check '1,000 connections to warm up' b "$python" "$here/crowd.py" churn "$a4" 8050 1000
-sleep 3
+check '10,000 connections to warm up' b "$python" "$here/crowd.py" churn "$a4" 8050 10000
+sleep 12 # TIME_WAIT
 fds_a=$(fds "$a") fds_b=$(fds "$b_") mem_a=$(memory "$a") mem_b=$(memory "$b_")
 check '10,000 connections made and closed' b "$python" "$here/crowd.py" churn "$a4" 8050 10000
 check 'descriptors of the server'"'"'s node as before' wait_for 15 no_more_than "$a" $((fds_a + 2))
 check 'descriptors of the client'"'"'s node as before' wait_for 15 no_more_than "$b_" $((fds_b + 2))
 sleep 11 # TIME_WAIT
 echo "memory: $mem_a KiB and $mem_b KiB, then $(memory "$a") and $(memory "$b_")"
-check 'memory as before, within 4 MiB' test "$(memory "$a")" -le $((mem_a + 4096)) -a "$(memory "$b_")" -le $((mem_b + 4096))
+check 'memory as before, within 2 MiB' test "$(memory "$a")" -le $((mem_a + 2048)) -a "$(memory "$b_")" -le $((mem_b + 2048))
 
 many() {
     local i pids=() code=0

@@ -354,6 +354,32 @@ static void test_options(void **state)
     zts_close(fd);
 }
 
+static void test_names(void **state)
+{
+    zts_ip_addr a;
+    struct zts_hostent *h = zts_bsd_gethostbyname("10.1.2.3");
+    assert_non_null(h);
+    assert_int_equal(h->h_addrtype, ZTS_AF_INET);
+    assert_int_equal(h->h_length, 4);
+    assert_memory_equal(h->h_addr, "\x0a\x01\x02\x03", 4);
+    assert_null(h->h_addr_list[1]);
+    assert_null(zts_bsd_gethostbyname(NULL));
+    assert_null(zts_dns_get_server(0));
+    assert_int_equal(zts_ipaddr_aton("192.168.22.1", &a), 1);
+    assert_int_equal(zts_dns_set_server(2, &a), ZTS_ERR_ARG);
+    assert_int_equal(zts_dns_set_server(1, &a), ZTS_ERR_OK);
+    assert_string_equal(zts_ipaddr_ntoa(zts_dns_get_server(1)), "192.168.22.1");
+    assert_null(zts_dns_get_server(0));
+    assert_int_equal(zts_ipaddr_aton("fd00::53", &a), 1);
+    assert_int_equal(zts_dns_set_server(1, &a), ZTS_ERR_OK); /* in its place */
+    assert_string_equal(zts_ipaddr_ntoa(zts_dns_get_server(1)), "FD00::53");
+    assert_int_equal(zts_dns_set_server(1, NULL), ZTS_ERR_OK);
+    assert_null(zts_dns_get_server(1));
+    a.type = 46;
+    assert_int_equal(zts_dns_set_server(0, &a), ZTS_ERR_ARG);
+    assert_null(zts_dns_get_server(7));
+}
+
 static void test_statistics(void **state)
 {
     zts_stats_counter_t a, b;
@@ -402,13 +428,14 @@ static int teardown(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--peer") == 0)
-        return lab_peer_main(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
+        return lab_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_network),     cmocka_unit_test(test_tcp_client),
         cmocka_unit_test(test_groups),      cmocka_unit_test(test_connect_waits),
         cmocka_unit_test(test_nonblocking), cmocka_unit_test(test_tcp_server),
         cmocka_unit_test(test_udp),         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_statistics),  cmocka_unit_test(test_other_generation_beside),
     };
     return cmocka_run_group_tests_name("data18", tests, setup, teardown);

@@ -240,6 +240,16 @@ static int get_linger(int fd, zt_word w, void *out, socklen_t *len)
     return put(out, len, &lg, sizeof lg);
 }
 
+/* Of a listener the pair is the queue of connections: its sizes are not what was set. */
+static int get_listener_buffer(int fd, zt_word w, int name, void *out, socklen_t *len)
+{
+    int v = 0;
+    remote_get(fd, w, SOL_SOCKET, name, &v);
+    if (v <= 0 || v == 212992) /* not set: what Linux begins with */
+        v = (name == SO_SNDBUF ? 16384 : 131072) / 2;
+    return put_int(out, len, v < INT32_MAX / 2 ? 2 * v : INT32_MAX); /* it reports the double */
+}
+
 static int get_socket_level(int fd, zt_word w, int name, void *out, socklen_t *len)
 {
     zt_word flag;
@@ -260,6 +270,11 @@ static int get_socket_level(int fd, zt_word w, int name, void *out, socklen_t *l
     }
     case SO_LINGER:
         return get_linger(fd, w, out, len);
+    case SO_SNDBUF:
+    case SO_RCVBUF:
+        if (!(w & ZT_W_BOUND))
+            break;
+        return get_listener_buffer(fd, w, name, out, len);
     case SO_PASSCRED:
     case SO_ZEROCOPY:
         return put_int(out, len, 0);
@@ -267,12 +282,13 @@ static int get_socket_level(int fd, zt_word w, int name, void *out, socklen_t *l
         *len = 0;
         return 0;
     default:
-        if (pair_option(name))
-            return REAL(getsockopt)(fd, SOL_SOCKET, name, out, len);
-        if ((w & ZT_W_DGRAM) && zt_optname_flag(SOL_SOCKET, name, &flag))
-            return put_int(out, len, (w & flag) != 0);
-        return 1;
+        break;
     }
+    if (pair_option(name))
+        return REAL(getsockopt)(fd, SOL_SOCKET, name, out, len);
+    if ((w & ZT_W_DGRAM) && zt_optname_flag(SOL_SOCKET, name, &flag))
+        return put_int(out, len, (w & flag) != 0);
+    return 1;
 }
 
 static int get_virtual(int fd, zt_word w, int level, int name, void *out, socklen_t *len)

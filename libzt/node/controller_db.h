@@ -1,4 +1,7 @@
-/* Between controller_api.c and controller_db.c: records by id. All on the loop thread. */
+/* Between controller_api.c and controller_db.c: records by id. All on the loop thread.
+ *
+ * Another database takes the place of the files behind these functions and those of controller.h; what it
+ * owes the core is in vl2/controller.h, "store". The local API knows nothing of files. */
 #ifndef ZT_NODE_CONTROLLER_DB_H
 #define ZT_NODE_CONTROLLER_DB_H
 

@@ -635,7 +635,7 @@ int zt_dgram_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_c
     struct zt_dgram *d;
     int err;
 
-    if (q->id) {
+    if (q->id && q->type == ZT_CTL_UDP) {
         s = zt_proxy_find(p, q->id);
         if (!s || s->kind != ZT_SOCK_DGRAM)
             return EBADF;

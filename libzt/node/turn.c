@@ -115,8 +115,8 @@ static void host_event(void *user, const struct zt_event *ev)
     }
     if (n->npending == n->cap_pending) {
         size_t cap = n->cap_pending == 0 ? 64 : n->cap_pending * 2;
-        if (cap > PENDING_MAX && ev->kind == ZT_EVENT_PEER)
-            return;
+        if (cap > PENDING_MAX && (ev->kind == ZT_EVENT_PEER || ev->kind == ZT_EVENT_REROUTED))
+            return; /* strangers can make many of these */
         struct zt_event *p = realloc(n->pending, cap * sizeof *p);
         if (p == NULL)
             return;

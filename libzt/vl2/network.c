@@ -729,6 +729,11 @@ static void run_pass(struct zt_network *net, const struct zt_now *now)
 
     if (config_due(net, now, &next))
         request_config(net, now);
+    if (zt_nwid_is_adhoc(net->nwid) && net->cfg == NULL && net->failure == ZT_NET_OK) {
+        start_adhoc(net, now); /* there was no memory when it was joined */
+        if (net->cfg == NULL)
+            next = now->mono_ms + ZT_CONFIG_RETRY_MS;
+    }
     if (net->cfg != NULL) {
         expire_bridged(net, now);
         at = announce_targets(net, now);

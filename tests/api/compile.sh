@@ -95,7 +95,7 @@ static_library() {
 }
 exports() {
     local strange
-    strange=$(nm -D --defined-only "$build/libzt/libzt.so" | grep -vE ' (zts_|_init|_fini|__asan|__ubsan|__tsan|__odr|_edata|_end|__bss)')
+    strange=$(nm -D --defined-only "$build/libzt/libzt.so" | grep -vE ' (zts_|ZT_[0-9.]+$|_init|_fini|__asan|__ubsan|__tsan|__odr|_edata|_end|__bss)')
     [ -z "$strange" ] || { echo "$strange"; return 1; }
 }
 stripped_and_silent() { # R121: of a release build

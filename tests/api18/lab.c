@@ -34,9 +34,9 @@ void lab_stop(void)
     env_stop(&e);
 }
 
-int lab_peer_main(const char *home)
+int lab_peer_main(const char *home, const char *nwid)
 {
-    return env_peer_main(home, "0");
+    return env_peer_main(home, nwid);
 }
 
 void lab_home(const char *name, int planet, char out[128])

@@ -14,7 +14,7 @@ int lab_start(void); /* planet and root; 0 or -1 */
 /* Start a peer that echoes; its address as text. */
 int lab_start_peer(char address[46]);
 void lab_stop(void);
-int lab_peer_main(const char *home);
+int lab_peer_main(const char *home, const char *nwid);
 /* Path of a folder in the lab; planet: with the planet in it. */
 void lab_home(const char *name, int planet, char out[128]);
 /* Path of the planet. */

@@ -433,8 +433,8 @@ static int teardown(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--peer") == 0)
-        return lab_peer_main(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
+        return lab_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_network),
         cmocka_unit_test(test_tcp_client),

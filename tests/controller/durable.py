@@ -104,12 +104,20 @@ def main():
         member = s.ids[0]
         changes = []
 
+        def calls_so_far():
+            return list(lines(log))
+
+        def answers():
+            return sum("HTTP/1.1 200" in c[2] for c in calls_so_far())
+
         def change(method, path, body, file):
-            before = len(list(lines(log)))
+            before, answered = len(calls_so_far()), answers()
             status, _ = ctl.call(method, path, body)
             if status != 200:
                 fail("%s %s: %d" % (method, path, status))
             changes.append((before, file))
+            # we may hear the answer before strace has written it down
+            wait_for("the answer is not in the log", 30, lambda: answers() > answered)
 
         net, files = "/controller/network/" + nwid, "controller.d/network/" + nwid
         change("POST", net, network("durable"), files + ".json")
@@ -118,7 +126,7 @@ def main():
                "%s/member/%s.json" % (files, member))
         s.say("join", 0, nwid)
         wait_for("the member is not in", 30, lambda: s.networks()[member].get(nwid, {}).get("status") == 1)
-        time_of_config = len(list(lines(log)))
+        time_of_config = len(calls_so_far())
         change("POST", net + "/member/" + member, {"name": "m"}, "%s/member/%s.json" % (files, member))
         os.kill(int(open(home + "/identity.lock").read()), signal.SIGTERM)  # not strace
         ctl.process.wait(30)

@@ -26,7 +26,7 @@ serve() {
     shift 2
     (
         export ZT_HOME=$work/$home ZT_PRELOAD_START=no LD_PRELOAD=$preload
-        exec "$@"
+        exec setsid "$@" # some end with a signal to their whole group
     ) > "$name.log" 2>&1 < /dev/null &
     started+=($!)
     server=$!
@@ -71,9 +71,9 @@ head -c 20000 /dev/urandom > small
 lab_up
 for v in $families; do
     if [ "$v" = 4 ]; then
-        addr=$a4 host=$a4 nobody=10.1.2.3
+        addr=$a4 host=$a4 any=0.0.0.0 nobody=10.1.2.3
     else
-        addr=$a6 host="[$a6]" # and nobody: the same network, another node
+        addr=$a6 host="[$a6]" any=::0 # and nobody: the same network, another node
         nobody="[$(python3 -c 'import ipaddress, sys
 print(ipaddress.ip_address(int(ipaddress.ip_address(sys.argv[1])) ^ 0xffff << 80))' "$a6")]"
     fi

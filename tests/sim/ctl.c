@@ -85,7 +85,10 @@ static void keep(struct sim_disk *d, const struct zt_ctl_member *m)
 static void put_member(void *user, const struct zt_ctl_member *m, unsigned fields,
                        enum zt_ctl_credential credential, const char *token)
 {
+    const int was = sim_inside;
+    sim_inside = 0;
     keep(user, m);
+    sim_inside = was;
 }
 
 static void put_time(void *user, int64_t wall_ms)
@@ -207,6 +210,8 @@ void sim_ctl_member(struct sim_node *n, uint64_t nwid, const struct sim_node *me
                     bool authorized)
 {
     struct zt_ctl_member m = known(n, nwid, member->id.addr);
+    if (m.authorized && !authorized)
+        m.deauthorized_ms = sim_node_now(n).wall_ms;
     m.authorized = authorized;
     set_member(n, &m);
 }

@@ -101,6 +101,9 @@ struct sim_node {
 
 struct sim;
 
+/* Above zero while a core runs, zero while it calls out: for a test that makes its memory scarce. */
+extern int sim_inside;
+
 /* splitmix64; state is a uint64_t. */
 void sim_random(void *state, void *out, size_t n);
 /* Identity of the node of this number, below SIM_NODES; the same in every run. */

@@ -247,6 +247,30 @@ static void a_controller_whose_clock_was_set_back_while_it_was_down(void **state
     sim_free(o.s);
 }
 
+/* The controller ends before it can tell anybody; members learn of it with their next request. */
+static void a_restarted_controller_remembers_whom_it_put_out(void **state)
+{
+    struct office o = working(11, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        sim_assert(o.s, reaches(&o, o.m[i], o.m[(i + 1) % 3]));
+        sim_assert(o.s, reaches(&o, o.m[(i + 1) % 3], o.m[i]));
+    }
+    for (unsigned i = 0; i < 3; i++)
+        sim_block(o.ctl, o.m[i]);
+    sim_block(o.ctl, o.root);
+    authorize(&o, 1, false);
+    sim_stop(o.ctl);
+    sim_start(o.ctl);
+    sim_unblock(o.ctl, o.root);
+    sim_unblock(o.ctl, o.m[0]);
+    sim_unblock(o.ctl, o.m[2]); /* 1 hears nothing of the controller, and shows what it has */
+    sim_run(o.s, 70000);
+    sim_assert(o.s, !reaches(&o, o.m[1], o.m[0]));
+    sim_assert(o.s, !reaches(&o, o.m[1], o.m[2]));
+    sim_assert(o.s, reaches(&o, o.m[2], o.m[0]));
+    sim_free(o.s);
+}
+
 static void members_go_on_while_the_controller_is_away(void **state)
 {
     struct office o = working(7, 3);
@@ -294,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_restarted_controller_knows_everybody),
         cmocka_unit_test(a_restarted_controller_tells_members_that_have_not_asked_yet),
         cmocka_unit_test(a_controller_whose_clock_was_set_back_while_it_was_down),
+        cmocka_unit_test(a_restarted_controller_remembers_whom_it_put_out),
         cmocka_unit_test(members_go_on_while_the_controller_is_away),
         cmocka_unit_test(it_works_over_bad_links),
         cmocka_unit_test(the_controller_may_be_a_member_of_its_own_network),

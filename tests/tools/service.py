@@ -312,11 +312,13 @@ def units(top):
 def calls_of(groups):
     """The system calls that a SystemCallFilter= allows."""
     def members(group):
+        if group[0] != "@":
+            return {group}
         out = subprocess.run(["systemd-analyze", "syscall-filter", group], capture_output=True,
                              text=True, check=True).stdout
         found = set()
         for word in re.findall(r"(?m)^\s+(@?\w[\w-]*)\s*$", out):
-            found |= members(word) if word[0] == "@" else {word}
+            found |= members(word)
         return found
     allowed = set()
     for line in groups:

@@ -648,6 +648,10 @@ static void test_other_generation_in_turn(void **state)
 /* A child has no node, and may have one of its own. */
 static void test_fork(void **state)
 {
+#ifdef __SANITIZE_THREAD__
+    print_message("skipped: ThreadSanitizer allows no new threads after a fork\n");
+    skip();
+#endif
     assert_int_equal(zts_node_start(), ZTS_ERR_OK);
     assert_true(wait_online());
     uint64_t id = zts_node_get_id();

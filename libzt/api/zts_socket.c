@@ -109,6 +109,8 @@ int zts_close(int fd)
 int zts_get_host_fd(int fd)
 {
     ENTER(s, fd);
+    if (s->type != ZTS_SOCK_STREAM)
+        (void)zts_sock_need_dgram(s);
     int host = s->fd;
     zts_sock_put(s);
     return host;

@@ -170,6 +170,11 @@ int zt_core_moon(const struct zt_core *c, uint64_t id, struct zt_moon_info *out)
     return zt_vl1_moon(c->vl1, id, out);
 }
 
+const struct zt_identity *zt_core_identity(const struct zt_core *c)
+{
+    return zt_vl1_identity(c->vl1);
+}
+
 enum zt_underlay zt_core_underlay(const struct zt_core *c)
 {
     return zt_vl1_underlay(c->vl1);

@@ -72,6 +72,8 @@ int zt_core_deorbit(struct zt_core *c, const struct zt_now *now, uint64_t id);
 size_t zt_core_moons(const struct zt_core *c, uint64_t *out, size_t cap); /* returns the total */
 int zt_core_moon(const struct zt_core *c, uint64_t id, struct zt_moon_info *out);
 
+/* Our own, with the private key, where the core keeps it. */
+const struct zt_identity *zt_core_identity(const struct zt_core *c);
 enum zt_underlay zt_core_underlay(const struct zt_core *c);
 bool zt_core_online(const struct zt_core *c);
 void zt_core_status(const struct zt_core *c, struct zt_status_info *out);

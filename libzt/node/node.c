@@ -32,6 +32,7 @@
 #include "node/fork.h"
 #include "node/moon.h"
 #include "node/node_priv.h"
+#include "node/secret.h"
 
 #define PEER_FILE_MAX_AGE_S (30 * 24 * 3600) /* vl1.md 5.7 */
 
@@ -43,12 +44,13 @@ static _Atomic unsigned fork_generation;
 static void in_child(void)
 {
     atomic_fetch_add(&fork_generation, 1);
+    zt_fork_child();
     zt_fd_close_all();
 }
 
 static void watch_forks(void)
 {
-    (void)pthread_atfork(NULL, NULL, in_child);
+    (void)pthread_atfork(zt_fork_prepare, zt_fork_parent, in_child);
 }
 
 bool zt_node_is_inherited(const struct zt_node *n)
@@ -332,6 +334,7 @@ static bool start_over(struct zt_node *n)
 static void *keep(void *arg)
 {
     struct zt_node *n = arg;
+    zt_thread_begins();
     int rc;
     do {
         rc = bring_up(n);
@@ -377,6 +380,7 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
         return ZT_E_NOMEM;
     }
     n->generation = atomic_load(&fork_generation);
+    zt_secret_keep(&n->identity, sizeof n->identity);
     zt_list_init(&n->jobs);
     zt_list_init(&n->files_networks);
     zt_list_init(&n->files_netset);
@@ -400,6 +404,7 @@ int zt_node_start(const struct zt_node_config *cfg, struct zt_node **out)
     if (rc != 0) {
         *out = NULL;
         zt_given_free(n);
+        zt_secret_release(&n->identity, sizeof n->identity);
         free(n);
         return ZT_E_NOMEM;
     }
@@ -478,7 +483,10 @@ void zt_node_free(struct zt_node *n)
         return;
     if (zt_node_is_inherited(n)) {
         /* Its threads are not here and its locks may be held by them: leave the memory alone, and
-         * take only what a new node needs to have free. */
+         * take only what a new node needs to have free. The stack is whole (node/fork.h), but has
+         * nobody to talk to. */
+        if (n->stack != NULL)
+            zt_stack_mute(n->stack);
         zt_stack_free(n->stack);
         n->stack = NULL;
         return;
@@ -490,5 +498,6 @@ void zt_node_free(struct zt_node *n)
     json_decref(n->conf_doc);
     free(n->home);
     zt_given_free(n);
+    zt_secret_release(&n->identity, sizeof n->identity);
     free(n);
 }

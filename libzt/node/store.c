@@ -56,7 +56,7 @@ static int code_of(int err)
 }
 
 /* mkdir -p; parents that have to be made get 0700 too, as they exist for us alone. */
-static int make_folder(const char *path)
+int zt_store_make_home(const char *path)
 {
     char part[PATH_MAX];
     size_t n = strlen(path);
@@ -152,11 +152,32 @@ static int open_nothing(const struct zt_store_config *cfg, struct zt_store **out
     return 0;
 }
 
+/* Whoever may change names in the home decides which identity we are and who is root: nobody but
+ * its owner, and that is us (or root, or we are root, who can't be more careful than that). */
+static bool is_private(int dir, const char *home, char *why)
+{
+    struct stat st;
+    if (fstat(dir, &st) != 0) {
+        snprintf(why, ZT_STORE_WHY, "%s: %s", home, strerror(errno));
+        return false;
+    }
+    if (st.st_uid != geteuid() && st.st_uid != 0 && geteuid() != 0) {
+        snprintf(why, ZT_STORE_WHY, "%s belongs to another user (%u)", home, (unsigned)st.st_uid);
+        return false;
+    }
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        snprintf(why, ZT_STORE_WHY, "others may write to %s (mode %04o): chmod go-w %s", home,
+                 (unsigned)(st.st_mode & 07777), home);
+        return false;
+    }
+    return true;
+}
+
 int zt_store_open(const struct zt_store_config *cfg, struct zt_store **out, char why[ZT_STORE_WHY])
 {
     if (cfg->home == NULL)
         return open_nothing(cfg, out);
-    int err = make_folder(cfg->home);
+    int err = zt_store_make_home(cfg->home);
     int dir = -1;
     if (err == 0) {
         dir = open(cfg->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -167,6 +188,12 @@ int zt_store_open(const struct zt_store_config *cfg, struct zt_store **out, char
         if (cfg->lock_fd >= 0)
             close(cfg->lock_fd);
         return code_of(err) == ZT_E_NOENT ? ZT_E_IO : code_of(err);
+    }
+    if (!is_private(dir, cfg->home, why)) {
+        close(dir);
+        if (cfg->lock_fd >= 0)
+            close(cfg->lock_fd);
+        return ZT_E_PERM;
     }
     struct zt_store *s = calloc(1, sizeof *s);
     char *home = realpath(cfg->home, NULL);
@@ -397,6 +424,23 @@ void zt_store_remove_folder(struct zt_store *s, const char *name)
     closedir(d);
     if (unlinkat(s->dir, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
         say(s, "%s/%s: cannot be removed: %s", s->home, name, strerror(errno));
+}
+
+void zt_store_sweep(struct zt_store *s, const char *dir)
+{
+    int fd = openat(s->dir, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        size_t n = strlen(e->d_name);
+        if (n > 4 && strcmp(e->d_name + n - 4, ".tmp") == 0)
+            (void)unlinkat(fd, e->d_name, 0);
+    }
+    closedir(d);
 }
 
 bool zt_store_has(struct zt_store *s, const char *name)

@@ -30,8 +30,10 @@ struct zt_store_config {
     void *user;
 };
 
-/* Makes the folder and takes the lock. Returns 0; ZT_E_LOCKED, ZT_E_PERM, ZT_E_IO, ZT_E_NOMEM with
- * a message in why. lock_fd is closed on failure. */
+/* mkdir -p with mode 0700: 0 or an errno. */
+int zt_store_make_home(const char *path);
+/* Makes the folder and takes the lock. Returns 0; ZT_E_LOCKED, ZT_E_PERM (also: it is another
+ * user's, or others may write to it), ZT_E_IO, ZT_E_NOMEM with a message in why. lock_fd is closed on failure. */
 int zt_store_open(const struct zt_store_config *cfg, struct zt_store **out, char why[ZT_STORE_WHY]);
 void zt_store_close(struct zt_store *s); /* unlocks */
 
@@ -61,6 +63,9 @@ void zt_store_remove(struct zt_store *s, const char *name);
 int zt_store_erase(struct zt_store *s, const char *name);
 /* A folder with the files in it; what it can't remove is reported. */
 void zt_store_remove_folder(struct zt_store *s, const char *name);
+/* Remove what was being written (NAME.tmp) in this folder when a process was killed. Before any
+ * writing. */
+void zt_store_sweep(struct zt_store *s, const char *dir);
 bool zt_store_has(struct zt_store *s, const char *name);
 /* Damaged: move to NAME.damaged and report `what` is wrong with it. */
 void zt_store_aside(struct zt_store *s, const char *name, const char *what);

@@ -149,6 +149,7 @@ void zt_neigh_init(struct zt_stack *s);
 void zt_neigh_fini(struct zt_stack *s);
 void zt_neigh_forget(struct zt_net *net);
 struct zt_neigh *zt_neigh_find(struct zt_net *net, const struct zt_ep *ip);
+uint64_t zt_neigh_mac(struct zt_net *net, const struct zt_ep *ip); /* 0: not known */
 /* Send the IP packet in this frame to a neighbour, now or when it is resolved. */
 err_t zt_neigh_send(struct zt_net *net, struct zt_neigh *to, uint8_t *eth, size_t n, uint16_t type);
 void zt_neigh_arp(struct zt_net *net, const uint8_t *eth, size_t n);

@@ -319,6 +319,12 @@ struct zt_neigh *zt_neigh_find(struct zt_net *net, const struct zt_ep *ip)
     return ne;
 }
 
+uint64_t zt_neigh_mac(struct zt_net *net, const struct zt_ep *ip)
+{
+    const struct zt_neigh *ne = get(net, ip);
+    return ne != NULL ? ne->mac : 0;
+}
+
 static err_t wait_for(struct zt_neigh *ne, const uint8_t *eth, size_t n, uint16_t type)
 {
     struct zt_stack *s = ne->net->s;

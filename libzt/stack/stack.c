@@ -248,6 +248,32 @@ void zt_stack_kick(struct zt_stack *s)
         zt_stack_arm(s, &s->tcp_slow, s->now_ms + TCP_SLOW_INTERVAL);
 }
 
+/* In ticks: shorter silence is nothing unusual. */
+#define REROUTED_SILENCE (200 / TCP_SLOW_INTERVAL)
+
+static bool goes_to(struct zt_stack *s, const struct tcp_pcb *p, uint64_t node)
+{
+    struct zt_route_hit hit;
+    bool v6 = IP_IS_V6(&p->remote_ip);
+    struct zt_ep src = v6 ? zt_ep_of6(ip_2_ip6(&p->local_ip)) : zt_ep_of4(ip_2_ip4(&p->local_ip));
+    struct zt_ep dst = v6 ? zt_ep_of6(ip_2_ip6(&p->remote_ip)) : zt_ep_of4(ip_2_ip4(&p->remote_ip));
+    zt_route_find(s, &src, &dst, &hit);
+    return hit.net != NULL && !hit.is_local &&
+           zt_neigh_mac(hit.net, &hit.hop) == zt_mac_of(node, hit.net->nwid);
+}
+
+void zt_stack_rerouted(struct zt_stack *s, uint64_t node)
+{
+    for (struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next) {
+        if (p->unacked == NULL || p->rtime < 0 || (p->nrtx == 0 && p->rtime < REROUTED_SILENCE) ||
+            !goes_to(s, p, node))
+            continue;
+        p->nrtx = 0; /* what was learned about the old way */
+        p->rtime = p->rto;
+    }
+    zt_stack_kick(s);
+}
+
 /* --- the object ----------------------------------------------------------------------------- */
 
 static int reserve_timers(struct zt_stack *s)
@@ -344,6 +370,22 @@ void zt_stack_free(struct zt_stack *s)
     zt_map_fini(&s->by_nwid);
     current = NULL;
     free(s);
+}
+
+static int no_frame(void *user, uint64_t nwid, uint8_t *eth, size_t n)
+{
+    return ZT_E_STATE;
+}
+
+static void no_subscribe(void *user, uint64_t nwid, uint64_t mac, uint32_t adi, bool add)
+{
+}
+
+void zt_stack_mute(struct zt_stack *s)
+{
+    s->host.frame = no_frame;
+    s->host.subscribe = no_subscribe;
+    s->host.unreachable = NULL;
 }
 
 void zt_stack_input(struct zt_stack *s, uint64_t nwid, const uint8_t *eth, size_t n)

@@ -9,6 +9,10 @@
  * /48, instead of the reference's single check per two seconds, which makes nodes of one site wait
  * for each other.
  *
+ * A source can be invented, and with it the prefix, so there are limits for all strangers together,
+ * by what a step costs: 1000 agreements a second (some 0.1 ms each, here), and 20 proofs of work a
+ * second after a burst of 128 (30 ms each, elsewhere). Honest strangers repeat their HELLO.
+ *
  * An address that is known under another identity is never taken over: the claimant, whose MAC must
  * be right, is told of the collision.
  *
@@ -30,6 +34,10 @@
 
 #define CHECK_BURST 16
 #define CHECK_REFILL_MS 100
+#define AGREE_BURST 1000
+#define AGREE_REFILL_MS 1
+#define PROOF_BURST 128
+#define PROOF_REFILL_MS 50
 #define ANSWER_BURST 32 /* one HELLO may leave from several sockets over several paths */
 #define ANSWER_REFILL_MS 100
 #define PROTO_FULL_PORT 5
@@ -203,7 +211,8 @@ static bool may_check(struct zt_vl1 *v, const struct zt_now *now, const struct z
         memset(prefix.ip + 6, 0, 10);
     uint64_t h = (zt_ep_hash(&prefix) ^ v->hellos.seed) * 0x9e3779b97f4a7c15u;
     struct zt_bucket *b = &v->hellos.by_prefix[(h >> 32) % ZT_PREFIX_BUCKETS];
-    if (zt_bucket_take(b, now->mono_ms, CHECK_BURST, CHECK_REFILL_MS))
+    if (zt_bucket_take(b, now->mono_ms, CHECK_BURST, CHECK_REFILL_MS) &&
+        zt_bucket_take(&v->hellos.agreements, now->mono_ms, AGREE_BURST, AGREE_REFILL_MS))
         return true;
     zt_drop_count(v->drops, ZT_DROP_IDENTITY_RATE);
     return false;
@@ -288,6 +297,11 @@ static void stranger(struct zt_vl1 *v, const struct zt_now *now, const struct zt
     struct zt_waiting_hello *w = find_waiting(v, &h->id);
     if (w != NULL) { /* asked already: answer the newest HELLO when the verdict comes */
         park(w, link, p, n);
+        zt_keys_fini(&keys);
+        return;
+    }
+    if (!zt_bucket_take(&v->hellos.proofs, now->mono_ms, PROOF_BURST, PROOF_REFILL_MS)) {
+        zt_drop_count(v->drops, ZT_DROP_IDENTITY_RATE);
         zt_keys_fini(&keys);
         return;
     }

@@ -30,6 +30,7 @@ struct zt_hellos {
     struct zt_waiting_hello *rows; /* ZT_HELLO_WAITING, made for the first stranger */
     uint64_t seed;
     struct zt_bucket by_prefix[ZT_PREFIX_BUCKETS];
+    struct zt_bucket agreements, proofs; /* of all prefixes together */
 };
 
 void zt_hellos_init(struct zt_vl1 *v, uint64_t seed);

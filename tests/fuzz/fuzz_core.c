@@ -7,7 +7,10 @@
  *   1  verb and payload, sealed by the other node (bits 2, 3 of the kind: suite)
  *   2  an Ethernet frame to send
  *   3  time goes on (length modulo 8192 ms, no bytes)
- *   and with bit 7 of the kind set: an OK to whatever the victim sent last
+ *   and with bit 7 of the kind set: an OK to whatever the victim sent last;
+ *   with bits 6 and 0: what a controller signs, with its key, for the leaf is also a member of a
+ *   network of the root's: the first byte chooses a configuration (the rest is its dictionary, in
+ *   one chunk or two) or a credential (the rest is its wire form, signed anew)
  * Bytes that form no record are a datagram. */
 #include "fuzz.h"
 
@@ -16,10 +19,13 @@
 #include "core/core.h"
 #include "crypto/cipher.h"
 #include "crypto/identity.h"
+#include "vl2/controller.h"
+#include "wire/netconf.h"
 #include "wire/packet.h"
 #include "wire/world.h"
 
 #define NETWORK 0xff0000ffff000000u
+#define PRIVATE (0xf5e5e22811u << 24 | 7) /* the root is its controller */
 #define MOON_HELD 0x0102030405u   /* by both, with a key that nobody has */
 #define MOON_WANTED 0x0102030406u /* of the other one */
 #define RECORDS 16
@@ -38,9 +44,18 @@ static const char *const secrets[2] = {
     "74774fadf0cb9171117117a16ddf0765555a2eb133f0f40d700e22501c44a42cc8b31fd97f9299d0",
 };
 
+#define QUEUE 8
+struct datagram {
+    size_t n;
+    uint8_t p[ZT_PKT_MAX];
+};
+
 /* The world outside of one core. */
 struct outside {
+    struct datagram *queue; /* QUEUE places: what was sent, for introduce() */
+    unsigned nqueue;
     uint64_t random;
+    uint64_t updates;
     size_t sent, nlast;
     uint8_t last[ZT_PKT_MAX]; /* the datagram sent last */
     struct zt_identity checked[4];
@@ -69,11 +84,15 @@ static void on_send(void *user, const struct zt_link *to, const uint8_t *head, s
     if (nbody > 0)
         memcpy(o->last + nhead, body, nbody);
     o->nlast = nhead + nbody;
+    if (o->nqueue < QUEUE) {
+        o->queue[o->nqueue].n = o->nlast;
+        memcpy(o->queue[o->nqueue++].p, o->last, o->nlast);
+    }
 }
 
 static void on_deliver(void *user, uint64_t nwid, const uint8_t *eth, size_t n)
 {
-    PROMISE(nwid == NETWORK && eth != NULL && n >= 14);
+    PROMISE((nwid == NETWORK || nwid == PRIVATE) && eth != NULL && n >= 14);
 }
 
 static void on_random(void *user, void *out, size_t n)
@@ -201,13 +220,99 @@ static void answered(struct zt_core *c, const struct zt_now *now, struct outside
     sealed(c, now, o, suite, ok, n + 9);
 }
 
-static void frame(struct zt_core *c, const struct zt_now *now, const uint8_t *p, size_t n)
+/* A dictionary as the controller sends it: cut at a place that the input chooses. */
+static void configured(struct zt_core *c, const struct zt_now *now, struct outside *o,
+                       const uint8_t *p, size_t n)
+{
+    static uint8_t body[1 + ZT_PKT_MAX];
+    if (n < 2 || n > 8000)
+        return;
+    const size_t cut = zt_be16(p) % (n - 1), total = n - 2;
+    const uint64_t update = ++o->updates;
+    for (size_t at = 0; at < total;) {
+        const size_t end = at < cut && cut < total ? cut : total;
+        struct zt_wr w = zt_wr(body, sizeof body);
+        uint8_t sig[ZT_SIG];
+        zt_wr_u8(&w, ZT_VERB_NETWORK_CONFIG);
+        zt_wr_chunk_text(&w, PRIVATE, p + 2 + at, end - at, update & 1 ? ZT_CHUNK_FAST : 0, update,
+                         (uint32_t)total, (uint32_t)at);
+        zt_identity_sign(&ids[0], body + 1, w.n - 1, sig);
+        zt_wr_chunk_sig(&w, sig);
+        PROMISE(!w.bad);
+        sealed(c, now, o, 0, body, w.n);
+        at = end;
+    }
+}
+
+/* NETWORK_CREDENTIALS with one credential that the controller signed, whatever it says. */
+#define SIGNED(type, kind, before, after)                              \
+    do {                                                               \
+        static struct type v;                                          \
+        zt_rd_##kind(&r, &v);                                          \
+        v.nwid = PRIVATE;                                              \
+        SIGNER(v) = ids[0].addr;                                       \
+        HOLDS(v).has_sig = true;                                       \
+        zt_wr_##kind##_signed(&text, &v);                              \
+        if (r.bad || text.bad)                                         \
+            return;                                                    \
+        zt_identity_sign(&ids[0], signed_text, text.n, HOLDS(v).sig);  \
+        zt_wr_bytes(&w, zeros, 1 + 2 * (before));                      \
+        zt_wr_u16(&w, 1);                                              \
+        zt_wr_##kind(&w, &v);                                          \
+        zt_wr_bytes(&w, zeros, 2 * (after));                           \
+    } while (0)
+
+static void credited(struct zt_core *c, const struct zt_now *now, struct outside *o, unsigned kind,
+                     const uint8_t *p, size_t n)
+{
+    static uint8_t body[1 + ZT_PKT_MAX], signed_text[ZT_PKT_MAX];
+    static const uint8_t zeros[16];
+    struct zt_rd r = zt_rd(p, n);
+    struct zt_wr w = zt_wr(body, sizeof body), text = zt_wr(signed_text, sizeof signed_text);
+    zt_wr_u8(&w, ZT_VERB_NETWORK_CREDENTIALS);
+    switch (kind % 4) { /* order on the wire: capabilities, tags, revocations, ownerships */
+    case 0:
+#define SIGNER(v) v.nlinks = 1, v.chain[0].from
+#define HOLDS(v) v.chain[0]
+        SIGNED(zt_cap, cap, 0, 3);
+        break;
+#undef SIGNER
+#undef HOLDS
+#define SIGNER(v) v.signed_by
+#define HOLDS(v) v
+    case 1:
+        SIGNED(zt_tag, tag, 1, 2);
+        break;
+    case 2:
+        SIGNED(zt_revocation, revocation, 2, 1);
+        break;
+    default:
+        SIGNED(zt_coo, coo, 3, 0);
+        break;
+    }
+    if (!w.bad)
+        sealed(c, now, o, 0, body, w.n);
+}
+
+static void signed_by_controller(struct zt_core *c, const struct zt_now *now, struct outside *o,
+                                 const uint8_t *p, size_t n)
+{
+    if (n == 0)
+        return;
+    if (p[0] < 128)
+        configured(c, now, o, p + 1, n - 1);
+    else
+        credited(c, now, o, p[0], p + 1, n - 1);
+}
+
+static void frame(struct zt_core *c, const struct zt_now *now, uint64_t nwid, const uint8_t *p,
+                  size_t n)
 {
     static uint8_t room[ZT_FRAME_HEADROOM + 65536];
     if (n < 14)
         return;
     memcpy(room + ZT_FRAME_HEADROOM, p, n);
-    (void)zt_core_frame(c, now, NETWORK, room + ZT_FRAME_HEADROOM, n);
+    (void)zt_core_frame(c, now, nwid, room + ZT_FRAME_HEADROOM, n);
 }
 
 static void play(struct zt_core *c, struct zt_now *now, struct outside *o, const uint8_t *p,
@@ -230,10 +335,12 @@ static void play(struct zt_core *c, struct zt_now *now, struct outside *o, const
             datagram(c, now, p + at, len);
         else if (kind & 0x80)
             answered(c, now, o, kind >> 2, p + at, len);
+        else if (kind % 4 == 1 && kind & 0x40)
+            signed_by_controller(c, now, o, p + at, len);
         else if (kind % 4 == 1)
             sealed(c, now, o, kind >> 2, p + at, len);
         else
-            frame(c, now, p + at, len);
+            frame(c, now, kind & 0x40 ? PRIVATE : NETWORK, p + at, len);
         at += len;
         answer_checks(c, now, o);
     }
@@ -254,25 +361,74 @@ static struct zt_core *make(struct outside *o, const struct zt_host *host, int w
     return c;
 }
 
-/* Hand over what each sent last until both know each other. */
+/* Hand over what each sends, for some rounds. */
 static void introduce(struct zt_core *c[2], const struct zt_now *now, struct outside world[2])
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 6; i++)
         for (int to = 0; to < 2; to++) {
-            uint8_t p[ZT_PKT_MAX];
-            size_t n = world[!to].nlast;
-            memcpy(p, world[!to].last, n);
-            world[!to].nlast = 0;
-            if (n > 0)
-                datagram(c[to], now, p, n);
+            static struct datagram d[QUEUE];
+            const unsigned n = world[!to].nqueue;
+            for (unsigned k = 0; k < n; k++) {
+                d[k].n = world[!to].queue[k].n;
+                memcpy(d[k].p, world[!to].queue[k].p, d[k].n);
+            }
+            world[!to].nqueue = 0;
+            for (unsigned k = 0; k < n; k++)
+                datagram(c[to], now, d[k].p, d[k].n);
             answer_checks(c[to], now, &world[to]);
+            zt_core_tick(c[to], now);
         }
+}
+
+static void no_put(void *user, const struct zt_ctl_member *m, unsigned fields,
+                   enum zt_ctl_credential credential, const char *token)
+{
+}
+
+static bool all_stored(void *user, uint64_t nwid, uint64_t addr)
+{
+    return true;
+}
+
+static void control(struct zt_core *c, const struct zt_now *now)
+{
+    static const uint8_t accept_all[2] = {ZT_RULE_ACTION_ACCEPT, 0};
+    static const struct zt_controller_store store = {.put_member = no_put, .is_stored = all_stored};
+    struct {
+        struct zt_ctl_pool pool;
+        struct zt_route route;
+        uint8_t rules[2];
+    } *l = calloc(1, sizeof *l);
+    PROMISE(l != NULL);
+    l->pool = (struct zt_ctl_pool){{.family = 4, .ip = {10, 1, 0, 1}},
+                                   {.family = 4, .ip = {10, 1, 0, 9}}};
+    l->route.target = (struct zt_ep){.family = 4, .port = 16, .ip = {10, 1}};
+    memcpy(l->rules, accept_all, 2);
+    struct zt_ctl_network net = {.nwid = PRIVATE,
+                                 .revision = 1,
+                                 .broadcast = true,
+                                 .v4_pools = true,
+                                 .v6_6plane = true,
+                                 .mtu = 2800,
+                                 .multicast_limit = 32,
+                                 .window_ms = 1800000,
+                                 .nroutes = 1,
+                                 .npools = 1,
+                                 .routes = &l->route,
+                                 .pools = &l->pool,
+                                 .rules = {l->rules, 2},
+                                 .nrules = 1,
+                                 .block = l};
+    struct zt_controller *ctl;
+    PROMISE(zt_core_control(c, &store, &ctl) == 0);
+    PROMISE(zt_controller_set_network(ctl, now, &net) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
     static bool ready;
     static struct outside world[2];
+    static struct datagram queues[2][QUEUE];
     struct zt_now now = {.mono_ms = 1000000, .wall_ms = 1700000000000};
     if (!ready) {
         prepare();
@@ -281,6 +437,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     if (n == 0 || n > 60000)
         return 0;
     memset(world, 0, sizeof world);
+    for (int i = 0; i < 2; i++)
+        world[i].queue = queues[i];
     struct zt_host host[2] = {host_of(&world[0]), host_of(&world[1])};
     struct zt_core *core[2] = {make(&world[0], &host[0], 0, &now),
                                make(&world[1], &host[1], 1, &now)};
@@ -288,7 +446,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     zt_core_tick(core[1], &now); /* says HELLO */
     PROMISE(world[1].nlast > 0);
     introduce(core, &now, world);
+    control(core[0], &now);
     victim = p[0] & 1;
+    if (victim == 1) {
+        PROMISE(zt_core_join(core[1], &now, PRIVATE, NULL, 0) == 0);
+        zt_core_tick(core[1], &now);
+        introduce(core, &now, world);
+        struct zt_net_info info;
+        PROMISE(zt_core_network(core[1], PRIVATE, &info) == 0 && info.status == ZT_NET_OK);
+    }
     PROMISE(zt_core_join(core[victim], &now, NETWORK, NULL, 0) == 0);
     struct zt_peer_info info;
     PROMISE(zt_core_peer(core[victim], &now, ids[!victim].addr, &info) == 0);

@@ -49,6 +49,17 @@ struct sim {
     void *frame_user;
 };
 
+int sim_inside;
+
+/* A callback of a core: what follows in this function is the simulator's. */
+static void leave_again(const int *was)
+{
+    sim_inside = *was;
+}
+#define OUTSIDE                                                                     \
+    __attribute__((cleanup(leave_again), unused)) const int was_inside = sim_inside; \
+    sim_inside = 0
+
 /* -- chance and the record of the run -- */
 
 static uint64_t next_random(uint64_t *state)
@@ -227,6 +238,7 @@ static void send_from(struct sim_node *from, const struct zt_ep *own, const stru
 static void on_send(void *user, const struct zt_link *to, const uint8_t *head, size_t nhead,
                     const uint8_t *body, size_t nbody, unsigned ttl)
 {
+    OUTSIDE;
     struct sim_node *from = user;
     struct sim *s = from->sim;
     uint8_t p[16384];
@@ -288,6 +300,7 @@ static void save_moon(struct sim_node *node, uint64_t id, const uint8_t *p, size
 static void on_message(void *user, enum zt_message_kind kind, uint64_t from, uint64_t type,
                        const uint8_t *p, size_t n)
 {
+    OUTSIDE;
     struct sim_node *node = user;
     assert(n <= sizeof node->message.p);
     node->messages[kind]++;
@@ -302,6 +315,7 @@ static void on_message(void *user, enum zt_message_kind kind, uint64_t from, uin
 
 static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t *p, size_t n)
 {
+    OUTSIDE;
     struct sim_node *node = user;
     if (what == ZT_OBJECT_PLANET) {
         assert(n <= sizeof node->planet);
@@ -327,6 +341,7 @@ static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t 
 
 static void on_event(void *user, const struct zt_event *ev)
 {
+    OUTSIDE;
     struct sim_node *node = user;
     node->events[ev->kind]++;
     record_number(node->sim, (uint64_t)node->sim->mono_ms << 8 | (uint64_t)ev->kind);
@@ -335,6 +350,7 @@ static void on_event(void *user, const struct zt_event *ev)
 
 static void on_deliver(void *user, uint64_t nwid, const uint8_t *eth, size_t n)
 {
+    OUTSIDE;
     struct sim_node *node = user;
     node->frames++;
     assert(n <= SIM_FRAME_MAX);
@@ -348,6 +364,7 @@ static void on_deliver(void *user, uint64_t nwid, const uint8_t *eth, size_t n)
 
 static bool on_check(void *user, const struct zt_identity *id)
 {
+    OUTSIDE;
     struct sim_node *node = user;
     struct sim *s = node->sim;
     for (unsigned i = 0; i < CHECKS; i++) {
@@ -656,10 +673,12 @@ static void receive(struct sim_node *to, int sock, const struct zt_ep *from, uin
     struct zt_now now = sim_node_now(to);
     struct zt_link in = {.sock = sock, .ep = *from};
     to->received++;
+    sim_inside++;
     if (to->core != NULL)
         zt_core_datagram(to->core, &now, &in, p, n);
     else if (to->vl1 != NULL)
         zt_vl1_datagram(to->vl1, &now, &in, p, n);
+    sim_inside--;
 }
 
 static void hand_over(struct sim_node *to, int sock, const struct zt_ep *from, const uint8_t *p,
@@ -723,10 +742,13 @@ static void step(struct sim *s)
         struct check *c = ZT_CONTAINER(t, struct check, timer);
         struct zt_identity id = c->id;
         struct zt_now now = sim_node_now(c->node);
+        const bool valid = is_valid(&id);
+        sim_inside++;
         if (c->node->core != NULL)
-            zt_core_identity_checked(c->node->core, &now, &id, is_valid(&id));
+            zt_core_identity_checked(c->node->core, &now, &id, valid);
         else if (c->node->vl1 != NULL)
-            zt_vl1_identity_checked(c->node->vl1, &now, &id, is_valid(&id));
+            zt_vl1_identity_checked(c->node->vl1, &now, &id, valid);
+        sim_inside--;
     }
     for (unsigned i = 0; i < s->nnodes; i++) {
         struct sim_node *n = &s->nodes[i];
@@ -734,10 +756,12 @@ static void step(struct sim *s)
         for (unsigned k = 0; deadline(n) <= s->mono_ms; k++) {
             assert(k < 1000 && "a node whose deadline does not move is a busy loop");
             n->ticks++;
+            sim_inside++;
             if (n->core != NULL)
                 zt_core_tick(n->core, &now);
             else
                 zt_vl1_tick(n->vl1, &now);
+            sim_inside--;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "crypto/cipher.h"
+#include "crypto/identity.h"
 #include "vl1/defrag.h"
 #include "vl1/whois.h"
 
@@ -279,6 +280,63 @@ static void identity_checks_are_limited_by_prefix(void **state)
         sim_inject(t.root, &t.a->ep, p, w.n);
     assert_int_equal(dropped(t.root, ZT_DROP_MAC), 26);
     (void)r;
+    sim_free(t.s);
+}
+
+/* A HELLO of an identity that has a key and no proof of work; the MAC is right or not. */
+static size_t forged_hello(const struct sim_node *to, unsigned no, bool good, uint8_t p[200])
+{
+    static struct zt_identity id;
+    uint64_t seed = 77;
+    uint8_t shared[ZT_SHARED_KEY];
+    struct zt_keys keys;
+    if (!id.has_priv)
+        zt_keypair_generate(sim_random, &seed, &id);
+    id.addr = 0x2000000000 + no;
+    zt_pkt_init(p, no, to->id.addr, id.addr, ZT_VERB_HELLO);
+    struct zt_wr w = zt_wr(p, 200);
+    w.n = ZT_PKT_PAYLOAD;
+    zt_wr_u8(&w, 12);
+    zt_wr_u8(&w, 1);
+    zt_wr_u8(&w, 14);
+    zt_wr_u16(&w, 1);
+    zt_wr_u64(&w, 1);
+    zt_wr_identity(&w, &id, false);
+    if (good) {
+        assert_int_equal(zt_identity_agree(&id, &to->id, shared), 0);
+        assert_int_equal(zt_keys_init(&keys, shared), 0);
+        assert_int_equal(zt_seal(&keys, ZT_SUITE_POLY, p, w.n), 0);
+        zt_keys_fini(&keys);
+    }
+    return w.n;
+}
+
+/* Sources are invented, so each may have a prefix of its own: then the sum is limited. */
+static void strangers_of_all_prefixes_share_the_processor(void **state)
+{
+    uint8_t p[200];
+    struct trio t = trio_make(9);
+    sim_start(t.root);
+    sim_run(t.s, 10);
+    for (unsigned i = 0; i < 3000; i++) { /* in no time */
+        struct zt_ep from = {.family = 4, .port = 9993, .ip = {20, (uint8_t)(i >> 8), (uint8_t)i, 1}};
+        sim_inject(t.root, &from, p, forged_hello(t.root, i, false, p));
+    }
+    sim_assert(t.s, dropped(t.root, ZT_DROP_MAC) == 1000);
+    sim_assert(t.s, dropped(t.root, ZT_DROP_IDENTITY_RATE) == 2000);
+    sim_free(t.s);
+
+    t = trio_make(9);
+    t.root->check_delay_ms = 0; /* rows are free again at once */
+    sim_start(t.root);
+    sim_run(t.s, 10);
+    for (unsigned i = 0; i < 3000; i++) { /* in 6 s */
+        struct zt_ep from = {.family = 4, .port = 9993, .ip = {20, (uint8_t)(i >> 8), (uint8_t)i, 1}};
+        sim_inject(t.root, &from, p, forged_hello(t.root, i, true, p));
+        sim_run(t.s, 2);
+    }
+    sim_assert(t.s, dropped(t.root, ZT_DROP_IDENTITY) <= 128 + 6 * 20 + 1);
+    sim_assert(t.s, dropped(t.root, ZT_DROP_IDENTITY) >= 128 + 6 * 20 - 1);
     sim_free(t.s);
 }
 
@@ -670,6 +728,7 @@ int main(void)
         cmocka_unit_test(an_identity_without_proof_of_work_is_refused),
         cmocka_unit_test(a_known_identity_is_never_replaced),
         cmocka_unit_test(identity_checks_are_limited_by_prefix),
+        cmocka_unit_test(strangers_of_all_prefixes_share_the_processor),
         cmocka_unit_test(an_identity_check_that_is_never_answered_holds_nothing_up),
         cmocka_unit_test(planet_updates_must_be_signed),
         cmocka_unit_test(only_roots_may_update_the_planet),

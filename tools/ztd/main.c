@@ -14,7 +14,8 @@ enum {
 };
 
 static const char usage_text[] =
-    "Usage: ztd [-H DIR] [-p PORT] [-l LEVEL] [--idle SECONDS] [--lock-fd N]\n"
+    "Usage: ztd [-H DIR] [-p PORT] [-l LEVEL] [--no-confine] [--idle SECONDS]\n"
+    "           [--lock-fd N]\n"
     "\n"
     "Run a node in the foreground, for preloaded programs, ztctl, and programs that use the local\n"
     "API (HTTP on 127.0.0.1 and the port of the node, and on DIR/api.sock).\n"
@@ -25,13 +26,15 @@ static const char usage_text[] =
     "                      local.conf, 9993, or a random one when that is taken\n"
     "  -l, --log LEVEL     what to say on stderr: error, warning, notice (default), info, debug\n"
     "      --no-http       no local API over HTTP\n"
+    "      --no-confine    keep system calls and files that the service doesn't need\n"
     "      --idle SECONDS  end after so long without a virtual socket or a client, unless\n"
     "                      `ztctl up` was said (default 0: never)\n"
     "      --lock-fd N     descriptor that holds DIR/identity.lock already\n"
     "  -h, --help          show this\n"
     "      --version       show the version\n"
     "\n"
-    "Ends cleanly on SIGTERM, SIGINT and `ztctl down`.\n"
+    "SIGHUP reads DIR/local.conf again, as `ztctl reload` does. Ends cleanly on SIGTERM, SIGINT and\n"
+    "`ztctl down`. As a service of systemd it says when it is ready (Type=notify).\n"
     "Exit status: 0 ended as asked, 1 failure, 2 usage.\n";
 
 /* What the callbacks share; both run when the other doesn't. */
@@ -51,11 +54,16 @@ static void on_up(void *user, struct zts_service *s, const struct zts_service_up
     struct app *a = user;
     ztd_http_stop(a->http); /* of the node before, whose identity was taken */
     a->http = a->no_http ? NULL : ztd_http_start(s, info);
+    char state[128];
+    snprintf(state, sizeof state, "READY=1\nSTATUS=node %010llx on UDP port %u",
+             (unsigned long long)info->address, info->port);
+    ztd_notify(state);
 }
 
 static void on_down(void *user)
 {
     struct app *a = user;
+    ztd_notify("STOPPING=1");
     ztd_http_stop(a->http);
     a->http = NULL;
 }
@@ -99,6 +107,7 @@ int main(int argc, char **argv)
         OPT_IDLE = 256,
         OPT_LOCK,
         OPT_NO_HTTP,
+        OPT_NO_CONFINE,
         OPT_VERSION,
     };
     static const struct option longs[] = {
@@ -106,6 +115,7 @@ int main(int argc, char **argv)
         {"port", required_argument, NULL, 'p'},
         {"log", required_argument, NULL, 'l'},
         {"no-http", no_argument, NULL, OPT_NO_HTTP},
+        {"no-confine", no_argument, NULL, OPT_NO_CONFINE},
         {"idle", required_argument, NULL, OPT_IDLE},
         {"lock-fd", required_argument, NULL, OPT_LOCK},
         {"help", no_argument, NULL, 'h'},
@@ -116,6 +126,7 @@ int main(int argc, char **argv)
     struct zts_service_config cfg = {.port = -1, .lock_fd = -1};
     struct app app = {0};
     enum zts_service_level level = ZTS_SERVICE_NOTICE;
+    bool confine = true;
     int c;
     while ((c = getopt_long(argc, argv, "+H:p:l:h", longs, NULL)) != -1) {
         switch (c) {
@@ -133,6 +144,9 @@ int main(int argc, char **argv)
             break;
         case OPT_NO_HTTP:
             app.no_http = true;
+            break;
+        case OPT_NO_CONFINE:
+            confine = false;
             break;
         case OPT_IDLE:
             if (number(optarg, 0, 1000000, &cfg.idle_exit_s) != 0)
@@ -164,5 +178,8 @@ int main(int argc, char **argv)
     cfg.log = on_log;
     cfg.up = on_up;
     cfg.down = on_down;
+    /* A home that can't be made is reported below. */
+    if (confine && zts_service_make_home(cfg.home) == 0 && !ztd_confine(cfg.home))
+        return 1;
     return zts_service_run(&cfg);
 }

@@ -190,6 +190,55 @@ static void test_home_that_cannot_be_written(void **state)
     assert_int_equal(chmod(home, 0700), 0);
 }
 
+/* What zt_store_open says, as a process of this user. */
+static int open_as(uid_t uid, char why[ZT_STORE_WHY])
+{
+    int p[2];
+    assert_int_equal(pipe(p), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct zt_store *s = NULL;
+        struct zt_store_config cfg = {.home = home, .lock_fd = -1};
+        char text[ZT_STORE_WHY] = "";
+        if (uid != getuid() && setuid(uid) != 0)
+            _exit(9);
+        int rc = zt_store_open(&cfg, &s, text);
+        zt_store_close(s);
+        if (write(p[1], text, sizeof text) != sizeof text)
+            _exit(9);
+        _exit(rc == 0 ? 0 : rc == ZT_E_PERM ? 1 : 2);
+    }
+    int status;
+    assert_int_equal(read(p[0], why, ZT_STORE_WHY), ZT_STORE_WHY);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    close(p[0]);
+    close(p[1]);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_a_home_that_others_can_change_is_refused(void **state)
+{
+    char why[ZT_STORE_WHY];
+    assert_int_equal(chmod(home, 0777), 0);
+    assert_int_equal(open_as(getuid(), why), 1);
+    assert_non_null(strstr(why, "others may write"));
+    assert_int_equal(chmod(home, 0770), 0);
+    assert_int_equal(open_as(getuid(), why), 1);
+    assert_int_equal(chmod(home, 0755), 0); /* to read is another matter: secrets are 0600 */
+    assert_int_equal(open_as(getuid(), why), 0);
+    if (getuid() != 0) {
+        print_message("not root: can't be another user\n");
+        return;
+    }
+    assert_int_equal(chown(home, 65533, 65533), 0);
+    assert_int_equal(open_as(65532, why), 1);
+    assert_non_null(strstr(why, "another user"));
+    assert_int_equal(open_as(0, why), 0);
+    assert_int_equal(chown(home, 0, 0), 0);
+}
+
 static void test_identity_is_made_once(void **state)
 {
     struct rng rng = {.s = 7};
@@ -340,6 +389,20 @@ static void test_each_takes_only_names_of_the_shape(void **state)
     zt_store_close(s);
 }
 
+static void test_what_was_being_written_is_swept_away(void **state)
+{
+    struct zt_store *s = open_home();
+    zt_store_sweep(s, "controller.d"); /* no folder yet */
+    (void)zt_store_write(s, "controller.d/a.json", 0, "{}", 2);
+    (void)zt_store_write(s, "controller.d/b.json.tmp", 0, "{", 1);
+    (void)zt_store_write(s, "controller.d/.tmp", 0, "{", 1);
+    zt_store_sweep(s, "controller.d");
+    assert_true(zt_store_has(s, "controller.d/a.json"));
+    assert_false(zt_store_has(s, "controller.d/b.json.tmp"));
+    assert_true(zt_store_has(s, "controller.d/.tmp"));
+    zt_store_close(s);
+}
+
 static void test_authtoken(void **state)
 {
     struct rng rng = {.s = 3};
@@ -402,6 +465,7 @@ int main(void)
         T(test_lock_is_exclusive),
         T(test_lock_can_be_handed_over),
         T(test_home_that_cannot_be_written),
+        T(test_a_home_that_others_can_change_is_refused),
         T(test_identity_is_made_once),
         T(test_public_file_follows_the_secret_one),
         T(test_damaged_identity_is_refused),
@@ -409,6 +473,7 @@ int main(void)
         T(test_files_are_replaced_whole),
         T(test_damaged_file_is_kept_aside),
         T(test_each_takes_only_names_of_the_shape),
+        T(test_what_was_being_written_is_swept_away),
         T(test_authtoken),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);

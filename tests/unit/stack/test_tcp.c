@@ -188,6 +188,7 @@ static void test_loss(void **state)
     }
 }
 
+static uint64_t burst; /* what had arrived */
 static uint32_t lost_seq[8];
 static unsigned nlost, want_lost, skip;
 
@@ -279,6 +280,40 @@ static void test_tail_loss(void **state)
     assert_in_range(server()->last_ms - before, 250, 330);
     A->abort(client);
     wire_run(1000);
+}
+
+static bool moves_on(void)
+{
+    return server()->received > burst;
+}
+
+/* Nothing passes for a while, and then another way is found: told so, a connection goes on at once,
+ * by itself only when its time-out, which has doubled several times, ends. */
+static void test_rerouted(void **state)
+{
+    struct zt_ep to = target();
+    delay_ms = 5;
+    for (unsigned told = 0; told < 3; told++) {
+        B->forget_accepted();
+        client = A->connect(&to, 64 << 20, false);
+        wire_run(60);
+        cut = true;
+        wire_run(2100);
+        cut = false;
+        burst = server()->received;
+        assert_in_range(burst, 1, (64 << 20) - 1);
+        if (told > 0)
+            A->rerouted(told == 1 ? ADDR_B : ADDR_A, clock_ms);
+        int64_t before = clock_ms;
+        assert_true(wire_until(moves_on, 10000));
+        print_message("goes on after %lld ms\n", (long long)(clock_ms - before));
+        if (told == 1)
+            assert_in_range(clock_ms - before, 1, 50);
+        else
+            assert_in_range(clock_ms - before, 200, 5000);
+        A->abort(client);
+        wire_run(1000);
+    }
 }
 
 static bool lose_first_data(unsigned from, const uint8_t *eth, size_t n)
@@ -659,6 +694,7 @@ int main(void)
         T(test_several_losses_in_a_window),
         T(test_only_lost_segments_again),
         T(test_tail_loss),
+        T(test_rerouted),
         T(test_first_loss),
         T(test_ack_comes_soon),
         T(test_one_ack_a_turn),

@@ -87,6 +87,12 @@ static void t_input(uint64_t nwid, const uint8_t *eth, size_t n, int64_t at)
     zt_stack_input(stack, nwid, eth, n);
 }
 
+static void t_rerouted(uint64_t node, int64_t at)
+{
+    zt_stack_now(stack, at);
+    zt_stack_rerouted(stack, node);
+}
+
 static void t_tick(int64_t at)
 {
     now = at;
@@ -368,6 +374,7 @@ const struct twin twin_api = {
     .input = t_input,
     .flush = t_flush,
     .tick = t_tick,
+    .rerouted = t_rerouted,
     .deadline = t_deadline,
     .is_local = t_is_local,
     .routes = t_routes,

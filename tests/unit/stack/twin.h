@@ -35,6 +35,7 @@ struct twin {
     void (*tick)(int64_t now_ms);
     void (*flush)(void); /* the end of a turn */
     int64_t (*deadline)(void);
+    void (*rerouted)(uint64_t node, int64_t now_ms);
     bool (*is_local)(const struct zt_ep *ip);
     bool (*routes)(const struct zt_ep *ip, uint64_t *nwid);
     size_t (*memory)(void);        /* bytes that lwIP holds */

@@ -1,0 +1,62 @@
+"""tools/bench flood: what an attacker costs a node that is at work. Strangers flood host b from invented
+sources, while one connection runs from a to b; for each kind of flood a line with the throughput beside
+that without, the processor time of b's node, and its memory before and after."""
+import os
+import subprocess
+
+import lab
+import systems
+
+KINDS = {"hello": 20000, "badmac": 20000, "fragments": 20000, "whois": 20000, "noise": 20000}
+SECONDS = 8
+
+
+def flood(ground, system, kind, rate, seconds):
+    with open(os.path.join(system.home("b"), "identity.public")) as f:
+        identity = f.read().strip()
+    return subprocess.Popen(["ip", "netns", "exec", "root", lab.tool("flood"), kind, identity, lab.ADDRESS["b"],
+                             "19993", str(rate), str(seconds)], stdout=subprocess.PIPE, text=True)
+
+
+def one(ground, system, kind, rate):
+    node = system.nodes["b"].pid
+    before = lab.memory_of(node, "Rss")
+    attack = flood(ground, system, kind, rate, SECONDS + 2) if kind else None
+    cpu = lab.cpu_of(node)
+    figure = system.client("tcp", SECONDS)[0]
+    cpu = lab.cpu_of(node) - cpu
+    sent = lab.parse(attack.communicate(timeout=60)[0])["sent"] if attack else 0
+    return {"mbit": figure["value"], "node_cpu_per_s": round(cpu / SECONDS, 3), "sent": sent,
+            "rss_before": before, "rss_after": lab.memory_of(node, "Rss")}
+
+
+def idle_cost(ground, system, kind, rate):
+    """Processor time of a node that does nothing else."""
+    node = system.nodes["b"].pid
+    cpu = lab.cpu_of(node)
+    flood(ground, system, kind, rate, 5).communicate(timeout=60)
+    return round((lab.cpu_of(node) - cpu) / 5, 3)
+
+
+def run(o, emit):
+    lab.enter()
+    ground = lab.Lab()
+    try:
+        for host in lab.ADDRESS:  # a way back to everywhere, else the kernel drops invented sources
+            ground.run("ip", "-n", host, "route", "add", "default", "dev", "eth0")
+        system = systems.open_all(ground, {}, ["preload"])[0]
+        system.meet()
+        quiet = one(ground, system, None, 0)
+        emit({"figure": "flood", "kind": "none", **quiet})
+        for kind, rate in KINDS.items():
+            got = one(ground, system, kind, rate)
+            emit({"figure": "flood", "kind": kind, "per_second": rate, **got,
+                  "ratio": round(got["mbit"] / quiet["mbit"], 3),
+                  "idle_cpu_per_s": idle_cost(ground, system, kind, rate)})
+    except lab.Failed as e:
+        ground.keep = True
+        print(f"bench: {e}")
+        return 1
+    finally:
+        ground.close()
+    return 0

@@ -4,6 +4,7 @@
  * netif.c    frames in and out
  * pcbs.c     connections by their ends
  * pool.c     memory
+ * recovery.c loss and speed of TCP
  * neigh.c    IP address to MAC address
  * route.c    which interface and which next hop */
 #ifndef ZT_STACK_IMPL_H
@@ -128,6 +129,9 @@ void zt_pcbs_fini(struct zt_stack *s);
 /* pool.c */
 void zt_pool_trim(struct zt_stack *s); /* all rest: keep little */
 void zt_pool_fini(struct zt_stack *s);
+
+/* recovery.c */
+void zt_recovery_tick(struct tcp_pcb *pcb); /* before each run of the slow timer */
 
 /* netif.c */
 err_t zt_port_init(struct netif *nif);

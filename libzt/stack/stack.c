@@ -104,6 +104,10 @@ static void trim_time_wait(void)
 static void on_tcp_slow(void *user, struct zt_timer *t)
 {
     struct zt_stack *s = user;
+    for (struct tcp_pcb *p = tcp_active_pcbs, *next; p != NULL; p = next) {
+        next = p->next;
+        zt_recovery_tick(p);
+    }
     tcp_ticks--; /* it adds one */
     tcp_slowtmr();
     sync_ticks(s);

@@ -28,8 +28,8 @@ struct zt_stack_host {
     /* The interface listens (or no longer) to a multicast group (vl2.md 7.1). */
     void (*subscribe)(void *user, uint64_t nwid, uint64_t mac, uint32_t adi, bool add);
     void (*random)(void *user, void *out, size_t n);
-    /* A neighbour did not answer: this packet of ours (from the IP header on) is thrown away. Not called
-     * from within lwIP. May be NULL. */
+    /* A neighbour did not answer: this packet of ours (from the IP header on) is thrown away. Not
+     * called from within lwIP. May be NULL. */
     void (*unreachable)(void *user, const uint8_t *ip, size_t n);
 };
 

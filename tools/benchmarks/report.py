@@ -78,6 +78,8 @@ def read(paths):
             for line in f:
                 if line.startswith("{"):
                     figure = lab.parse(line)
+                    if not {"figure", "system", "unit"} <= figure.keys():
+                        continue # of a benchmark with a form of its own
                     key = (figure["figure"], figure["system"], figure.get("of", figure.get("frame", "")))
                     if figure.get("runs") or key not in figures:
                         figures[key] = figure

@@ -182,7 +182,7 @@ static void test_loss(void **state)
         loss_percent = percent[i];
         int64_t ms = transfer(i < 2 ? 4 << 20 : 256 << 10, 120000);
         print_message("%u %% loss, round trip 10 ms: %lld ms\n", percent[i], (long long)ms);
-        assert_in_range(ms, 1, i == 0 ? 8000 : i == 1 ? 30000 : 60000);
+        assert_in_range(ms, 1, i == 0 ? 1500 : i == 1 ? 6000 : 20000);
         loss_percent = 0;
         wire_run(1000);
     }
@@ -219,7 +219,39 @@ static void test_several_losses_in_a_window(void **state)
     int64_t ms = transfer(4 << 20, 10000);
     assert_int_equal(nlost, 5);
     print_message("clean %lld ms, five losses %lld ms\n", (long long)clean, (long long)ms);
-    assert_in_range(ms, clean, clean + 200);
+    assert_in_range(ms, clean / 2, clean + 200);
+}
+
+static unsigned ndata, nagain, ndata_lost;
+static uint32_t loss_state, highest_seq;
+static bool lose_one_in_fifty(unsigned from, const uint8_t *eth, size_t n)
+{
+    if (from != 0 || n < 1000)
+        return false;
+    loss_state = loss_state * 1664525 + 1013904223;
+    bool hit = (loss_state >> 16) % 50 == 0;
+    uint32_t seq = zt_be32(eth + 14 + 20 + 4);
+    nagain += ndata > 0 && (int32_t)(seq - highest_seq) <= 0;
+    if (ndata++ == 0 || (int32_t)(seq - highest_seq) > 0)
+        highest_seq = seq;
+    ndata_lost += hit;
+    return hit;
+}
+
+/* SACK tells what is lost, so nothing else is sent again; and loss by chance, without any queue,
+ * doesn't hold the sender back: Reno alone would need a minute for this. */
+static void test_only_lost_segments_again(void **state)
+{
+    delay_ms = 20;
+    ndata = nagain = ndata_lost = 0;
+    loss_state = 1;
+    lose = lose_one_in_fifty;
+    int64_t ms = transfer(16 << 20, 120000);
+    print_message("2 %% loss, round trip 40 ms: %lld ms, of %u %u lost, %u sent again\n",
+                  (long long)ms, ndata, ndata_lost, nagain);
+    assert_true(ndata_lost > ndata / 100);
+    assert_in_range(nagain, ndata_lost, ndata_lost + ndata_lost / 4 + 20);
+    assert_in_range(ms, 500, 8000);
 }
 
 static bool lose_last(unsigned from, const uint8_t *eth, size_t n)
@@ -322,6 +354,14 @@ static void test_ack_comes_soon(void **state)
     A->abort(client);
     wire_run(100);
     assert_true(server()->failed);
+}
+
+static void test_long_path(void **state)
+{
+    delay_ms = 100;
+    int64_t ms = transfer(64 << 20, 120000);
+    print_message("64 MiB, round trip 200 ms: %lld ms\n", (long long)ms);
+    assert_in_range(ms, 16 * 200, 8000);
 }
 
 static bool all_acked(void)
@@ -644,6 +684,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_transfer_and_rest),
         T(test_window_is_large),
+        T(test_long_path),
         T(test_mss_follows_mtu),
         T(test_largest_mtu),
         T(test_mtu_changes_in_mid_transfer),
@@ -651,6 +692,7 @@ int main(void)
         T(test_ipv6_6plane),
         T(test_loss),
         T(test_several_losses_in_a_window),
+        T(test_only_lost_segments_again),
         T(test_tail_loss),
         T(test_rerouted),
         T(test_first_loss),

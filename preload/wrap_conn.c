@@ -602,6 +602,8 @@ static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len
         zt_sys3(SYS_fcntl, got, F_SETFL, fl | O_NONBLOCK);
     }
     zt_fd_forget(got);
+    if (a.remote.family == 6) /* where the page is out of reach, after a change of user */
+        w |= ZT_W_V6;
     if (a.id) /* else a connection of the kernel's */
         zt_word_set(got, (a.id & ZT_W_ID_MASK) | ZT_W_STREAM | ZT_W_TOLD | (w & ZT_W_V6));
     if (a.id)

@@ -26,11 +26,11 @@ struct visit {
 static int act_on(struct zt_node *n, void *arg)
 {
     const struct visit *v = arg;
+    if (v->id == 0 || (v->act == ZTS_ACT_ORBIT && v->seed == 0))
+        return ZT_E_INVAL;
     int rc = zt_node_wait_up(n, START_WAIT_MS);
     if (rc != 0)
         return rc;
-    if (v->id == 0 || (v->act == ZTS_ACT_ORBIT && v->seed == 0))
-        return ZT_E_INVAL;
     switch (v->act) {
     case ZTS_ACT_JOIN:
         return zt_node_join(n, v->id);

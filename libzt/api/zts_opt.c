@@ -108,7 +108,9 @@ static int get_host(struct zts_sock *s, int level, int name, int initial, int *v
 
 void zts_sock_cork(struct zts_sock *s, bool on)
 {
+    int before = zts_errno;
     (void)set_host(s, IPPROTO_TCP, TCP_CORK, on);
+    zts_errno = before;
 }
 
 /* ---- set
@@ -321,7 +323,9 @@ static int take_error(struct zts_sock *s)
         else if (slot.phase == ZT_PHASE_RESET && !atomic_exchange(&s->shut_rd, true))
             err = slot.err != 0 ? slot.err : ECONNRESET;
     } else if (atomic_load(&s->kind) == ZTS_KIND_DGRAM) {
+        int before = zts_errno;
         (void)get_host(s, SOL_SOCKET, SO_ERROR, 0, &err);
+        zts_errno = before;
     }
     /* The pair has an error of its own (ECONNRESET); it is not what the caller asks for, but it
      * would keep the descriptor polling as failed. */

@@ -50,6 +50,9 @@ int zts_shutdown(int fd, int how);
 int zts_stop(void);
 int zts_free(void);
 
+/* For zt_identity_generate and friends. */
+void zts18_random(void *user, void *out, size_t n);
+
 /* A socket function's answer: zts_errno is 0 after a success. */
 ssize_t zts18_done(ssize_t rc);
 

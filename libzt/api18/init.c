@@ -9,7 +9,7 @@
  * ----------------------------------------------------------------------------------
  */
 
-static void random_bytes(void *user, void *out, size_t n)
+void zts18_random(void *user, void *out, size_t n)
 {
     for (size_t got = 0; got < n;) {
         ssize_t r = getrandom((uint8_t *)out + got, n - got, 0);
@@ -26,7 +26,7 @@ int zts_id_new(char *key, unsigned int *len)
         return ZTS_ERR_ARG;
     struct zt_identity id;
     char text[ZT_IDENTITY_STR];
-    if (zt_crypto_init() != 0 || zt_identity_generate(random_bytes, NULL, &id) != 0)
+    if (zt_crypto_init() != 0 || zt_identity_generate(zts18_random, NULL, &id) != 0)
         return ZTS_ERR_GENERAL;
     zt_identity_format(&id, true, text);
     *len = (unsigned)strlen(text);

@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "api18/api18.h"
@@ -158,17 +157,6 @@ int zts_ipaddr_aton(const char *cp, zts_ip_addr *addr)
 
 #define PAIR (ZT_PUB + ZT_PRIV)
 
-static void random_bytes(void *user, void *out, size_t n)
-{
-    for (size_t got = 0; got < n;) {
-        ssize_t r = getrandom((uint8_t *)out + got, n - got, 0);
-        if (r > 0)
-            got += (size_t)r;
-        else if (errno != EINTR)
-            abort(); /* a kernel without randomness: nothing safe can be done */
-    }
-}
-
 /* 1 read, 0 there is no such file, -1 it is not a pair of keys. */
 static int read_pair(const char *file, struct zt_identity *out)
 {
@@ -246,7 +234,7 @@ int zts_util_sign_root_set(char *roots_out, unsigned int *roots_len, char *prev_
         return ZTS_ERR_GENERAL;
     }
     if (a == 0 || b == 0) {
-        zt_keypair_generate(random_bytes, NULL, &previous);
+        zt_keypair_generate(zts18_random, NULL, &previous);
         current = previous;
     }
     *w = (struct zt_world){.type = ZT_WORLD_PLANET, .id = id, .timestamp_ms = ts};

@@ -9,7 +9,7 @@ import itertools
 import re
 import sys
 
-LIMIT = 1500
+LIMIT = 700
 
 # Called by the test itself, where the outcome is part of the story.
 LEFT_OUT = {"zts_free", "zts_stop", "zts_restart", "zts_delay_ms", "zts_errno_location"}

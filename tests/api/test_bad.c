@@ -223,7 +223,7 @@ static void R42_R101_after_free(void **state)
     assert_int_equal(zts_free(), 0);
     run_all(FREED);
     assert_int_equal(nbad, 0);
-    assert_true(ncalls > 5000);
+    assert_true(ncalls > 15000);
 }
 
 static int setup(void **state)

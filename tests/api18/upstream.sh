@@ -42,13 +42,15 @@ fail() {
     exit 1
 }
 
-# verdict NAME passed|failed|skipped WHAT
+# verdict NAME passed|failed|skipped WHAT: also in cmocka's form, which tools/test and tools/api-status read
 verdict() {
+    local case=upstream_${1//[^a-zA-Z0-9]/_} state
     case $2 in
-        passed) passed=$((passed + 1)) ;;
-        failed) failed=$((failed + 1)) ;;
+        passed) passed=$((passed + 1)) state='[       OK ]' ;;
+        failed) failed=$((failed + 1)) state='[  FAILED  ]' ;;
+        skipped) state='[  SKIPPED ]' ;;
     esac
-    [ "$2" = skipped ] && echo "skipped $1: $3" || echo "$2 $1: $3"
+    printf '[ RUN      ] %s\n%s %s: %s\n%s %s\n' "$case" "$2" "$1" "$3" "$state" "$case"
     [ -z "${ZT_UPSTREAM_RESULTS-}" ] || printf '%s\t%s\t%s\n' "$1" "$2" "$3" >> "$ZT_UPSTREAM_RESULTS"
 }
 

@@ -14,6 +14,7 @@ from test.support import socket_helper
 v4, v6, *modules = sys.argv[1:]
 socket_helper.HOST = socket_helper.HOSTv4 = v4
 socket_helper.HOSTv6 = v6
+socket_helper.bind_port.__defaults__ = (v4,)  # it took the host when it was defined
 support.use_resources = ['network', 'cpu']
 
 

@@ -4,8 +4,12 @@ needs_mail='exim4 dovecot'
 
 mail_conf() {
     mkdir -p mail/spool mail/log mail/dovecot mail/Maildir
-    local me
-    me=$(id -un)
+    local me owner
+    me=$(id -un) owner=$me
+    if [ "$(id -u)" = 0 ]; then # dovecot shows nobody's mail but root's
+        owner=nobody
+        chmod 755 "$work" && chown -R nobody mail/Maildir
+    fi
     cat > mail/exim.conf <<- END
 	exim_user = $me
 	exim_group = $(id -gn)
@@ -33,7 +37,7 @@ mail_conf() {
 	  driver = appendfile
 	  directory = $work/mail/Maildir
 	  maildir_format
-	  user = $me
+	  user = $owner
 	  create_directory
 	END
     cat > mail/dovecot.conf <<- END
@@ -43,9 +47,8 @@ mail_conf() {
 	ssl = no
 	disable_plaintext_auth = no
 	mail_location = maildir:$work/mail/Maildir
-	default_internal_user = $me
-	default_internal_group = $(id -gn)
-	default_login_user = $me
+	$([ "$(id -u)" = 0 ] || echo "default_internal_user = $me")
+	$([ "$(id -u)" = 0 ] || echo "default_login_user = $me")
 	first_valid_uid = 0
 	listen = $addr
 	passdb {
@@ -54,7 +57,7 @@ mail_conf() {
 	}
 	userdb {
 	  driver = static
-	  args = uid=$(id -u) gid=$(id -g) home=$work/mail
+	  args = uid=$(id -u $owner) gid=$(id -g $owner) home=$work/mail/Maildir
 	}
 	service imap-login {
 	  chroot =

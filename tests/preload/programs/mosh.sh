@@ -9,7 +9,7 @@ mosh_session() {
     key=${line##* }
     [ -n "$key" ] || { cat mosh.log; return 1; }
     rm -f moshed
-    LC_ALL=C.UTF-8 TERM=xterm MOSH_KEY=$key b script -qec "mosh-client $addr 60001" mosh.out > /dev/null < /dev/null
+    LC_ALL=C.UTF-8 TERM=xterm MOSH_KEY=$key b script -qec "stty rows 24 cols 80; mosh-client $addr 60001" mosh.out > /dev/null < /dev/null
     grep -qa 'over mosh' mosh.out && [ -f moshed ]
 }
 test_mosh() { check "mosh $v a session" mosh_session; }

@@ -3,7 +3,7 @@
 # a reload and a new binary while it serves
 needs_nginx='nginx curl'
 
-# nginx_conf LISTEN-OPTIONS
+# nginx_conf LISTEN-OPTIONS [PORT of a wildcard listener, which is the host's as well]
 nginx_conf() {
     mkdir -p ngx
     cat > ngx/nginx.conf <<- END
@@ -29,7 +29,7 @@ nginx_conf() {
 	        location /proxy/ { proxy_pass http://$host:8051/; proxy_buffering off; }
 	    }
 	    server { listen $host:8051; root $work; }
-	    server { listen 8052; listen [::]:8052 ipv6only=on; root $work; }
+	    ${2:+server { listen $2; listen [::]:$2 ipv6only=on; root $work; \}}
 	}
 	END
 }
@@ -56,20 +56,21 @@ ngx_reload() { # new workers take over while a download runs
 }
 ngx_host() { # the wildcard listener, from outside the virtual network
     rm -f got
-    curl -q -f -sS --noproxy '*' --max-time 30 -o got "http://$1:8052/data" && cmp data got
+    curl -q -f -sS --noproxy '*' --max-time 30 -o got "http://$1:$wild/data" && cmp data got
 }
 test_nginx() {
-    local options
+    local options wild
+    wild=$(free_udp_ports 1)
     for options in '' reuseport; do
-        nginx_conf "$options"
+        nginx_conf "$options" "$wild"
         serve nginx a nginx -p "$work/ngx" -e "$work/ngx/error.log" -c "$work/ngx/nginx.conf"
         check "nginx $v ${options:-shared listener} listens" up a 8050
         check "nginx $v ${options:-shared listener}, GET $mib MiB with sendfile" ngx_get 8050/data
         check "nginx $v ${options:-shared listener}, several workers answer" ngx_workers
         check "nginx $v ${options:-shared listener}, proxy to a virtual upstream" ngx_get 8050/proxy/data
         if [ -z "$options" ]; then
-            check "nginx $v listen 8052, from the network" ngx_get 8052/data
-            check "nginx $v listen 8052, from the host" ngx_host 127.0.0.1
+            check "nginx $v on a wildcard, from the network" ngx_get "$wild/data"
+            check "nginx $v on a wildcard, from the host" ngx_host 127.0.0.1
             check "nginx $v reload in the middle of a download" ngx_reload
         fi
         stop "$server"

@@ -34,7 +34,7 @@ smb_both() {
 }
 test_samba() {
     smb_conf
-    serve samba a smbd -F -s "$work/smb/conf" --debug-stdout
+    serve samba a smbd -F --no-process-group -s "$work/smb/conf" --debug-stdout
     check "smbd $v listens" up a 4450
     check "smbclient $v $mib MiB there and back" smb_both
     stop "$server"

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "node/door.h"
@@ -587,6 +588,17 @@ static void a_long_home_works(void **state)
     close(s);
 }
 
+struct crowd {
+    struct zt_door *door;
+    unsigned n;
+};
+
+static void count_clients(void *arg)
+{
+    struct crowd *c = arg;
+    c->n = zt_door_clients(c->door);
+}
+
 static void more_clients_than_are_let_in(void **state)
 {
     struct fixture *f = *state;
@@ -602,6 +614,13 @@ static void more_clients_than_are_let_in(void **state)
     }
     for (int i = 0; i < 500; i++)
         assert_int_equal(receive(s[i], &r, NULL, NULL), sizeof r);
+    struct crowd crowd = {.door = f->door};
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(zt_loop_call(f->env.loop, count_clients, &crowd), 0);
+        assert_true(crowd.n <= 512);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    assert_int_equal(crowd.n, 512);
     for (int i = 0; i < 500; i++)
         close(s[i]);
     for (int i = 500; i < 560; i++) { /* those that waited outside come in now */

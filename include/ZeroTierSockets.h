@@ -873,7 +873,8 @@ ZTS_ASSERT_SIZE(struct zts_stats, 676);
 /* ---- extensions: not in the older library --------------------------------------------------------- */
 
 /* The host's descriptor behind a socket, to be waited on with poll, select or epoll together with other
- * descriptors. It stays the same until zts_close. For waiting only: data goes through zts_*.
+ * descriptors. The number stays the same until zts_close, but zts_connect and zts_bind put another socket
+ * behind it: add it to an epoll set after them. For waiting only: data goes through zts_*.
  *
  *     struct pollfd p[2] = {{.fd = 0, .events = POLLIN}, {.fd = zts_get_host_fd(fd), .events = POLLIN}};
  *     poll(p, 2, -1);      // the terminal or the virtual socket, whichever comes first

@@ -7,15 +7,15 @@
  *
  * One short-lived connection per operation: connect, send one request, receive one reply, close.
  * (ZT_CTL_COMMAND may answer with several messages; `more` says that another one follows. A client
- * may send the next request on the same connection once it has the reply.) A descriptor sent along
- * with a request is closed unread. A request of another version gets EPROTO. */
+ * may send the next request on the same connection once it has the reply.) One descriptor may come
+ * along with ZT_CTL_MERGE; any other is closed unread. A request of another version gets EPROTO. */
 #ifndef ZT_CONTROL_H
 #define ZT_CONTROL_H
 
 #include <assert.h>
 #include <stdint.h>
 
-#define ZT_CTL_VERSION 1
+#define ZT_CTL_VERSION 2
 #define ZT_CTL_SOCKET "control.sock"
 #define ZT_STATE_FILE "state"   /* the state page, a file in the home */
 #define ZT_RANGES_FILE "ranges" /* text: what is virtual, remembered: "prefix/bits" or "dns DOMAIN" a line */
@@ -62,7 +62,8 @@ enum zt_ctl_type {
     ZT_CTL_HELLO = 1, /* reply: fd of the state page (read-only) */
     ZT_CTL_CONNECT,   /* stream: id (bound socket, or 0), remote, opts. reply: id, local if known, fd;
                          at once, the result shows in the descriptor and the state page */
-    ZT_CTL_BIND,      /* stream or datagram: local, opts. reply: id, local with its port, fd */
+    ZT_CTL_BIND,      /* stream or datagram: local, opts. reply: id, local with its port, fd. id: what it
+                         was at a node that has ended; sockets that come from one id share the address */
     ZT_CTL_LISTEN,    /* id, value = backlog, level 1: on all ports that nobody else listens on. reply: error
                          only; the 'b' descriptor now accepts */
     ZT_CTL_UDP,       /* id 0: new datagram socket (local optional, remote optional), reply fd;
@@ -74,6 +75,11 @@ enum zt_ctl_type {
     ZT_CTL_NOTE,      /* id, value = enum zt_ctl_note; no reply */
     ZT_CTL_INFO,      /* id. reply: local, remote, data = struct zt_ctl_info */
     ZT_CTL_COMMAND,   /* data = text of a ztctl command (below); replies: text of one JSON document */
+    ZT_CTL_MERGE,     /* a kernel socket that is bound to a wildcard address, sent along: local with its
+                         port, opts, value = backlog for a stream, which listens already. reply: id, fd
+                         of a virtual socket that is reached from both sides */
+    ZT_CTL_RELEASE,   /* local.port, stype: let go of kernel sockets on it whose programs have closed
+                         theirs */
     ZT_CTL_MORE,      /* data = the first, or next, part of a longer text, whose end is the data of a
                          ZT_CTL_COMMAND on the same connection; at most ZT_CTL_TEXT in all. No reply */
 };
@@ -141,17 +147,40 @@ struct zt_ctl_info { /* numbers for TCP_INFO and friends */
 /* State page: written by the node alone, mapped read-only by programs. Head, then slots. Readers use
  * acquire loads of `stale`, `seq` and `phase`. */
 #define ZT_STATE_MAGIC 0x5a545354u
-#define ZT_STATE_RANGES 124
+#define ZT_STATE_RANGES 1000 /* a network alone may have 128 routes and 32 addresses */
 #define ZT_STATE_DOMAINS 1000
 
 struct zt_state_range {
     uint8_t family, bits;
-    uint8_t ours; /* 1: exactly one of our own addresses */
-    uint8_t pad;
+    uint8_t ours; /* not 0: exactly one of our own addresses; 1 + the length of its network's prefix */
+    uint8_t dev;  /* and then: which of `ifs` has it */
     uint32_t metric;
     uint8_t ip[16];
 };
 static_assert(sizeof(struct zt_state_range) == 24, "zt_state_range");
+
+/* A network as an interface. Programs see index + ZT_IF_BASE, so that no index of the kernel's is meant,
+ * and the name that zt_ctl_ifname makes. */
+#define ZT_STATE_IFS 64
+#define ZT_IF_BASE 0x100000u
+struct zt_state_if {
+    uint64_t nwid;
+    uint8_t mac[6];
+    uint16_t mtu;
+    uint32_t index; /* of the stack's interface; 0: none yet */
+    uint32_t pad;
+};
+static_assert(sizeof(struct zt_state_if) == 24, "zt_state_if");
+
+/* "zt" and the network's id in 13 digits of 5 bits: it can be told from the name. */
+static inline void zt_ctl_ifname(uint64_t nwid, char out[16])
+{
+    out[0] = 'z';
+    out[1] = 't';
+    for (int i = 0; i < 13; i++)
+        out[2 + i] = "abcdefghijklmnopqrstuvwxyz234567"[nwid >> (60 - 5 * i) & 31];
+    out[15] = 0;
+}
 
 struct zt_state_head {
     uint32_t magic, version;
@@ -163,12 +192,14 @@ struct zt_state_head {
     uint32_t configuring; /* networks joined that have no addresses yet */
     uint8_t host_id[16];
     uint64_t pid;
-    uint8_t pad[64];
+    struct zt_state_if ifs[ZT_STATE_IFS]; /* guarded by seq like the ranges */
+    uint32_t nifs;
+    uint8_t pad[2076];
     struct zt_state_range ranges[ZT_STATE_RANGES];
     char domains[ZT_STATE_DOMAINS]; /* of the networks' own DNS, lower case, each ended by a zero byte,
                                        the list by another; guarded by seq like the ranges */
 };
-static_assert(sizeof(struct zt_state_head) == 4096, "zt_state_head");
+static_assert(sizeof(struct zt_state_head) == 28672, "zt_state_head: whole pages");
 
 enum zt_phase {
     ZT_PHASE_FREE,
@@ -191,11 +222,20 @@ struct zt_state_slot {
     uint16_t family; /* of the program's socket, AF_INET or AF_INET6: v4-mapped forms or not */
     uint8_t lip[16], rip[16];
     uint32_t unacked; /* bytes the peer has not acknowledged */
-    uint32_t pad2;
+    uint32_t twin;    /* zt_ctl_twin_mark of the kernel socket it was merged with; 0: none */
 };
 static_assert(sizeof(struct zt_state_slot) == 64, "zt_state_slot");
 
-/* What comes out of a listening descriptor: this, and one descriptor (SCM_RIGHTS). */
+/* How the kernel socket of a merged one is recognised: from its SO_COOKIE. Never 0. */
+static inline uint32_t zt_ctl_twin_mark(uint64_t cookie)
+{
+    uint32_t h = (uint32_t)((cookie * 0x9e3779b97f4a7c15ULL) >> 32);
+
+    return h ? h : 1;
+}
+
+/* What comes out of a listening descriptor: this, and one descriptor (SCM_RIGHTS). id 0: that is a
+ * connection of the kernel's. */
 struct zt_ctl_accept {
     uint64_t id;
     struct zt_ctl_addr local, remote;
@@ -215,7 +255,8 @@ struct zt_ctl_dgram {
     struct zt_ctl_addr remote; /* to the program: source; from it: destination, family 0 = connected */
     uint32_t lfamily;          /* local address used, where known */
     uint8_t lip[16];
+    uint32_t host_ifindex; /* to the program: of the kernel that received it; 0: the virtual network */
 };
-static_assert(sizeof(struct zt_ctl_dgram) == 52, "zt_ctl_dgram");
+static_assert(sizeof(struct zt_ctl_dgram) == 56, "zt_ctl_dgram");
 
 #endif

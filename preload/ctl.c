@@ -188,13 +188,32 @@ static int receive(int s, struct zt_ctl_rep *rep, void *data, size_t cap, int *f
     return -rep->err;
 }
 
-static int exchange(struct zt_ctl_req *req, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd)
+/* with: a descriptor to send along, or -1 */
+static long send_request(int s, const struct zt_ctl_req *req, int with)
+{
+    struct iovec iov = {(void *)req, offsetof(struct zt_ctl_req, data) + req->ndata};
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(sizeof(int))];
+    } ctl = {.h = {.cmsg_len = CMSG_LEN(sizeof(int)),
+                   .cmsg_level = SOL_SOCKET,
+                   .cmsg_type = SCM_RIGHTS}};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (with >= 0) {
+        memcpy(CMSG_DATA(&ctl.h), &with, sizeof with);
+        m.msg_control = &ctl;
+        m.msg_controllen = sizeof ctl;
+    }
+    return zt_sys3(SYS_sendmsg, s, &m, MSG_NOSIGNAL);
+}
+
+static int exchange(struct zt_ctl_req *req, int with, struct zt_ctl_rep *rep, void *data,
+                    size_t cap, int *fd)
 {
     int s = door_connect();
     if (s < 0)
         return s;
-    size_t n = offsetof(struct zt_ctl_req, data) + req->ndata;
-    long r = zt_sys6(SYS_sendto, s, (long)req, (long)n, MSG_NOSIGNAL, 0, 0);
+    long r = send_request(s, req, with);
     if (r >= 0)
         r = rep ? receive(s, rep, data, cap, fd) : 0;
     zt_sys1(SYS_close, s);
@@ -204,18 +223,26 @@ static int exchange(struct zt_ctl_req *req, struct zt_ctl_rep *rep, void *data, 
 int zt_ctl(struct zt_ctl_req *req, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd,
            bool start)
 {
+    return zt_ctl_with(req, -1, rep, data, cap, fd, start);
+}
+
+int zt_ctl_with(struct zt_ctl_req *req, int with, struct zt_ctl_rep *rep, void *data, size_t cap,
+                int *fd, bool start)
+{
     int saved = errno;
     if (fd)
         *fd = -1;
+    req->local.scope = zt_if_in(req->local.scope);
+    req->remote.scope = zt_if_in(req->remote.scope);
     memset(rep, 0, sizeof *rep);
-    int r = exchange(req, rep, data, cap, fd);
+    int r = exchange(req, with, rep, data, cap, fd);
     /* Nobody there, or it ended between our connect and its answer. */
     bool away = r == -ECONNREFUSED || r == -ENOENT || r == -EPROTO || r == -EPIPE ||
                 r == -ECONNRESET || r == -ENOTDIR;
     if (away && rep->err == 0 && start) {
         r = zt_start_node();
         if (r == 0)
-            r = exchange(req, rep, data, cap, fd);
+            r = exchange(req, with, rep, data, cap, fd);
     }
     if (r < 0 && rep->err == 0) {
         zt_debug(1, "no answer from the node of %s: error %d", zt_settings.home, -r);
@@ -232,7 +259,7 @@ int zt_ctl_page(void)
     struct zt_ctl_rep rep = {0};
     int fd = -1;
     zt_req_init(&req, ZT_CTL_HELLO, 0);
-    int r = exchange(&req, &rep, NULL, 0, &fd);
+    int r = exchange(&req, -1, &rep, NULL, 0, &fd);
     return r < 0 ? r : fd >= 0 ? fd : -ENOENT;
 }
 
@@ -247,7 +274,7 @@ int zt_ctl_command(const char *a, const char *b)
     memcpy(req.data, a, na);
     memcpy(req.data + na, b, nb + 1);
     req.ndata = (uint32_t)(na + nb);
-    return exchange(&req, &rep, NULL, 0, NULL);
+    return exchange(&req, -1, &rep, NULL, 0, NULL);
 }
 
 void zt_ctl_note(uint64_t id, enum zt_ctl_note what)
@@ -255,5 +282,5 @@ void zt_ctl_note(uint64_t id, enum zt_ctl_note what)
     struct zt_ctl_req req;
     zt_req_init(&req, ZT_CTL_NOTE, id);
     req.value = (int32_t)what;
-    exchange(&req, NULL, NULL, 0, NULL);
+    exchange(&req, -1, NULL, NULL, 0, NULL);
 }

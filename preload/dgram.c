@@ -73,7 +73,9 @@ static int destination(zt_word w, const struct msghdr *m, struct zt_ctl_dgram *h
         return -EAFNOSUPPORT;
     if (!zt_addr_from(sa, m->msg_namelen, &h->remote) || !h->remote.port)
         return -EINVAL;
-    return groupish(&h->remote) || zt_managed_slow(&h->remote) ? 0 : -ENETUNREACH;
+    bool ours = zt_managed_slow(&h->remote);
+    h->remote.scope = zt_if_in(h->remote.scope);
+    return ours || (w & ZT_W_MERGED) || groupish(&h->remote) ? 0 : -ENETUNREACH;
 }
 
 static int control_in(const struct msghdr *m, struct zt_ctl_dgram *h)
@@ -116,6 +118,59 @@ static int control_in(const struct msghdr *m, struct zt_ctl_dgram *h)
     return 0;
 }
 
+/* ---- when the node has ended ---- */
+
+/* The same address from a new node. Memberships of groups are not taken along. */
+static int revive(int fd, zt_word w)
+{
+    struct zt_guard g;
+    struct zt_ctl_req req;
+    struct zt_ctl_rep rep;
+    struct zt_state_slot s;
+    int newfd, r = -ENETDOWN;
+    zt_enter(&g, fd);
+    if (!zt_slot_read(w, &s))
+        goto out;
+    zt_req_init(&req, ZT_CTL_BIND, s.id);
+    req.stype = SOCK_DGRAM;
+    req.family = w & ZT_W_V6 ? AF_INET6 : AF_INET;
+    req.local.family = s.lfamily;
+    req.local.port = s.lport;
+    if (w & ZT_W_FIXED)
+        memcpy(req.local.ip, s.lip, 16);
+    r = zt_ctl(&req, &rep, NULL, 0, &newfd, true);
+    if (r < 0 || newfd < 0)
+        goto out;
+    zt_page_open();
+    uint64_t id = rep.id;
+    zt_req_init(&req, ZT_CTL_UDP, id);
+    req.remote.family = s.rfamily;
+    req.remote.port = s.rport;
+    memcpy(req.remote.ip, s.rip, 16);
+    if (s.rfamily)
+        r = zt_ctl(&req, &rep, NULL, 0, NULL, false);
+    if (r < 0)
+        zt_sys1(SYS_close, newfd);
+    else
+        r = zt_swap(fd, newfd, (id & ZT_W_ID_MASK) | (w & ~ZT_W_ID_MASK));
+out:
+    zt_leave(&g);
+    return r;
+}
+
+/* True: the descriptor works again, as a virtual or a kernel socket. It polls as readable while it
+ * does not, so a program that tries again and again is held up a little. */
+static bool back_again(int fd, zt_word w, bool pause)
+{
+    if (w & ZT_W_MERGED)
+        return zt_any_away(fd, w) == 0;
+    if (revive(fd, w) == 0)
+        return true;
+    if (pause)
+        zt_sleep_ms(100);
+    return false;
+}
+
 ssize_t zt_dgram_send(int fd, zt_word w, const struct msghdr *m, int flags)
 {
     struct zt_ctl_dgram h = {.type = ZT_DGRAM_DATA};
@@ -139,8 +194,10 @@ ssize_t zt_dgram_send(int fd, zt_word w, const struct msghdr *m, int flags)
         zt_fail(EMSGSIZE);
     } else {
         n = REAL(sendmsg)(fd, &out, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
-        if (n < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN))
-            zt_fail(ENETUNREACH); /* the node has ended */
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)) {
+            vec_drop(&v);
+            return back_again(fd, w, false) ? sendmsg(fd, m, flags) : zt_fail(ENETUNREACH);
+        }
     }
     vec_drop(&v);
     return n < 0 ? -1 : n - (ssize_t)HDR;
@@ -169,6 +226,11 @@ static void add_cmsg(struct out_ctl *o, int level, int type, const void *data, s
     o->used += CMSG_SPACE(n);
 }
 
+static uint32_t ifindex_of(const struct zt_ctl_dgram *h)
+{
+    return h->host_ifindex ? h->host_ifindex : zt_if_out(h->ifindex);
+}
+
 static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *m)
 {
     struct out_ctl o = {m->msg_control, m->msg_control ? m->msg_controllen : 0, 0, false};
@@ -183,7 +245,8 @@ static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *
     }
     int tos = h->tos, ttl = h->ttl ? h->ttl : 64;
     if (w & ZT_W_V6) {
-        struct in6_pktinfo p = {.ipi6_ifindex = h->remote.scope};
+        struct in6_pktinfo p = {.ipi6_ifindex =
+                                    h->host_ifindex ? h->host_ifindex : h->remote.scope};
         if (h->lfamily == 4) {
             p.ipi6_addr.s6_addr[10] = p.ipi6_addr.s6_addr[11] = 0xff;
             memcpy(p.ipi6_addr.s6_addr + 12, h->lip, 4);
@@ -197,7 +260,7 @@ static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *
         if (w & ZT_W_RECVTOS)
             add_cmsg(&o, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof tos);
     } else {
-        struct in_pktinfo p = {0};
+        struct in_pktinfo p = {.ipi_ifindex = (int)ifindex_of(h)};
         memcpy(&p.ipi_spec_dst, h->lip, 4);
         memcpy(&p.ipi_addr, h->lip, 4);
         if ((w & ZT_W_PKTINFO) && h->lfamily)
@@ -216,8 +279,8 @@ static ssize_t take_message(int fd, zt_word w, const struct zt_ctl_dgram *h, ssi
                             struct msghdr *m, int flags)
 {
     char sink[HDR];
-    if (n == 0) /* shut down by the program, or the node has ended */
-        return w & ZT_W_SHUT_RD ? 0 : zt_fail(ENETDOWN);
+    if (n == 0) /* shut down by the program */
+        return 0;
     if ((size_t)n < HDR)
         return zt_fail(EAGAIN);
     if (h->type == ZT_DGRAM_ERROR) {
@@ -231,7 +294,10 @@ static ssize_t take_message(int fd, zt_word w, const struct zt_ctl_dgram *h, ssi
     control_out(w, h, m);
     if (m->msg_name) {
         socklen_t len = m->msg_namelen;
-        zt_addr_to(&h->remote, w & ZT_W_V6, m->msg_name, &len);
+        struct zt_ctl_addr from = h->remote;
+        if (!h->host_ifindex)
+            from.scope = zt_if_out(from.scope);
+        zt_addr_to(&from, w & ZT_W_V6, m->msg_name, &len);
         m->msg_namelen = len;
     }
     return (ssize_t)(flags & MSG_TRUNC || got < room ? got : room);
@@ -250,6 +316,11 @@ ssize_t zt_dgram_recv(int fd, zt_word w, struct msghdr *m, int flags)
         return zt_fail(-r);
     struct msghdr in = {.msg_iov = v.v, .msg_iovlen = v.n};
     ssize_t n = REAL(recvmsg)(fd, &in, (flags & (MSG_PEEK | MSG_DONTWAIT)) | MSG_TRUNC);
+    if ((n == 0 || (n < 0 && errno == ECONNRESET)) &&
+        !(w & ZT_W_SHUT_RD)) { /* the node has ended */
+        vec_drop(&v);
+        return back_again(fd, w, true) ? recvmsg(fd, m, flags) : zt_fail(ENETDOWN);
+    }
     if (n >= 0)
         n = take_message(fd, w, &h, n, v.bytes, m, flags);
     vec_drop(&v);

@@ -114,10 +114,13 @@ void zt_word_unflag(int fd, zt_word flags)
         atomic_fetch_and_explicit(&p->word[fd % ZT_FD_PAGE], ~flags, memory_order_relaxed);
 }
 
-static void forget_in(struct zt_fd_page *p, int i)
+static void forget_in(struct zt_fd_page *p, int fd)
 {
-    atomic_store_explicit(&p->word[i], 0, memory_order_relaxed);
+    int i = fd % ZT_FD_PAGE;
+    zt_word w = atomic_exchange_explicit(&p->word[i], 0, memory_order_relaxed);
     atomic_store_explicit(&p->note[i].epfd, ZT_NOTE_NONE, memory_order_relaxed);
+    if (ZT_UNLIKELY(w & ZT_W_MERGED))
+        zt_twin_drop(fd, w);
 }
 
 static bool known_in(struct zt_fd_page *p, int i)
@@ -130,7 +133,7 @@ void zt_fd_forget(int fd)
 {
     struct zt_fd_page *p = page_of(fd, false);
     if (p && ZT_UNLIKELY(known_in(p, fd % ZT_FD_PAGE)) && zt_fds_ours())
-        forget_in(p, fd % ZT_FD_PAGE);
+        forget_in(p, fd);
 }
 
 void zt_fd_forget_range(unsigned first, unsigned last)
@@ -149,7 +152,7 @@ void zt_fd_forget_range(unsigned first, unsigned last)
         if (!asked && !zt_fds_ours())
             return;
         asked = true;
-        forget_in(p, (int)(fd % ZT_FD_PAGE));
+        forget_in(p, (int)fd);
     }
 }
 
@@ -229,6 +232,8 @@ zt_word zt_derive(int fd, uint64_t *id)
     zt_page_open();
     if (zt_slot_family(*id) == AF_INET6)
         w |= ZT_W_V6;
+    if (!(w & ZT_W_STREAM) && zt_slot_merged(*id))
+        w |= ZT_W_MERGED;
     if ((w & ZT_W_STREAM) && zt_phase_of(w, NULL) == ZT_PHASE_CONNECTING)
         w &= ~ZT_W_TOLD;
     return w;

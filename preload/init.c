@@ -11,7 +11,8 @@
 #include "shim.h"
 #include "sys.h"
 
-struct zt_settings zt_settings = {.may_start = true, .wait_ms = 10000, .idle = "60"};
+struct zt_settings zt_settings = {
+    .may_start = true, .wait_ms = 10000, .linger_ms = 2000, .idle = "60"};
 static dev_t debug_dev;
 static ino_t debug_ino;
 
@@ -34,6 +35,17 @@ static bool join_path(char *out, size_t cap, const char *a, const char *b)
     return true;
 }
 
+static void seconds(const char *name, int *ms)
+{
+    const char *v = env(name);
+    int n = 0;
+    if (!v || *v < '0' || *v > '9')
+        return;
+    while (*v >= '0' && *v <= '9' && n < 100000)
+        n = n * 10 + (*v++ - '0');
+    *ms = n * 1000;
+}
+
 static void read_environment(void)
 {
     struct zt_settings *s = &zt_settings;
@@ -41,14 +53,16 @@ static void read_environment(void)
     s->off = (v = env("ZT_PRELOAD_OFF")) && *v == '1';
     s->may_start = !((v = env("ZT_PRELOAD_START")) && !strcmp(v, "no"));
     s->io_uring = (v = env("ZT_PRELOAD_IO_URING")) && *v == '1';
+    if ((v = env("ZT_PRELOAD_ANY")))
+        s->any = !strcmp(v, "kernel")    ? ZT_ANY_KERNEL
+                 : !strcmp(v, "virtual") ? ZT_ANY_VIRTUAL
+                                         : ZT_ANY_BOTH;
     if ((v = env("ZT_PRELOAD_DEBUG")) && *v >= '1' && *v <= '3')
         s->debug = *v - '0';
-    if ((v = env("ZT_PRELOAD_WAIT")) && *v >= '0' && *v <= '9') {
-        int n = 0;
-        while (*v >= '0' && *v <= '9' && n < 100000)
-            n = n * 10 + (*v++ - '0');
-        s->wait_ms = n * 1000;
-    }
+    s->embed = (v = env("ZT_PRELOAD_EMBED")) && *v == '1';
+    s->sticky = (v = env("ZT_PRELOAD_STICKY")) && *v == '1';
+    seconds("ZT_PRELOAD_WAIT", &s->wait_ms);
+    seconds("ZT_PRELOAD_LINGER", &s->linger_ms);
     if ((v = env("ZT_PRELOAD_IDLE")) && *v && strlen(v) < 7 && strspn(v, "0123456789") == strlen(v))
         strcpy(s->idle, v);
     if ((v = env("ZT_NETWORKS")) && strlen(v) < sizeof s->networks)

@@ -110,10 +110,9 @@ static void join_all(void)
             zt_debug(1, "cannot join %s: error %d", word, -e);
     }
     zt_page_open();
-    zt_wait_configured();
 }
 
-static void join_once(void)
+static void join_once(bool wait)
 {
     static atomic_int done; /* 0 not yet, 1 somebody is at it, 2 done */
     int zero = 0;
@@ -121,6 +120,8 @@ static void join_once(void)
         return;
     if (atomic_compare_exchange_strong(&done, &zero, 1)) {
         join_all();
+        if (wait)
+            zt_wait_configured();
         atomic_store(&done, 2);
         return;
     }
@@ -139,10 +140,16 @@ void zt_networks_names(void)
             continue;
         derive(nwid, &d);
         if (!d.complete) { /* it has a controller, and so perhaps names */
-            join_once();
+            join_once(true);
             return;
         }
     }
+}
+
+void zt_networks_join(void)
+{
+    if (zt_settings.networks[0])
+        join_once(false);
 }
 
 bool zt_networks_judge(const struct zt_ctl_addr *a)
@@ -150,6 +157,6 @@ bool zt_networks_judge(const struct zt_ctl_addr *a)
     bool complete;
     bool theirs = in_derived(a, &complete);
     if (theirs || !complete)
-        join_once();
+        join_once(true);
     return theirs;
 }

@@ -5,8 +5,11 @@
 #define ZT_PRELOAD_REAL_H
 
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -16,20 +19,26 @@
 #include <unistd.h>
 
 /* `closefrom` came with glibc 2.34, `close_range` too: may be NULL on older ones. */
-#define ZT_REALS(X)                                                                            \
-    X(socket)                                                                                  \
-    X(socketpair)                                                                              \
-    X(connect)                                                                                 \
-    X(bind)                                                                                    \
-    X(listen)                                                                                  \
-    X(accept) X(accept4) X(shutdown) X(getsockname) X(getpeername) X(getsockopt) X(setsockopt) \
-        X(sockatmark) X(close) X(dup) X(dup2) X(dup3) X(fcntl) X(close_range) X(closefrom)     \
-            X(fclose) X(read) X(readv) X(preadv2) X(recv) X(recvfrom) X(recvmsg) X(recvmmsg)   \
-                X(write) X(writev) X(pwritev2) X(send) X(sendto) X(sendmsg) X(sendmmsg)        \
-                    X(sendfile) X(splice) X(ioctl) X(epoll_ctl) X(poll) X(syscall)             \
-                        X(gethostbyaddr) X(gethostbyaddr_r) X(getnameinfo) X(getaddrinfo)        \
-                            X(gethostbyname) X(gethostbyname2) X(gethostbyname_r)              \
-                                X(gethostbyname2_r)
+#define ZT_REALS(X)                                                                               \
+    X(socket)                                                                                     \
+    X(socketpair)                                                                                 \
+    X(connect)                                                                                    \
+    X(bind)                                                                                       \
+    X(listen)                                                                                     \
+    X(accept)                                                                                     \
+    X(accept4)                                                                                    \
+    X(shutdown)                                                                                   \
+    X(getsockname)                                                                                \
+    X(getpeername)                                                                                \
+    X(getsockopt) X(setsockopt) X(sockatmark) X(close) X(dup) X(dup2) X(dup3) X(fcntl)            \
+        X(close_range) X(closefrom) X(fclose) X(read) X(readv) X(preadv2) X(recv) X(recvfrom)     \
+            X(recvmsg) X(recvmmsg) X(write) X(writev) X(pwritev2) X(send) X(sendto) X(sendmsg)    \
+                X(sendmmsg) X(sendfile) X(splice) X(ioctl) X(epoll_ctl) X(poll) X(syscall)        \
+                    X(gethostbyaddr) X(gethostbyaddr_r) X(getnameinfo) X(getaddrinfo)             \
+                        X(gethostbyname) X(gethostbyname2) X(gethostbyname_r) X(gethostbyname2_r) \
+                            X(execve) X(execveat) X(fexecve) X(execvpe) X(execv) X(execvp)        \
+                                X(posix_spawn) X(posix_spawnp) X(getifaddrs) X(if_nametoindex)    \
+                                    X(if_indextoname) X(if_nameindex)
 
 struct zt_real {
 #define X(f) __typeof__(f) *f;

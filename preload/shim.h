@@ -31,10 +31,16 @@ static inline int zt_fail(int err)
 
 /* ---- init.c: settings read from the environment once ---------------------------------------- */
 
+enum zt_any { ZT_ANY_BOTH, ZT_ANY_KERNEL, ZT_ANY_VIRTUAL };
+
 struct zt_settings {
     bool off;           /* ZT_PRELOAD_OFF=1 */
     bool may_start;     /* ZT_PRELOAD_START is not "no" */
     bool io_uring;      /* ZT_PRELOAD_IO_URING=1 */
+    enum zt_any any;    /* ZT_PRELOAD_ANY: where a wildcard bind is reached from */
+    bool embed;         /* ZT_PRELOAD_EMBED=1: the node runs in this process */
+    bool sticky;        /* ZT_PRELOAD_STICKY=1: programs started without our variables get them */
+    int linger_ms;      /* ZT_PRELOAD_LINGER: how long an embedded node may still send at the end */
     int debug;          /* ZT_PRELOAD_DEBUG */
     int wait_ms;        /* ZT_PRELOAD_WAIT */
     char idle[8];       /* ZT_PRELOAD_IDLE: seconds until a node that we start ends when unused */
@@ -72,6 +78,10 @@ typedef uint64_t zt_word;
 #define ZT_W_STAMP ZT_W_FLAG(13)
 #define ZT_W_STAMPNS ZT_W_FLAG(14)
 #define ZT_W_DUPED ZT_W_FLAG(15) /* other numbers may share this (kernel) description */
+#define ZT_W_MERGED \
+    ZT_W_FLAG(16) /* reached from both sides: a kernel socket is kept for it (any.c) */
+#define ZT_W_LOST ZT_W_FLAG(17)   /* a kernel socket that should be merged: its node is away */
+#define ZT_W_BLOCKS ZT_W_FLAG(18) /* of such: the program left it blocking */
 
 /* Where a descriptor was last registered with epoll. */
 struct zt_note {
@@ -87,6 +97,7 @@ enum { ZT_NOTE_MANY = -1, ZT_NOTE_NONE = 0 }; /* stored as epfd + 1 */
 struct zt_fd_page {
     _Atomic uint64_t word[ZT_FD_PAGE];
     struct zt_note note[ZT_FD_PAGE];
+    _Atomic int32_t twin[ZT_FD_PAGE]; /* of a merged one: where its kernel socket was last */
 };
 extern struct zt_fd_page *_Atomic zt_fd_pages[ZT_FD_PAGES];
 extern atomic_bool zt_any_virtual; /* this process has seen a virtual descriptor */
@@ -161,6 +172,35 @@ unsigned zt_facts_opts(int fd, const struct zt_facts *f, struct zt_ctl_opt out[Z
 /* Put newfd in the place of fd and of its known duplicates, with flags, simple options and epoll
  * registrations; closes newfd. Returns 0 or -errno (and nothing has changed). */
 int zt_swap(int fd, int newfd, zt_word w);
+int zt_swap_as(int fd, int newfd, zt_word w, int fl); /* fl: the program's status flags */
+
+/* ---- any.c: sockets bound to a wildcard address
+ * ------------------------------------------------ */
+
+/* What listen does where fd is a kernel socket that nobody listens on yet. */
+int zt_any_listen(int fd, int backlog);
+/* A kernel datagram socket has just been bound: merge it if that was a wildcard. 0 or -errno. */
+int zt_any_bound(int fd);
+/* The same of one that is about to send to a virtual address; under its guard. -EINVAL: not to be
+ * merged. */
+int zt_any_sends(int fd, struct zt_facts *f);
+/* Is this a bind for ZT_PRELOAD_ANY=virtual? */
+bool zt_any_is_virtual(int fd, const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out);
+/* The port of a refused bind: was only somebody's ghost in the way? */
+bool zt_any_release(int fd, const struct sockaddr *sa, socklen_t len);
+/* The kernel socket of a merged descriptor, or -1. */
+int zt_twin_of(int fd, zt_word w);
+/* A number of a merged socket has gone: its twin goes with the last of them. */
+void zt_twin_drop(int fd, zt_word w);
+/* The socket turns to the kernel for good: put the twin back under the number. 0 or -errno. */
+int zt_twin_back(int fd, zt_word w);
+/* The node of a merged one has ended: merge it with the next, or put the twin back. Afterwards the
+ * descriptor works again; -errno: it does not. */
+int zt_any_away(int fd, zt_word w);
+/* accept failed with EAGAIN, or is about to be called, on one that lost its virtual side: is it
+ * merged again? Unless forced it asks at most once a second. */
+bool zt_any_again(int fd, bool force);
+extern atomic_bool zt_any_lost; /* this process has such */
 
 /* ---- state.c: what is virtual, and how a virtual socket is -------------------------------------
  */
@@ -185,6 +225,27 @@ void zt_wait_configured(void);
 /* Join them, before the first name that could be of theirs is judged. */
 void zt_networks_names(void);
 bool zt_networks_judge(const struct zt_ctl_addr *a);
+/* Join them, without waiting for their addresses. */
+void zt_networks_join(void);
+/* Has the home a network, joined or to be joined? Starts nothing. */
+bool zt_home_has_network(void);
+
+/* The virtual interfaces, and the addresses of one; how many were written. 0 without a node. */
+unsigned zt_ifs(struct zt_state_if out[ZT_STATE_IFS]);
+unsigned zt_if_addrs(unsigned dev, struct zt_state_range *out, unsigned cap);
+/* Interface number as programs and as the node know it: 0 stays 0. */
+static inline uint32_t zt_if_out(uint32_t index)
+{
+    return index ? index + ZT_IF_BASE : 0;
+}
+static inline bool zt_if_is_virtual(uint32_t index)
+{
+    return index > ZT_IF_BASE && index < ZT_IF_BASE + 256;
+}
+static inline uint32_t zt_if_in(uint32_t index)
+{
+    return zt_if_is_virtual(index) ? index - ZT_IF_BASE : index;
+}
 
 /* Take the state page of the home (again, when that of before is stale). */
 bool zt_page_open(void);
@@ -193,8 +254,9 @@ bool zt_page_live(void);
 bool zt_slot_read(zt_word w, struct zt_state_slot *out);
 /* Its phase alone, for the data path; ZT_PHASE_FREE when unknown. *err: its error. */
 enum zt_phase zt_phase_of(zt_word w, int *err);
-/* For zt_derive: family of the program's socket, AF_INET or AF_INET6. */
+/* For zt_derive: family of the program's socket, AF_INET or AF_INET6; has it a twin? */
 int zt_slot_family(uint64_t id);
+bool zt_slot_merged(uint64_t id);
 
 /* ---- ctl.c, start.c: the door ------------------------------------------------------------------
  */
@@ -203,6 +265,9 @@ int zt_slot_family(uint64_t id);
  * may (start). Returns 0, the reply's error or what went wrong on the way, as -errno. */
 int zt_ctl(struct zt_ctl_req *req, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd,
            bool start);
+/* with: a descriptor to send along, or -1. */
+int zt_ctl_with(struct zt_ctl_req *req, int with, struct zt_ctl_rep *rep, void *data, size_t cap,
+                int *fd, bool start);
 void zt_req_init(struct zt_ctl_req *req, enum zt_ctl_type type, uint64_t id);
 int zt_ctl_command(const char *a, const char *b);
 void zt_ctl_note(uint64_t id, enum zt_ctl_note what);
@@ -212,6 +277,11 @@ bool zt_ctl_up(void);
 /* Start ztd for the home unless somebody does already; returns when its door is open (or it is no
  * use to wait longer): 0 or -errno. */
 int zt_start_node(void);
+/* embed.c: the same as a thread of this process, under the lock that we hold; the descriptor is
+ * taken over. 0 or -errno. */
+int zt_embed_start(const char *folder, int lock_fd);
+/* This thread belongs to an embedded node: nothing that it does is virtual. */
+extern __thread bool zt_inside __attribute__((tls_model("initial-exec")));
 int zt_home_open(void); /* O_PATH descriptor of the home folder, or -errno */
 /* Keep what is needed to find the door when the path no longer leads there; and has that been done?
  */
@@ -231,6 +301,9 @@ ssize_t zt_dgram_send(int fd, zt_word w, const struct msghdr *m, int flags);
 ssize_t zt_dgram_recv(int fd, zt_word w, struct msghdr *m, int flags);
 int zt_dgram_error(int fd);    /* take a pending error message: errno or 0 */
 long zt_dgram_pending(int fd); /* bytes of the first datagram */
+/* SIOCGIF*: 0 or -1 when it was about a virtual interface; 1: ask the kernel. */
+int zt_if_ioctl(int fd, zt_word w, unsigned long request, void *arg);
+bool zt_if_by_name(const char *name, struct zt_state_if *out);
 int zt_optname_flag(int level, int name, zt_word *flag);
 
 #endif

@@ -256,6 +256,12 @@ static int try_lock(int dir)
     return (int)fd;
 }
 
+static int embed(int lock)
+{
+    char folder[PATH_BYTES];
+    return own_folder(folder) ? zt_embed_start(folder, lock) : -ENOENT;
+}
+
 int zt_start_node(void)
 {
     if (!zt_settings.may_start)
@@ -275,8 +281,9 @@ int zt_start_node(void)
         if (lock >= 0) {
             /* Free again after we started one: it has ended, and a second try would end the same
              * way. A node that was just leaving is a different matter: that is the first time. */
-            int e = starts++ ? -ECHILD : launch(dir, lock);
-            zt_sys1(SYS_close, lock);
+            int e = starts++ ? -ECHILD : zt_settings.embed ? embed(lock) : launch(dir, lock);
+            if (!zt_settings.embed)
+                zt_sys1(SYS_close, lock);
             if (e < 0)
                 r = e;
         } else if (lock != -EAGAIN && lock != -EACCES) {

@@ -235,6 +235,13 @@ int zt_slot_family(uint64_t id)
     return s->lfamily == 6 || s->rfamily == 6 ? AF_INET6 : AF_INET;
 }
 
+bool zt_slot_merged(uint64_t id)
+{
+    const struct zt_state_head *h;
+    const struct zt_state_slot *s = find_slot(id & ZT_W_ID_MASK, &h);
+    return s && s->twin;
+}
+
 /* ---- classification ---- */
 
 /* Addresses that the machine's own networks use: a default route is not meant for them. */
@@ -276,6 +283,59 @@ static bool in_page(const struct zt_state_head *h, const struct zt_ctl_addr *a)
             return found;
     }
     return false;
+}
+
+/* ---- interfaces ---- */
+
+/* Runs fn on the page until it was not changed meanwhile. */
+static unsigned read_page(unsigned (*fn)(const struct zt_state_head *h, void *out, unsigned a,
+                                         unsigned b),
+                          void *out, unsigned a, unsigned b)
+{
+    const struct zt_state_head *h = zt_page_open() ? current() : NULL;
+    for (int tries = 0; h && tries < 1000; tries++) {
+        uint32_t seq = __atomic_load_n(&h->seq, __ATOMIC_ACQUIRE);
+        unsigned n = seq & 1 ? 0 : fn(h, out, a, b);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (!(seq & 1) && __atomic_load_n(&h->seq, __ATOMIC_RELAXED) == seq)
+            return n;
+        zt_sys0(SYS_sched_yield);
+    }
+    return 0;
+}
+
+static unsigned copy_ifs(const struct zt_state_head *h, void *out, unsigned a, unsigned b)
+{
+    (void)a;
+    (void)b;
+    unsigned n = h->nifs < ZT_STATE_IFS ? h->nifs : ZT_STATE_IFS;
+    memcpy(out, h->ifs, n * sizeof h->ifs[0]);
+    return n;
+}
+
+unsigned zt_ifs(struct zt_state_if out[ZT_STATE_IFS])
+{
+    if (zt_settings.off || !zt_settings.home[0] || zt_inside)
+        return 0;
+    int saved = errno;
+    unsigned n = read_page(copy_ifs, out, 0, 0);
+    errno = saved;
+    return n;
+}
+
+static unsigned copy_addrs(const struct zt_state_head *h, void *out, unsigned dev, unsigned cap)
+{
+    struct zt_state_range *r = out;
+    unsigned n = 0;
+    for (uint32_t i = 0; i < h->nranges && i < ZT_STATE_RANGES && n < cap; i++)
+        if (h->ranges[i].ours && h->ranges[i].dev == dev)
+            r[n++] = h->ranges[i];
+    return n;
+}
+
+unsigned zt_if_addrs(unsigned dev, struct zt_state_range *out, unsigned cap)
+{
+    return read_page(copy_addrs, out, dev, cap);
 }
 
 static void parse_ranges(char *text)
@@ -323,14 +383,20 @@ static void read_remembered(void)
     zt_sys1(SYS_close, dir);
     if (fd < 0)
         return;
-    char text[ZT_STATE_RANGES * 52 + 5 * ZT_STATE_DOMAINS + 1]; /* "dns " before each domain */
+    size_t cap = ZT_STATE_RANGES * 52 + 5 * ZT_STATE_DOMAINS + 1; /* "dns " before each domain */
     size_t n = 0;
-    long r;
-    while (n < sizeof text - 1 && (r = zt_sys3(SYS_read, fd, text + n, sizeof text - 1 - n)) > 0)
+    long r,
+        m = zt_sys6(SYS_mmap, 0, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (m < 0 && m > -4096) {
+        zt_sys1(SYS_close, fd);
+        return;
+    }
+    char *text = (char *)m;
+    while (n < cap - 1 && (r = zt_sys3(SYS_read, fd, text + n, cap - 1 - n)) > 0)
         n += (size_t)r;
     zt_sys1(SYS_close, fd);
-    text[n] = 0;
     parse_ranges(text);
+    zt_sys2(SYS_munmap, m, cap);
 }
 
 static bool in_remembered(const struct zt_ctl_addr *a)
@@ -355,6 +421,45 @@ void zt_wait_configured(void)
     zt_debug(1, "a network is still without configuration");
 }
 
+/* No node runs: what will it join when it starts? One file for each network. */
+static bool joined_on_disk(void)
+{
+    int dir = zt_home_open();
+    if (dir < 0)
+        return false;
+    long d = zt_sys4(SYS_openat, dir, "networks.d", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    zt_sys1(SYS_close, dir);
+    if (d < 0)
+        return false;
+    char buf[2048];
+    bool found = false;
+    long n;
+    while (!found && (n = zt_sys3(SYS_getdents64, d, buf, sizeof buf)) > 0)
+        for (long at = 0; at < n;) {
+            unsigned short reclen;
+            memcpy(&reclen, buf + at + 16, 2);
+            const char *name = buf + at + 19; /* NWID.conf */
+            found |= strspn(name, "0123456789abcdef") == 16 && !strcmp(name + 16, ".conf");
+            at += reclen;
+        }
+    zt_sys1(SYS_close, d);
+    return found;
+}
+
+bool zt_home_has_network(void)
+{
+    if (zt_settings.off || !zt_settings.home[0] || zt_inside)
+        return false;
+    if (zt_settings.networks[0])
+        return true;
+    int saved = errno;
+    zt_page_open();
+    const struct zt_state_head *h = current();
+    bool yes = h ? __atomic_load_n(&h->has_network, __ATOMIC_ACQUIRE) != 0 : joined_on_disk();
+    errno = saved;
+    return yes;
+}
+
 static bool never_managed(const struct zt_ctl_addr *a)
 {
     if (a->family == 4) /* unspecified, loopback, multicast and above */
@@ -364,8 +469,10 @@ static bool never_managed(const struct zt_ctl_addr *a)
 
 bool zt_managed_slow(const struct zt_ctl_addr *a)
 {
-    if (never_managed(a) || zt_settings.off || !zt_settings.home[0])
+    if (never_managed(a) || zt_settings.off || !zt_settings.home[0] || zt_inside)
         return false;
+    if (a->family == 6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80)
+        return zt_if_is_virtual(a->scope); /* link-local: whose it is the interface tells */
     int saved = errno;
     bool yes = false;
     if (zt_settings.networks[0] && zt_networks_judge(a)) {
@@ -434,7 +541,7 @@ bool zt_name_managed(const char *name)
     size_t n = strlen(name);
     if (n && name[n - 1] == '.')
         n--;
-    if (!n || zt_settings.off || !zt_settings.home[0])
+    if (!n || zt_settings.off || !zt_settings.home[0] || zt_inside)
         return false;
     int saved = errno;
     if (zt_settings.networks[0])

@@ -311,10 +311,14 @@ static void swap_duplicates(int fd, int newfd, zt_word before, zt_word w, uint64
 
 int zt_swap(int fd, int newfd, zt_word w)
 {
+    return zt_swap_as(fd, newfd, w, (int)zt_sys3(SYS_fcntl, fd, F_GETFL, 0));
+}
+
+int zt_swap_as(int fd, int newfd, zt_word w, int fl)
+{
     zt_word before = zt_word_any(fd);
     bool duped = before & (ZT_W_DUPED | ZT_W_KIND);
     uint64_t old_cookie = duped ? cookie(fd) : 0;
-    int fl = (int)zt_sys3(SYS_fcntl, fd, F_GETFL, 0);
     int r = fl < 0 ? fl : 0;
     if (r == 0) {
         copy_description(fd, newfd, fl);

@@ -14,6 +14,8 @@
 #include "shim.h"
 #include "sys.h"
 
+#define AWAY_PAUSE_MS 100
+
 /* ---- socket, socketpair: a number that may have been something else ---- */
 
 ZT_EXPORT int socket(int domain, int type, int protocol)
@@ -210,6 +212,8 @@ static void restore_options(int to, uint64_t id)
 /* Back to a kernel socket, as connect(AF_UNSPEC) makes it, or for an address that isn't virtual. */
 static int back_to_kernel(int fd, zt_word w)
 {
+    if ((w & ZT_W_MERGED) && zt_twin_back(fd, w) == 0)
+        return 0;
     struct zt_guard g;
     uint64_t id = zt_id_of(fd, w);
     zt_enter(&g, fd);
@@ -273,9 +277,17 @@ int zt_dgram_attach(int fd, const struct zt_ctl_addr *remote, bool set_remote)
             r = -ENETUNREACH;
         else if (f.local.family && !f.local_any)
             r = -ENETUNREACH;
+        if (r == 0 && !set_remote) {
+            int e = zt_any_sends(fd, &f);
+            if (e == 0) {
+                zt_leave(&g);
+                return 0;
+            }
+        }
         if (f.local.family && remote) {
             req.local = f.local;
             req.local.family = remote->family;
+            memset(req.local.ip, 0, sizeof req.local.ip);
         }
         if (r == 0)
             req.nopts = (uint8_t)zt_facts_opts(fd, &f, req.opts);
@@ -406,6 +418,22 @@ static int bind_attach(int fd, const struct zt_ctl_addr *local, sa_family_t fami
     return zt_swap(fd, newfd, (rep.id & ZT_W_ID_MASK) | kind | f.flags);
 }
 
+static int bind_kernel(int fd, const struct sockaddr *sa, socklen_t len)
+{
+    struct zt_ctl_addr a;
+    int saved = errno;
+    int r = REAL(bind)(fd, sa, len);
+    if (r < 0 && errno == EADDRINUSE && zt_any_release(fd, sa, len)) {
+        errno = saved;
+        r = REAL(bind)(fd, sa, len);
+    }
+    if (r == 0 && zt_addr_from(sa, len, &a) && a.port && zt_addr_any(&a)) {
+        int e = zt_any_bound(fd);
+        return e < 0 ? zt_fail(-e) : 0;
+    }
+    return r;
+}
+
 ZT_EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
     struct zt_ctl_addr local;
@@ -415,8 +443,8 @@ ZT_EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
             return zt_fail(w & ZT_W_V6 ? EINVAL : EAFNOSUPPORT);
         return zt_fail(EINVAL); /* bound, or connected, already */
     }
-    if (!zt_sa_managed(sa, len, &local))
-        return REAL(bind)(fd, sa, len);
+    if (!zt_sa_managed(sa, len, &local) && !zt_any_is_virtual(fd, sa, len, &local))
+        return bind_kernel(fd, sa, len);
     struct zt_guard g;
     zt_enter(&g, fd);
     int r = bind_attach(fd, &local, sa->sa_family);
@@ -424,11 +452,31 @@ ZT_EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
     return r < 0 ? zt_fail(-r) : 0;
 }
 
+/* As libc's, with bind going through us: one of the ports 600 to 1023. */
+ZT_EXPORT int bindresvport(int fd, struct sockaddr_in *sin)
+{
+    static atomic_uint next;
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    if (!sin)
+        sin = &own;
+    else if (sin->sin_family != AF_INET)
+        return zt_fail(EAFNOSUPPORT);
+    unsigned start = atomic_fetch_add(&next, 1) + (unsigned)zt_sys0(SYS_getpid);
+    for (unsigned i = 0; i < 424; i++) {
+        sin->sin_port = htons((uint16_t)(600 + (start + i) % 424));
+        if (bind(fd, (struct sockaddr *)sin, sizeof *sin) == 0)
+            return 0;
+        if (errno != EADDRINUSE)
+            return -1;
+    }
+    return zt_fail(EADDRINUSE);
+}
+
 ZT_EXPORT int listen(int fd, int backlog)
 {
     zt_word w = zt_word_of(fd);
     if (!w)
-        return REAL(listen)(fd, backlog);
+        return zt_any_listen(fd, backlog);
     if (w & ZT_W_DGRAM)
         return zt_fail(EOPNOTSUPP);
     if (w & ZT_W_STREAM)
@@ -441,6 +489,9 @@ ZT_EXPORT int listen(int fd, int backlog)
     req.value = backlog;
     int r = zt_ctl(&req, &rep, NULL, 0, NULL, false);
     zt_leave(&g);
+    int twin = zt_twin_of(fd, w);
+    if (r == 0 && twin >= 0)
+        zt_sys2(SYS_listen, twin, backlog);
     return r < 0 ? zt_fail(-r) : 0;
 }
 
@@ -469,7 +520,9 @@ static int listener_revive(int fd, zt_word w)
     zt_enter(&g, fd);
     if (!zt_slot_read(w, &s))
         goto out;
-    zt_req_init(&req, ZT_CTL_BIND, 0);
+    /* The old id: workers that share the listener each do this, and must not be in each other's
+     * way. */
+    zt_req_init(&req, ZT_CTL_BIND, s.id);
     req.stype = SOCK_STREAM;
     req.family = w & ZT_W_V6 ? AF_INET6 : AF_INET;
     req.local.family = s.lfamily;
@@ -498,8 +551,12 @@ static int accept_end(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, in
 {
     if ((w & ZT_W_SHUT_RD) || zt_phase_of(w, NULL) != ZT_PHASE_LISTENING)
         return zt_fail(EINVAL);
-    if (listener_revive(fd, w) < 0)
+    if ((w & ZT_W_MERGED) && zt_any_away(fd, w) == 0)
+        return accept4(fd, sa, len, flags);
+    if (listener_revive(fd, w) < 0) {
+        zt_sleep_ms(AWAY_PAUSE_MS); /* it polls as readable all the time */
         return zt_fail(ENETDOWN);
+    }
     return accept_virtual(fd, zt_word_of(fd), sa, len, flags);
 }
 
@@ -545,10 +602,36 @@ static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len
         zt_sys3(SYS_fcntl, got, F_SETFL, fl | O_NONBLOCK);
     }
     zt_fd_forget(got);
-    zt_word_set(got, (a.id & ZT_W_ID_MASK) | ZT_W_STREAM | ZT_W_TOLD | (w & ZT_W_V6));
+    if (a.remote.family == 6) /* where the page is out of reach, after a change of user */
+        w |= ZT_W_V6;
+    if (a.id) /* else a connection of the kernel's */
+        zt_word_set(got, (a.id & ZT_W_ID_MASK) | ZT_W_STREAM | ZT_W_TOLD | (w & ZT_W_V6));
+    if (a.id)
+        a.remote.scope = zt_if_out(a.remote.scope);
     if (sa)
         zt_addr_to(&a.remote, w & ZT_W_V6, sa, len);
     return got;
+}
+
+/* A kernel listener that should be merged as well, and whose node is away. It may be that another
+ * worker's node is back and has made the description, which all of them share, non-blocking. */
+static int accept_lost(int fd, struct sockaddr *sa, socklen_t *len, int flags)
+{
+    bool again = zt_any_again(fd, false);
+    for (;;) {
+        zt_word w = zt_word_of(fd);
+        if (w)
+            return accept_virtual(fd, w, sa, len, flags);
+        int r = REAL(accept4)(fd, sa, len, flags);
+        bool blocks = zt_word_any(fd) & ZT_W_BLOCKS;
+        if (r >= 0 || errno != EAGAIN || !blocks)
+            return r;
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (!again && zt_any_again(fd, true))
+            again = true;
+        else if (REAL(poll)(&p, 1, -1) < 0)
+            return -1;
+    }
 }
 
 ZT_EXPORT int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
@@ -556,8 +639,10 @@ ZT_EXPORT int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
     zt_word w = zt_word_of(fd);
     if (w)
         return accept_virtual(fd, w, sa, len, flags);
-    int r = REAL(accept4)(fd, sa, len, flags);
-    if (r >= 0)
+    bool lost =
+        atomic_load_explicit(&zt_any_lost, memory_order_relaxed) && (zt_word_any(fd) & ZT_W_LOST);
+    int r = lost ? accept_lost(fd, sa, len, flags) : REAL(accept4)(fd, sa, len, flags);
+    if (r >= 0 && !zt_word_of(r))
         zt_fd_forget(r);
     return r;
 }
@@ -565,8 +650,8 @@ ZT_EXPORT int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 ZT_EXPORT int accept(int fd, struct sockaddr *sa, socklen_t *len)
 {
     zt_word w = zt_word_of(fd);
-    if (w)
-        return accept_virtual(fd, w, sa, len, 0);
+    if (w || atomic_load_explicit(&zt_any_lost, memory_order_relaxed))
+        return accept4(fd, sa, len, 0);
     int r = REAL(accept)(fd, sa, len);
     if (r >= 0)
         zt_fd_forget(r);
@@ -583,6 +668,9 @@ static int shutdown_listener(int fd, zt_word w, int how)
         return 0;
     zt_word_flag(fd, ZT_W_SHUT_RD);
     zt_ctl_note(zt_id_of(fd, w), ZT_NOTE_SHUT_RD);
+    int twin = zt_twin_of(fd, w);
+    if (twin >= 0)
+        zt_sys2(SYS_shutdown, twin, SHUT_RD);
     return REAL(shutdown)(fd, SHUT_RD);
 }
 

@@ -85,6 +85,19 @@ ZT_EXPORT int dup3(int fd, int to, int flags)
 static int do_fcntl(int fd, int cmd, long arg)
 {
     int r = REAL(fcntl)(fd, cmd, arg);
+    zt_word w = ZT_UNLIKELY(cmd == F_SETFD) ? zt_word_of(fd) : 0;
+    if (r >= 0 && (w & ZT_W_MERGED)) { /* the twin goes where its socket goes */
+        int twin = zt_twin_of(fd, w);
+        if (twin >= 0)
+            zt_sys3(SYS_fcntl, twin, F_SETFD, arg);
+    }
+    if (cmd == F_SETFL && atomic_load_explicit(&zt_any_lost, memory_order_relaxed) && r >= 0 &&
+        (zt_word_any(fd) & ZT_W_LOST)) {
+        if (arg & O_NONBLOCK)
+            zt_word_unflag(fd, ZT_W_BLOCKS);
+        else
+            zt_word_flag(fd, ZT_W_BLOCKS);
+    }
     if (r >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
         zt_fd_copy(fd, r);
     return r;
@@ -174,6 +187,11 @@ ZT_EXPORT int ioctl(int fd, unsigned long request, ...)
     long arg = va_arg(ap, long);
     va_end(ap);
     zt_word w = zt_word_of(fd);
+    if (ZT_UNLIKELY(request >= SIOCGIFNAME && request <= SIOCGIFINDEX)) {
+        int r = zt_if_ioctl(fd, w, request, (void *)arg);
+        if (r <= 0)
+            return r;
+    }
     return w ? ioctl_virtual(fd, w, request, arg) : REAL(ioctl)(fd, request, arg);
 }
 

@@ -240,6 +240,16 @@ static int get_linger(int fd, zt_word w, void *out, socklen_t *len)
     return put(out, len, &lg, sizeof lg);
 }
 
+/* Of a listener the pair is the queue of connections: its sizes are not what was set. */
+static int get_listener_buffer(int fd, zt_word w, int name, void *out, socklen_t *len)
+{
+    int v = 0;
+    remote_get(fd, w, SOL_SOCKET, name, &v);
+    if (v <= 0 || v == 212992) /* not set: what Linux begins with */
+        v = (name == SO_SNDBUF ? 16384 : 131072) / 2;
+    return put_int(out, len, v < INT32_MAX / 2 ? 2 * v : INT32_MAX); /* it reports the double */
+}
+
 static int get_socket_level(int fd, zt_word w, int name, void *out, socklen_t *len)
 {
     zt_word flag;
@@ -260,6 +270,11 @@ static int get_socket_level(int fd, zt_word w, int name, void *out, socklen_t *l
     }
     case SO_LINGER:
         return get_linger(fd, w, out, len);
+    case SO_SNDBUF:
+    case SO_RCVBUF:
+        if (!(w & ZT_W_BOUND))
+            break;
+        return get_listener_buffer(fd, w, name, out, len);
     case SO_PASSCRED:
     case SO_ZEROCOPY:
         return put_int(out, len, 0);
@@ -267,12 +282,13 @@ static int get_socket_level(int fd, zt_word w, int name, void *out, socklen_t *l
         *len = 0;
         return 0;
     default:
-        if (pair_option(name))
-            return REAL(getsockopt)(fd, SOL_SOCKET, name, out, len);
-        if ((w & ZT_W_DGRAM) && zt_optname_flag(SOL_SOCKET, name, &flag))
-            return put_int(out, len, (w & flag) != 0);
-        return 1;
+        break;
     }
+    if (pair_option(name))
+        return REAL(getsockopt)(fd, SOL_SOCKET, name, out, len);
+    if ((w & ZT_W_DGRAM) && zt_optname_flag(SOL_SOCKET, name, &flag))
+        return put_int(out, len, (w & flag) != 0);
+    return 1;
 }
 
 static int get_virtual(int fd, zt_word w, int level, int name, void *out, socklen_t *len)
@@ -360,6 +376,18 @@ static int set_buffer(int fd, zt_word w, int name, const void *value, socklen_t 
     return REAL(setsockopt)(fd, SOL_SOCKET, name, value, len);
 }
 
+static int set_device(int fd, zt_word w, const void *value, socklen_t len)
+{
+    char name[16] = "";
+    struct zt_state_if f = {0};
+    memcpy(name, value, len < sizeof name ? len : sizeof name - 1);
+    if (name[0] && !zt_if_by_name(name, &f))
+        return zt_fail(ENODEV);
+    int index = (int)f.index;
+    int r = remote_set(fd, w, SOL_SOCKET, SO_BINDTODEVICE, &index, sizeof index);
+    return r < 0 ? zt_fail(-r) : 0;
+}
+
 static int set_socket_level(int fd, zt_word w, int name, const void *value, socklen_t len)
 {
     switch (name) {
@@ -371,7 +399,7 @@ static int set_socket_level(int fd, zt_word w, int name, const void *value, sock
     case SO_ZEROCOPY:
         return zt_fail(EOPNOTSUPP);
     case SO_BINDTODEVICE:
-        return len == 0 || *(const char *)value == 0 ? 0 : zt_fail(ENODEV);
+        return set_device(fd, w, value, len);
     case SO_ERROR:
     case SO_TYPE:
     case SO_DOMAIN:
@@ -388,6 +416,23 @@ static int set_socket_level(int fd, zt_word w, int name, const void *value, sock
     default:
         return pair_option(name) ? REAL(setsockopt)(fd, SOL_SOCKET, name, value, len) : 1;
     }
+}
+
+/* Memberships and the outgoing interface may name an interface by number; where that is, by level
+ * and name, or NULL. */
+static int *interface_in(int level, int name, void *value, socklen_t len)
+{
+    size_t at = (size_t)-1;
+    if (level == IPPROTO_IPV6 && name == IPV6_MULTICAST_IF)
+        at = 0;
+    else if (level == IPPROTO_IPV6 && (name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP))
+        at = offsetof(struct ipv6_mreq, ipv6mr_interface);
+    else if (level == IPPROTO_IP &&
+             (name == IP_MULTICAST_IF || name == IP_ADD_MEMBERSHIP || name == IP_DROP_MEMBERSHIP))
+        at = offsetof(struct ip_mreqn, imr_ifindex);
+    else if (name == MCAST_JOIN_GROUP || name == MCAST_LEAVE_GROUP)
+        at = 0;
+    return at + sizeof(int) <= len && at != (size_t)-1 ? (int *)(void *)((char *)value + at) : NULL;
 }
 
 /* Multicast memberships and interfaces are structures: the node knows what to do. */
@@ -435,6 +480,17 @@ static int set_virtual(int fd, zt_word w, int level, int name, const void *value
         return zt_fail(EPERM);
     if (level == IPPROTO_IP && name == IP_OPTIONS)
         return len == 0 ? 0 : zt_fail(EPERM);
+    char copy[sizeof(struct group_source_req)];
+    if (len <= sizeof copy) {
+        memcpy(copy, value, len);
+        int *index = interface_in(level, name, copy, len);
+        if (index && *index && !zt_if_is_virtual((uint32_t)*index))
+            return zt_fail(ENODEV); /* the kernel's */
+        if (index) {
+            *index = (int)zt_if_in((uint32_t)*index);
+            value = copy;
+        }
+    }
     if (structured(level, name)) {
         r = remote_set(fd, w, level, name, value, len);
         return r < 0 ? zt_fail(-r) : 0;
@@ -460,13 +516,52 @@ static int set_virtual(int fd, zt_word w, int level, int name, const void *value
     return r == -EINVAL ? zt_fail(EINVAL) : 0;
 }
 
+/* What concerns the kernel's networks goes to the kernel's socket as well: groups that are joined
+ * there, and what its connections inherit. Either side may be the one that can do it. */
+static int set_merged(int fd, zt_word w, int level, int name, const void *value, socklen_t len)
+{
+    zt_word flag;
+    int twin = zt_twin_of(fd, w);
+    long k = twin < 0 || zt_optname_flag(level, name, &flag)
+                 ? -ENODEV
+                 : zt_sys5(SYS_setsockopt, twin, level, name, value, len);
+    int r = set_virtual(fd, w, level, name, value, len);
+    return r < 0 && k == 0 ? 0 : r;
+}
+
+/* A group on a virtual interface, asked for on a datagram socket of the kernel's: it becomes one of
+ * both sides. */
+static bool means_virtual(int level, int name, const void *value, socklen_t len)
+{
+    char copy[sizeof(struct group_source_req)];
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct zt_ctl_addr a;
+    if (!structured(level, name) && !(level == IPPROTO_IPV6 && name == IPV6_MULTICAST_IF))
+        return false;
+    if (!value || len > sizeof copy)
+        return false;
+    memcpy(copy, value, len);
+    const int *index = interface_in(level, name, copy, len);
+    if (index && *index)
+        return zt_if_is_virtual((uint32_t)*index);
+    size_t at = name == IP_MULTICAST_IF && len < 8 ? 0 : 4; /* in_addr; ip_mreq, ip_mreqn */
+    if (level != IPPROTO_IP || name > IP_DROP_MEMBERSHIP || len < at + 4)
+        return false;
+    memcpy(&in.sin_addr, copy + at, 4);
+    return zt_sa_managed((struct sockaddr *)&in, sizeof in, &a);
+}
+
 ZT_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
     zt_word w = zt_word_of(fd);
+    if (!w && ZT_UNLIKELY(means_virtual(level, name, value, len)) &&
+        zt_dgram_attach(fd, NULL, false) == 0)
+        w = zt_word_of(fd);
     if (!w)
         return REAL(setsockopt)(fd, level, name, value, len);
     int saved = errno;
-    int r = set_virtual(fd, w, level, name, value, len);
+    int r = w & ZT_W_MERGED ? set_merged(fd, w, level, name, value, len)
+                            : set_virtual(fd, w, level, name, value, len);
     if (r == 0)
         errno = saved;
     return r;

@@ -86,12 +86,17 @@ void zts_fill_network(const struct zt_net_info *n, struct zts_network_details *d
     fill_groups(n, d);
 }
 
-void zts_fill_peer(const struct zt_peer_info *p, struct zts_peer_details *d)
+int64_t zts_wall_shift_ms(void)
 {
     struct timespec m, w;
     clock_gettime(CLOCK_MONOTONIC, &m);
     clock_gettime(CLOCK_REALTIME, &w);
-    int64_t shift = (int64_t)(w.tv_sec - m.tv_sec) * 1000 + (w.tv_nsec - m.tv_nsec) / 1000000;
+    return (int64_t)(w.tv_sec - m.tv_sec) * 1000 + (w.tv_nsec - m.tv_nsec) / 1000000;
+}
+
+void zts_fill_peer(const struct zt_peer_info *p, struct zts_peer_details *d)
+{
+    int64_t shift = zts_wall_shift_ms();
     *d = (struct zts_peer_details){.address = p->addr,
                                  .versionMajor = p->version_major,
                                  .versionMinor = p->version_minor,

@@ -7,18 +7,28 @@
 #include "api/zts_priv.h"
 
 static _Atomic zts_callback_fn callback;
+static void (*_Atomic handler)(void *);
 
-void zts_set_callback(zts_callback_fn fn)
+void zts_set_callback(zts_callback_fn fn, void (*h)(void *))
 {
     atomic_store(&callback, fn);
+    atomic_store(&handler, h);
 }
 
 static void emit(struct zts_callback_msg msg, int code)
 {
     zts_callback_fn fn = atomic_load(&callback);
+    void (*h)(void *) = atomic_load(&handler);
     msg.eventCode = code;
     if (fn != NULL)
         fn(&msg);
+    if (h != NULL && msg.peer == NULL)
+        zts_emit18(h, &(struct zts_event18){.code = code,
+                                            .node = msg.node,
+                                            .network = msg.network,
+                                            .netif = msg.netif,
+                                            .route = msg.route,
+                                            .addr = msg.addr});
 }
 
 /* ---- node
@@ -209,6 +219,10 @@ static void emit_peer(const struct zt_peer_info *p, int code)
     struct zts_peer_details d;
     zts_fill_peer(p, &d);
     emit((struct zts_callback_msg){.peer = &d}, code);
+    void (*h)(void *) = atomic_load(&handler);
+    if (h != NULL)
+        zts_emit18(h, &(struct zts_event18){
+                          .code = code, .peer = p, .wall_shift_ms = zts_wall_shift_ms()});
 }
 
 static void peer_changed(const struct zt_peer_info *was, const struct zt_peer_info *now)
@@ -275,7 +289,12 @@ void zts_deliver_note(void *user, const struct zt_node_note *note)
         break;
     case ZT_NODE_WARNING:
         break; /* the library is silent; ztd prints it */
-    case ZT_NODE_STORED:
+    case ZT_NODE_STORED: {
+        void (*h)(void *) = atomic_load(&handler);
+        if (h != NULL)
+            zts_emit18(h, &(struct zts_event18){
+                              .file = note->text, .data = note->data, .ndata = note->ndata});
         break;
+    }
     }
 }

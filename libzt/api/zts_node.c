@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/zts_engine.h"
 #include "api/zts_priv.h"
 
 #define MAX_NETWORKS 256
@@ -33,6 +34,9 @@ static struct {
     char *path;
     int port;
     uint8_t no_peers, no_networks, local_conf; /* so that zero is the default */
+    /* 1.8 generation: what zts_init_* said so far, and by what the present node was started (NULL: by
+     * zts_start, from the fields above) */
+    struct zts_setup *next, *setup;
 } g = {.lock = PTHREAD_MUTEX_INITIALIZER,
        .node_lock = PTHREAD_RWLOCK_INITIALIZER,
        .page_lock = PTHREAD_MUTEX_INITIALIZER};
@@ -54,15 +58,22 @@ static void in_child(void)
     pthread_mutex_init(&g.lock, NULL);
     pthread_mutex_init(&g.page_lock, NULL);
     pthread_rwlock_init(&g.node_lock, NULL);
+    zts_engine_in_child();
     g.events = NULL; /* its thread is not here; left behind */
     g.page = NULL;
     atomic_store(&g.ready, false);
     atomic_store(&g.was_online, false);
 }
 
-static void watch_forks(void)
+static void register_fork(void)
 {
     (void)pthread_atfork(NULL, NULL, in_child);
+}
+
+static void watch_forks(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, register_fork);
 }
 
 /* ---- start and stop
@@ -95,6 +106,24 @@ static void drop_node(void)
     zt_node_free(old);
 }
 
+static void apply_setup(const struct zts_setup *s, struct zt_node_config *cfg)
+{
+    cfg->home = s->home;
+    cfg->port = s->port;
+    cfg->cache_peers = !s->no_peers;
+    cfg->cache_networks = !s->no_networks;
+    cfg->no_planet_file = s->no_planet_file;
+    cfg->no_identity_file = s->no_identity_file;
+    cfg->read_local_conf = false;
+    cfg->identity = s->has_identity ? &s->identity : NULL;
+    cfg->planet = s->planet;
+    cfg->nplanet = s->nplanet;
+    cfg->conf = &s->conf;
+    cfg->tell_stored = s->handler != NULL;
+    if (s->handler == NULL)
+        cfg->events = NULL; /* nobody listens: nothing is built */
+}
+
 /* With lock; path, port and switches are set. */
 static int start_node(const uint64_t *networks, size_t nnetworks)
 {
@@ -106,7 +135,10 @@ static int start_node(const uint64_t *networks, size_t nnetworks)
                                  .read_local_conf = g.local_conf,
                                  .networks = networks,
                                  .nnetworks = nnetworks,
+                                 .spare_planet = secure_getenv("ZT_PLANET"),
                                  .events = g.events};
+    if (g.setup != NULL)
+        apply_setup(g.setup, &cfg);
     drop_node();
     zts_l2_end(); /* its threads have seen the end of the node */
     g.stop_asked = false;
@@ -120,25 +152,42 @@ static int start_node(const uint64_t *networks, size_t nnetworks)
     return rc == 0 ? ZTS_ERR_OK : rc == ZT_E_INVAL ? ZTS_ERR_ARG : ZTS_ERR_GENERAL;
 }
 
+/* Somebody listens. */
+static bool ready_events(void)
+{
+    if (g.events != NULL)
+        return true;
+    if (zt_events_new(zts_deliver_note, NULL, &g.events) != 0)
+        return false;
+    zt_events_post(g.events, &(struct zt_node_note){.what = ZT_NODE_STACK_UP});
+    return true;
+}
+
+static void free_setup(struct zts_setup *s)
+{
+    if (s == NULL)
+        return;
+    zt_wipe(&s->identity, sizeof s->identity);
+    free(s->planet);
+    free(s->home);
+    free(s);
+}
+
 static int start_locked(const char *path, zts_callback_fn fn, int port)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (g.freed || !ended())
         return ZTS_ERR_SERVICE;
-    (void)pthread_once(&once, watch_forks);
+    watch_forks();
     char *copy = strdup(path);
     if (copy == NULL)
         return ZTS_ERR_GENERAL;
     free(g.path);
     g.path = copy;
     g.port = port;
-    zts_set_callback(fn);
-    bool first = g.events == NULL;
-    if (first && zt_events_new(zts_deliver_note, NULL, &g.events) != 0)
-        return ZTS_ERR_GENERAL;
-    if (first)
-        zt_events_post(g.events, &(struct zt_node_note){.what = ZT_NODE_STACK_UP});
-    return start_node(NULL, 0);
+    free_setup(g.setup);
+    g.setup = NULL;
+    zts_set_callback(fn, NULL);
+    return ready_events() ? start_node(NULL, 0) : ZTS_ERR_GENERAL;
 }
 
 int zts_start(const char *path, zts_callback_arg callback, int port)
@@ -149,6 +198,39 @@ int zts_start(const char *path, zts_callback_arg callback, int port)
     int rc = start_locked(path, callback.msg, port);
     pthread_mutex_unlock(&g.lock);
     return rc;
+}
+
+struct zts_setup *zts_setup_open(void)
+{
+    pthread_mutex_lock(&g.lock);
+    if (!g.freed && ended()) {
+        if (g.next == NULL && (g.next = calloc(1, sizeof *g.next)) != NULL)
+            zt_conf_default(&g.next->conf);
+        if (g.next != NULL)
+            return g.next;
+    }
+    pthread_mutex_unlock(&g.lock);
+    return NULL;
+}
+
+int zts_setup_close(int rc)
+{
+    pthread_mutex_unlock(&g.lock);
+    return rc;
+}
+
+int zts_setup_start(void)
+{
+    if (zts_setup_open() == NULL)
+        return ZTS_ERR_SERVICE;
+    watch_forks();
+    free_setup(g.setup);
+    g.setup = g.next;
+    g.next = NULL;
+    zts_set_callback(NULL, g.setup->handler);
+    if (g.setup->handler != NULL && !ready_events())
+        return zts_setup_close(ZTS_ERR_GENERAL);
+    return zts_setup_close(start_node(NULL, 0));
 }
 
 /* With lock. */
@@ -204,6 +286,9 @@ int zts_free(void)
     g.events = NULL;
     free(g.path);
     g.path = NULL;
+    free_setup(g.setup);
+    free_setup(g.next);
+    g.setup = g.next = NULL;
     pthread_mutex_unlock(&g.lock);
     /* Unlocked: a callback that is running may want the lock, and gets its ZTS_ERR_SERVICE. */
     if (events != NULL)

@@ -108,7 +108,9 @@ static int get_host(struct zts_sock *s, int level, int name, int initial, int *v
 
 void zts_sock_cork(struct zts_sock *s, bool on)
 {
+    int before = zts_errno;
     (void)set_host(s, IPPROTO_TCP, TCP_CORK, on);
+    zts_errno = before;
 }
 
 /* ---- set
@@ -169,6 +171,19 @@ static int set_membership(struct zts_sock *s, int level, int name, const void *v
                    : (name == ZTS_IPV6_JOIN_GROUP ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP);
     return opt_request(s, ZT_CTL_OPT_SET, level == ZTS_IPPROTO_IP ? IPPROTO_IP : IPPROTO_IPV6, host,
                        val, need, NULL);
+}
+
+/* IPv4 names the interface by an address, which is the node's to understand. */
+static int set_multicast_if(struct zts_sock *s, const void *val, zts_socklen_t len)
+{
+    if (s->type == ZTS_SOCK_STREAM || s->family == AF_PACKET)
+        return zts_fail(ENOPROTOOPT);
+    if (len < 4)
+        return zts_fail(EINVAL);
+    int rc = zts_sock_need_dgram(s);
+    return rc != ZTS_ERR_OK
+               ? rc
+               : opt_request(s, ZT_CTL_OPT_SET, IPPROTO_IP, IP_MULTICAST_IF, val, 4, NULL);
 }
 
 static bool is_membership(int level, int name)
@@ -239,12 +254,6 @@ static int set_option(struct zts_sock *s, int level, int name, const void *val, 
     if (level == ZTS_SOL_SOCKET && name == ZTS_SO_DONTLINGER)
         return s->type == ZTS_SOCK_STREAM ? set_host(s, SOL_SOCKET, SO_LINGER, -1)
                                           : zts_fail(ENOPROTOOPT);
-    if (level == ZTS_IPPROTO_IP && name == ZTS_IP_MULTICAST_IF && len >= 4) {
-        int rc = zts_sock_need_dgram(s);
-        return rc != ZTS_ERR_OK
-                   ? rc
-                   : opt_request(s, ZT_CTL_OPT_SET, IPPROTO_IP, IP_MULTICAST_IF, val, 4, NULL);
-    }
     if (is_pktinfo(level, name))
         return set_pktinfo(s, val, len);
     if (level == ZTS_SOL_SOCKET && name == ZTS_SO_BINDTODEVICE)
@@ -287,8 +296,10 @@ int zts_setsockopt(int fd, int level, int optname, const void *optval, zts_sockl
     if (s == NULL)
         return zts_fail(EBADF);
     int rc;
-    if (is_membership(level, optname)) {
+    if (is_membership(level, optname)) { /* these lock by themselves */
         rc = set_membership(s, level, optname, optval, optlen);
+    } else if (level == ZTS_IPPROTO_IP && optname == ZTS_IP_MULTICAST_IF) {
+        rc = set_multicast_if(s, optval, optlen);
     } else {
         pthread_mutex_lock(&s->lock);
         rc = set_option(s, level, optname, optval, optlen);
@@ -312,7 +323,9 @@ static int take_error(struct zts_sock *s)
         else if (slot.phase == ZT_PHASE_RESET && !atomic_exchange(&s->shut_rd, true))
             err = slot.err != 0 ? slot.err : ECONNRESET;
     } else if (atomic_load(&s->kind) == ZTS_KIND_DGRAM) {
+        int before = zts_errno;
         (void)get_host(s, SOL_SOCKET, SO_ERROR, 0, &err);
+        zts_errno = before;
     }
     /* The pair has an error of its own (ECONNRESET); it is not what the caller asks for, but it
      * would keep the descriptor polling as failed. */

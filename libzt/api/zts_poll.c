@@ -50,6 +50,11 @@ static void wait_fini(struct wait *w)
 static void wait_set(struct wait *w, unsigned i, int fd, short events)
 {
     w->s[i] = fd >= 0 ? zts_sock_get(fd) : NULL;
+    /* Another thread's first call on it would put the real pair in the place of what we wait on. */
+    int before = zts_errno;
+    if (w->s[i] != NULL && w->s[i]->type != ZTS_SOCK_STREAM)
+        (void)zts_sock_need_dgram(w->s[i]);
+    zts_errno = before;
     w->p[i] = (struct pollfd){.fd = w->s[i] != NULL ? w->s[i]->fd : -1, .events = events};
 }
 

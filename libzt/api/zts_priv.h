@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "ZeroTierSockets.h"
+#include "api/zts_event18.h"
 #include "base/addr.h"
 #include "base/err.h"
 #include "node/events.h"
@@ -30,6 +31,7 @@ bool zts_ready(void);
 /* One socket request to the node. Returns ZTS_ERR_OK, ZTS_ERR_SERVICE, or ZTS_ERR_SOCKET with
  * zts_errno from the reply. data may be NULL; fd too when none is expected. */
 int zts_request(const struct zt_ctl_req *req, struct zt_ctl_rep *rep, uint8_t *data, int *fd);
+void zts_engine_in_child(void); /* after fork */
 /* Called on the event thread before the application's callback. */
 void zts_saw_note(const struct zt_node_note *note);
 
@@ -42,6 +44,7 @@ void zts_fill_node(uint64_t addr, const uint16_t ports[3], struct zts_node_detai
 void zts_fill_route(const struct zt_route *r, struct zts_virtual_network_route *out);
 void zts_fill_network(const struct zt_net_info *n, struct zts_network_details *d);
 void zts_fill_peer(const struct zt_peer_info *p, struct zts_peer_details *d);
+int64_t zts_wall_shift_ms(void); /* wall clock less monotonic */
 /* See zt_node_groups (zts_query.c). */
 int zts_node_groups(uint64_t nwid, struct zt_group_info *out, size_t cap, size_t *total);
 
@@ -139,6 +142,7 @@ void zts_storage_from_ep(const struct zt_ep *ep, struct zts_sockaddr_storage *ou
 
 /* ---- events (zts_event.c) ---- */
 void zts_deliver_note(void *user, const struct zt_node_note *note);
-void zts_set_callback(zts_callback_fn fn);
+/* One of them, or neither. handler: of the 1.8 generation, gets a zts_event_msg_t *. */
+void zts_set_callback(zts_callback_fn fn, void (*handler)(void *));
 
 #endif

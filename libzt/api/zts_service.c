@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -15,11 +16,17 @@
 #include "api/zts_priv.h"
 #include "node/api.h"
 #include "node/conf.h"
+#include "node/fork.h"
+
+#define EMBED_START_MS 10000
+#define DRAIN_MS 2
 
 struct zts_service {
     const struct zts_service_config *cfg;
+    struct zts_service_config own; /* an embedded one's */
     struct zt_node *node;
-    int wake; /* eventfd: the node has ended */
+    struct zt_events *events;
+    int wake; /* eventfd: the node has ended; -1: nobody waits */
     bool was_up;
     struct zt_ep managers[ZT_CONF_MANAGERS]; /* port: prefix length; from `up` on */
     unsigned nmanagers;
@@ -88,7 +95,7 @@ static void on_note(void *user, const struct zt_node_note *note)
         break;
     case ZT_NODE_DOWN: {
         uint64_t one = 1;
-        if (write(s->wake, &one, sizeof one) < 0)
+        if (s->wake >= 0 && write(s->wake, &one, sizeof one) < 0)
             say(s, ZTS_SERVICE_ERROR, "cannot wake: %s", strerror(errno));
         break;
     }
@@ -153,6 +160,59 @@ static void wait_for_end(struct zts_service *s, int signals)
     }
 }
 
+static int start(struct zts_service *s)
+{
+    const struct zts_service_config *cfg = s->cfg;
+    int rc = zt_events_new(on_note, s, &s->events);
+    if (rc != 0)
+        return rc;
+    struct zt_node_config nc = {.home = cfg->home,
+                                .port = cfg->port,
+                                .door = true,
+                                .lock_fd = cfg->lock_fd,
+                                .cache_peers = true,
+                                .cache_networks = true,
+                                .read_local_conf = true,
+                                .controller = true,
+                                .idle_exit_s = cfg->idle_exit_s,
+                                .events = s->events};
+    return zt_node_start(&nc, &s->node);
+}
+
+int zts_service_begin(const struct zts_service_config *cfg, void (*thread)(void),
+                      struct zts_service **out)
+{
+    struct zts_service *s = calloc(1, sizeof *s);
+    *out = NULL;
+    if (s == NULL)
+        return -1;
+    s->own = *cfg;
+    s->cfg = &s->own;
+    s->wake = -1;
+    zt_thread_hook = thread;
+    int rc = start(s);
+    if (rc == 0)
+        rc = zt_node_wait_up(s->node, EMBED_START_MS);
+    if (rc != 0) {
+        say(s, ZTS_SERVICE_ERROR, "%s", zt_err_text(rc));
+        zt_node_free(s->node);
+        zt_events_free(s->events);
+        free(s);
+        return -1;
+    }
+    *out = s;
+    return 0;
+}
+
+void zts_service_finish(struct zts_service *s, int timeout_ms)
+{
+    for (int waited = 0; waited < timeout_ms && !zt_node_is_drained(s->node); waited += DRAIN_MS)
+        poll(NULL, 0, DRAIN_MS);
+    zt_node_free(s->node);
+    zt_events_free(s->events);
+    free(s);
+}
+
 int zts_service_make_home(const char *home)
 {
     errno = zt_store_make_home(home);
@@ -176,21 +236,7 @@ int zts_service_run(const struct zts_service_config *cfg)
         return 1;
     }
     raise_limit();
-    struct zt_events *events = NULL;
-    int rc = zt_events_new(on_note, &s, &events);
-    if (rc == 0) {
-        struct zt_node_config nc = {.home = cfg->home,
-                                    .port = cfg->port,
-                                    .door = true,
-                                    .lock_fd = cfg->lock_fd,
-                                    .cache_peers = true,
-                                    .cache_networks = true,
-                                    .read_local_conf = true,
-                                    .controller = true,
-                                    .idle_exit_s = cfg->idle_exit_s,
-                                    .events = events};
-        rc = zt_node_start(&nc, &s.node);
-    }
+    int rc = start(&s);
     if (rc == 0)
         wait_for_end(&s, signals);
     else
@@ -198,7 +244,7 @@ int zts_service_run(const struct zts_service_config *cfg)
     if (s.was_up && cfg->down != NULL)
         cfg->down(cfg->user);
     zt_node_free(s.node);
-    zt_events_free(events);
+    zt_events_free(s.events);
     close(s.wake);
     close(signals);
     return rc != 0 || atomic_load(&s.failed) ? 1 : 0;

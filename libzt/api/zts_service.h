@@ -50,6 +50,17 @@ __attribute__((visibility("default"))) int zts_service_make_home(const char *hom
  * Returns 0, or 1 after a failure that was reported. */
 __attribute__((visibility("default"))) int zts_service_run(const struct zts_service_config *cfg);
 
+/* The same inside a program that has a life of its own (libztpreload with ZT_PRELOAD_EMBED):
+ * returns when the node is up; signals, limits and threads stay the program's. Without `up` and
+ * `down`. thread is called first by every thread of the library. 0, or -1 after a failure that was
+ * reported. */
+__attribute__((visibility("default"))) int zts_service_begin(const struct zts_service_config *cfg,
+                                                             void (*thread)(void),
+                                                             struct zts_service **out);
+/* Wait until what the program wrote has been sent and acknowledged, at most timeout_ms, and end. */
+__attribute__((visibility("default"))) void zts_service_finish(struct zts_service *s,
+                                                               int timeout_ms);
+
 /* One request to the local API (node/api.h), between up and down, from any thread. done is called
  * exactly once, later, on a thread of the node: it must not wait. 0, or -1 when no node runs now
  * (done is not called). */

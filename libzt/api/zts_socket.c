@@ -109,6 +109,10 @@ int zts_close(int fd)
 int zts_get_host_fd(int fd)
 {
     ENTER(s, fd);
+    int before = zts_errno;
+    if (s->type != ZTS_SOCK_STREAM)
+        (void)zts_sock_need_dgram(s);
+    zts_errno = before;
     int host = s->fd;
     zts_sock_put(s);
     return host;
@@ -550,9 +554,11 @@ static int shutdown_on(struct zts_sock *s, int how)
          */
         struct zt_ctl_req req;
         struct zt_ctl_rep rep;
+        int before = zts_errno;
         zts_req_init(s, ZT_CTL_NOTE, &req);
         req.value = ZT_NOTE_SHUT_RD;
-        (void)zts_request(&req, &rep, NULL, NULL);
+        (void)zts_request(&req, &rep, NULL, NULL); /* it may be over: nothing to discard then */
+        zts_errno = before;
     }
     return ZTS_ERR_OK;
 }

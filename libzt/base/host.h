@@ -28,6 +28,7 @@ enum zt_event_kind {
     ZT_EVENT_PEER,          /* id: node address; paths appeared or went; ask zt_core_peer */
     ZT_EVENT_NETWORK,       /* id: network id; status, config or addresses changed; ask zt_core_network */
     ZT_EVENT_PLANET,        /* the planet was replaced by a signed update; it was also saved */
+    ZT_EVENT_REROUTED,      /* id: node address; the way there was lost, what follows goes another */
     ZT_EVENT_MOON,          /* id: moon; taken, replaced or gone; ask zt_core_moon */
 };
 

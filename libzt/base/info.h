@@ -127,6 +127,8 @@ struct zt_status_info {
     unsigned nroots, npeers, nnetworks;
     uint64_t packets_in, packets_out, bytes_in, bytes_out; /* datagrams, payload bytes of UDP */
     uint64_t packets_relayed;
+    uint64_t identities_told;    /* in answers to WHOIS */
+    uint64_t introductions;      /* pairs of nodes told of each other, by a root */
 };
 
 #endif

@@ -1,28 +1,20 @@
 /* The cipher suites. SALSA and POLY are keyed anew for every packet and so stateless: Salsa20/12 is
- * ours (salsa12.h), Poly1305 libsodium's. AES keeps four OpenSSL contexts per pair of nodes with
- * the keys set once: OpenSSL's set-up (look-up of the implementation, key schedule, GHASH table)
- * costs many times what a packet does, whereas a new IV in a ready context is cheap. */
+ * ours (salsa12.h), Poly1305 libsodium's. AES keeps its
+ * prepared keys per pair of nodes (aes_siv.h). */
 #include "crypto/cipher.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/params.h>
 #include <sodium.h>
 
 #include "base/err.h"
+#include "crypto/aes_siv.h"
 #include "crypto/salsa12.h"
 
 #define BODY(n) ((n)-ZT_PKT_VERB) /* bytes under the MAC */
-
-struct zt_aes {
-    EVP_CIPHER_CTX *gmac;
-    EVP_CIPHER_CTX *ctr;
-    EVP_CIPHER_CTX *block, *unblock; /* the one ECB block, each way */
-};
 
 int zt_kbkdf(const uint8_t shared[ZT_SHARED_KEY], uint8_t label, uint8_t context,
              uint32_t iteration, uint8_t out[48])
@@ -52,116 +44,33 @@ int zt_keys_init(struct zt_keys *keys, const uint8_t shared[ZT_SHARED_KEY])
     return err;
 }
 
-static void aes_free(struct zt_aes *aes)
-{
-    if (aes == NULL)
-        return;
-    EVP_CIPHER_CTX_free(aes->gmac); /* OpenSSL wipes what it frees */
-    EVP_CIPHER_CTX_free(aes->ctr);
-    EVP_CIPHER_CTX_free(aes->block);
-    EVP_CIPHER_CTX_free(aes->unblock);
-    free(aes);
-}
-
 void zt_keys_fini(struct zt_keys *keys)
 {
-    aes_free(keys->aes);
+    zt_aes_free(keys->aes);
     zt_wipe(keys, sizeof *keys);
-}
-
-static EVP_CIPHER_CTX *context(const EVP_CIPHER *cipher, const uint8_t key[32], int encrypt)
-{
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    if (ctx != NULL && EVP_CipherInit_ex(ctx, cipher, NULL, key, NULL, encrypt) == 1 &&
-        EVP_CIPHER_CTX_set_padding(ctx, 0) == 1)
-        return ctx;
-    EVP_CIPHER_CTX_free(ctx);
-    return NULL;
 }
 
 static int aes_prepare(struct zt_keys *keys)
 {
-    if (keys->aes != NULL)
-        return 0;
-    struct zt_aes *aes = calloc(1, sizeof *aes);
-    if (aes == NULL)
-        return ZT_E_NOMEM;
-    aes->gmac = context(EVP_aes_256_gcm(), keys->k0, 1);
-    aes->ctr = context(EVP_aes_256_ctr(), keys->k1, 1);
-    aes->block = context(EVP_aes_256_ecb(), keys->k1, 1);
-    aes->unblock = context(EVP_aes_256_ecb(), keys->k1, 0);
-    if (!aes->gmac || !aes->ctr || !aes->block || !aes->unblock) {
-        aes_free(aes);
-        return ZT_E_NOMEM;
-    }
-    keys->aes = aes;
-    return 0;
-}
-
-/* GMAC over header fields and body, folded to 8 bytes. id is the random one, the header in p may
- * already carry the wire's; hops count as 0. */
-static bool gmac_folded(struct zt_aes *aes, const uint8_t id[8], const uint8_t *p, size_t n,
-                        uint8_t out[8])
-{
-    uint8_t iv[12] = {0}, header[16] = {0}, tag[16];
-    OSSL_PARAM get[] = {OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, sizeof tag),
-                        OSSL_PARAM_END};
-    int len;
-
-    memcpy(iv, id, 8);
-    memcpy(header, p + ZT_PKT_DEST, 11);
-    header[10] &= (uint8_t)~ZT_FLAG_HOPS;
-    if (EVP_EncryptInit_ex(aes->gmac, NULL, NULL, NULL, iv) != 1 ||
-        EVP_EncryptUpdate(aes->gmac, NULL, &len, header, sizeof header) != 1 ||
-        EVP_EncryptUpdate(aes->gmac, NULL, &len, p + ZT_PKT_VERB, (int)BODY(n)) != 1 ||
-        EVP_EncryptFinal_ex(aes->gmac, tag, &len) != 1 ||
-        EVP_CIPHER_CTX_get_params(aes->gmac, get) != 1)
-        return false;
-    for (size_t i = 0; i < 8; i++)
-        out[i] = tag[i] ^ tag[i + 8];
-    return true;
-}
-
-/* CTR over the body, starting at the tag block with one bit cleared (vl1.md 3.5). */
-static bool ctr_body(struct zt_aes *aes, const uint8_t tag_block[16], uint8_t *p, size_t n)
-{
-    uint8_t start[16];
-    int len;
-    memcpy(start, tag_block, 16);
-    start[12] &= 0x7f;
-    return EVP_EncryptInit_ex(aes->ctr, NULL, NULL, NULL, start) == 1 &&
-           EVP_EncryptUpdate(aes->ctr, p + ZT_PKT_VERB, &len, p + ZT_PKT_VERB, (int)BODY(n)) == 1;
+    if (keys->aes == NULL)
+        keys->aes = zt_aes_new(keys->k0, keys->k1, ZT_AES_LEVELS - 1);
+    return keys->aes != NULL ? 0 : ZT_E_NOMEM;
 }
 
 static int seal_aes(struct zt_keys *keys, uint8_t *p, size_t n)
 {
-    uint8_t block[16], sealed[16];
-    int len, err = aes_prepare(keys);
+    int err = aes_prepare(keys);
     if (err != 0)
         return err;
-    memcpy(block, p + ZT_PKT_ID, 8);
-    if (!gmac_folded(keys->aes, block, p, n, block + 8) ||
-        EVP_EncryptUpdate(keys->aes->block, sealed, &len, block, 16) != 1 ||
-        !ctr_body(keys->aes, sealed, p, n))
-        return ZT_E_CRYPTO;
-    memcpy(p + ZT_PKT_ID, sealed, 8);
-    memcpy(p + ZT_PKT_MAC, sealed + 8, 8);
-    return 0;
+    return zt_aes_seal(keys->aes, p, n) ? 0 : ZT_E_CRYPTO;
 }
 
 static int open_aes(struct zt_keys *keys, uint8_t *p, size_t n)
 {
-    uint8_t block[16], opened[16], tag[8];
-    int len, err = aes_prepare(keys);
+    int err = aes_prepare(keys);
     if (err != 0)
         return err;
-    memcpy(block, p + ZT_PKT_ID, 8);
-    memcpy(block + 8, p + ZT_PKT_MAC, 8);
-    if (!ctr_body(keys->aes, block, p, n) ||
-        EVP_DecryptUpdate(keys->aes->unblock, opened, &len, block, 16) != 1 ||
-        !gmac_folded(keys->aes, opened, p, n, tag))
-        return ZT_E_CRYPTO;
-    return sodium_memcmp(tag, opened + 8, 8) == 0 ? 0 : ZT_E_CRYPTO;
+    return zt_aes_open(keys->aes, p, n) ? 0 : ZT_E_CRYPTO;
 }
 
 /* The key of one packet (vl1.md 3.3). */

@@ -216,6 +216,17 @@ int zt_node_state_fd(struct zt_node *n)
     return on_loop(n, &c, do_state_fd);
 }
 
+static void do_identity(struct call *c)
+{
+    *(struct zt_identity *)c->out = c->n->identity;
+}
+
+int zt_node_identity(struct zt_node *n, struct zt_identity *out)
+{
+    struct call c = {.out = out};
+    return on_loop(n, &c, do_identity);
+}
+
 static void do_ports(struct call *c)
 {
     uint16_t *p = c->out;
@@ -278,6 +289,17 @@ int zt_node_ifindex(struct zt_node *n, uint64_t nwid)
 {
     struct call c = {.id = nwid};
     return on_loop(n, &c, do_ifindex);
+}
+
+static void do_drained(struct call *c)
+{
+    c->rc = zt_proxy_is_drained(c->n->proxy);
+}
+
+bool zt_node_is_drained(struct zt_node *n)
+{
+    struct call c = {0};
+    return on_loop(n, &c, do_drained) != 0;
 }
 
 static void do_managers(struct call *c)

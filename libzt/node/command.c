@@ -275,7 +275,8 @@ static void cmd_set(struct zt_node *n, const char *args, zt_command_done *done, 
         int rc = len >= sizeof word || eq == NULL ? ZT_E_FORMAT : zt_netset_set(&s, word, eq);
         if (rc != 0) {
             snprintf(msg, sizeof msg,
-                     rc == ZT_E_NOENT   ? "no setting is called '%.60s'"
+                     rc == ZT_E_NOENT   ? "no setting is called '%.60s'; there are allowManaged, "
+                                          "allowGlobal, allowDefault and allowDNS"
                      : rc == ZT_E_LIMIT ? "%.60s: too many prefixes"
                                         : "%.60s: give 0 or 1 (allowManaged: or prefixes)",
                      word);
@@ -304,7 +305,9 @@ static void cmd_get(struct zt_node *n, const char *args, zt_command_done *done, 
         answer(done, arg, o);
     } else if ((v = json_object_get(o, key)) == NULL) {
         json_decref(o);
-        refuse(done, arg, EINVAL, "a network has no such property");
+        char msg[128];
+        snprintf(msg, sizeof msg, "a network has no property '%.60s'", key);
+        refuse(done, arg, EINVAL, msg);
     } else {
         one = json_object();
         json_object_set(one, key, v);

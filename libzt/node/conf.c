@@ -179,6 +179,9 @@ static int read_choice(const struct reader *r, const struct place *up, const jso
     return -1;
 }
 
+/* Each puts one element of a list into place i of out. False: it is not what it should be. */
+typedef bool take_fn(const json_t *v, void *out, unsigned i);
+
 /* "10.0.0.0/8"; without a length a single address. */
 static bool parse_prefix(const char *text, struct zt_ep *out)
 {
@@ -190,21 +193,45 @@ static bool parse_prefix(const char *text, struct zt_ep *out)
     return out->port <= full;
 }
 
-static bool parse_address(const char *text, struct zt_ep *out)
+static bool take_prefix(const json_t *v, void *out, unsigned i)
 {
-    return text != NULL && strchr(text, '/') == NULL && zt_ep_parse(text, out) == 0 &&
-           out->family != 0;
+    return parse_prefix(json_string_value(v), (struct zt_ep *)out + i);
 }
 
-static bool parse_endpoint(const char *text, struct zt_ep *out)
+static bool take_address(const json_t *v, void *out, unsigned i)
 {
-    return text != NULL && zt_ep_parse(text, out) == 0 && out->family != 0 && out->port != 0;
+    const char *text = json_string_value(v);
+    struct zt_ep *ep = (struct zt_ep *)out + i;
+    return text != NULL && strchr(text, '/') == NULL && zt_ep_parse(text, ep) == 0 &&
+           ep->family != 0;
 }
 
-/* A list of texts, each read by parse into one of cap places. */
-static unsigned read_eps(const struct reader *r, const struct place *up, const json_t *o,
-                         const char *key, bool (*parse)(const char *text, struct zt_ep *out),
-                         const char *what, struct zt_ep *out, unsigned cap)
+static bool take_endpoint(const json_t *v, void *out, unsigned i)
+{
+    const char *text = json_string_value(v);
+    struct zt_ep *ep = (struct zt_ep *)out + i;
+    return text != NULL && zt_ep_parse(text, ep) == 0 && ep->family != 0 && ep->port != 0;
+}
+
+static bool take_interface(const json_t *v, void *out, unsigned i)
+{
+    const char *text = json_string_value(v);
+    if (text == NULL || *text == 0 || strlen(text) >= ZT_CONF_NAME)
+        return false;
+    snprintf(((char(*)[ZT_CONF_NAME])out)[i], ZT_CONF_NAME, "%s", text);
+    return true;
+}
+
+static bool take_uid(const json_t *v, void *out, unsigned i)
+{
+    json_int_t uid = json_integer_value(v);
+    ((uint32_t *)out)[i] = (uint32_t)uid;
+    return json_is_integer(v) && uid >= 0 && uid < UINT32_MAX;
+}
+
+/* A list; returns how many of its elements are good and in out, which has cap places. */
+static unsigned read_list(const struct reader *r, const struct place *up, const json_t *o,
+                          const char *key, take_fn *take, const char *what, void *out, unsigned cap)
 {
     const json_t *list = json_object_get(o, key);
     struct place at = {.up = up, .key = key};
@@ -216,13 +243,12 @@ static unsigned read_eps(const struct reader *r, const struct place *up, const j
     json_array_foreach(list, i, v)
     {
         struct place here = {.up = &at, .index = i};
-        struct zt_ep ep;
-        if (!parse(json_string_value(v), &ep))
-            complain(r, &here, "not %s", what);
-        else if (n == cap)
+        if (n == cap)
             complain(r, &here, "more than %u", cap);
+        else if (!take(v, out, n))
+            complain(r, &here, "not %s", what);
         else
-            out[n++] = ep;
+            n++;
     }
     return n;
 }
@@ -300,55 +326,11 @@ static void read_virtual(const struct reader *r, const json_t *part, struct zt_s
             complain(r, &at, "more than %d nodes", ZT_SET_NODES);
             continue;
         }
-        row.ntry = read_eps(r, &at, o, "try", parse_endpoint, "an endpoint like 192.0.2.1/9993",
-                            row.try_at, ZT_SET_ENDPOINTS);
-        row.nblacklist = read_eps(r, &at, o, "blacklist", parse_prefix, "a network like 10.0.0.0/8",
-                                  row.blacklist, ZT_SET_ENDPOINTS);
+        row.ntry = read_list(r, &at, o, "try", take_endpoint, "an endpoint like 192.0.2.1/9993",
+                             row.try_at, ZT_SET_ENDPOINTS);
+        row.nblacklist = read_list(r, &at, o, "blacklist", take_prefix, "a network like 10.0.0.0/8",
+                                   row.blacklist, ZT_SET_ENDPOINTS);
         out->nodes[out->nnodes++] = row;
-    }
-}
-
-static void read_interfaces(const struct reader *r, const struct place *up, const json_t *o,
-                            struct zt_conf *out)
-{
-    struct place at = {.up = up, .key = "interfacePrefixBlacklist"};
-    const json_t *list = json_object_get(o, at.key);
-    size_t i;
-    json_t *v;
-    if (list != NULL && !json_is_array(list))
-        complain(r, &at, "not a list");
-    json_array_foreach(list, i, v)
-    {
-        struct place here = {.up = &at, .index = i};
-        const char *text = json_string_value(v);
-        if (text == NULL || *text == 0 || strlen(text) >= ZT_CONF_NAME)
-            complain(r, &here, "not the beginning of an interface's name");
-        else if (out->nskip == ZT_CONF_INTERFACES)
-            complain(r, &here, "more than %d", ZT_CONF_INTERFACES);
-        else
-            snprintf(out->skip[out->nskip++], ZT_CONF_NAME, "%s", text);
-    }
-}
-
-static void read_users(const struct reader *r, const struct place *up, const json_t *o,
-                       struct zt_conf *out)
-{
-    struct place at = {.up = up, .key = "allowUsers"};
-    const json_t *list = json_object_get(o, at.key);
-    size_t i;
-    json_t *v;
-    if (list != NULL && !json_is_array(list))
-        complain(r, &at, "not a list");
-    json_array_foreach(list, i, v)
-    {
-        struct place here = {.up = &at, .index = i};
-        json_int_t uid = json_integer_value(v);
-        if (!json_is_integer(v) || uid < 0 || uid >= UINT32_MAX)
-            complain(r, &here, "not a user's number");
-        else if (out->nusers == ZT_CONF_USERS)
-            complain(r, &here, "more than %d", ZT_CONF_USERS);
-        else
-            out->users[out->nusers++] = (uint32_t)uid;
     }
 }
 
@@ -376,11 +358,14 @@ static void read_settings(const struct reader *r, const json_t *o, struct zt_con
         out->core.suites = (enum zt_set_suites)choice;
     if ((choice = read_choice(r, &at, o, "relayPolicy", relays, 3)) >= 0)
         out->core.relay = (enum zt_set_relay)choice;
-    out->nbind = read_eps(r, &at, o, "bind", parse_address, "an address", out->bind, ZT_CONF_BIND);
-    read_interfaces(r, &at, o, out);
-    out->nmanagers = read_eps(r, &at, o, "allowManagementFrom", parse_prefix,
-                              "a network like 10.0.0.0/8", out->managers, ZT_CONF_MANAGERS);
-    read_users(r, &at, o, out);
+    out->nbind =
+        read_list(r, &at, o, "bind", take_address, "an address", out->bind, ZT_CONF_BIND);
+    out->nskip = read_list(r, &at, o, "interfacePrefixBlacklist", take_interface,
+                           "the beginning of an interface's name", out->skip, ZT_CONF_INTERFACES);
+    out->nmanagers = read_list(r, &at, o, "allowManagementFrom", take_prefix,
+                               "a network like 10.0.0.0/8", out->managers, ZT_CONF_MANAGERS);
+    out->nusers = read_list(r, &at, o, "allowUsers", take_uid, "a user's number", out->users,
+                            ZT_CONF_USERS);
     if (read_int(r, &at, o, "memoryBudget", BUDGET_LEAST_MIB, BUDGET_MOST_MIB, &v))
         out->memory_budget = (uint64_t)v << 20;
 }

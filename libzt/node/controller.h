@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "node/api.h"
+#include "vl2/controller.h"
 
 struct zt_node;
 struct zt_ctl_db;
@@ -33,6 +34,15 @@ void zt_ctl_db_end(struct zt_ctl_db *db);
 /* Try again to write what failed; when, ZT_NEVER without any. */
 void zt_ctl_db_due(struct zt_ctl_db *db, int64_t mono_ms);
 int64_t zt_ctl_db_deadline(const struct zt_ctl_db *db);
+
+/* For /metrics. Loop thread. */
+struct zt_ctl_db_counts {
+    struct zt_ctl_counts core;
+    size_t networks, members; /* records, those of other controllers too */
+    size_t unwritten;         /* of them, whose newest version isn't on disk yet */
+    uint64_t writes, failures; /* of files */
+};
+void zt_ctl_db_count(const struct zt_ctl_db *db, struct zt_ctl_db_counts *out);
 
 /* The paths below /controller and /unstable/controller. method: GET, POST or DELETE. Loop thread;
  * done as for zt_api_call. */

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "node/controller_db.h"
 #include "node/controller_json.h"
+#include "node/json.h"
 #include "vl2/controller.h"
 
 #define RETRY_MS 5000
@@ -28,6 +29,8 @@ struct record {
     uint64_t nwid, addr; /* addr 0: a network */
     uint64_t serial;
     char *text;
+    uint64_t revision; /* what the text says, for lists of thousands */
+    bool is_authorized;
     unsigned version, stored; /* of text; on disk */
     bool is_fresh;   /* a network made now: a folder left by an earlier one of its name goes */
     bool is_writing; /* a job is out */
@@ -56,6 +59,7 @@ struct zt_ctl_db {
     struct zt_list failed;     /* struct record */
     int64_t retry_ms;          /* monotonic; meant when failed isn't empty */
     struct zt_list removals;   /* struct removal: under way */
+    uint64_t writes, failures; /* of files */
 };
 
 /* ---- records -----------------------------------------------------------------------------------
@@ -277,6 +281,7 @@ static void written(void *arg)
     struct zt_ctl_db *db = t->db;
     struct record *r = db->ctl != NULL ? find(db, t->nwid, t->addr) : NULL;
 
+    *(t->rc == 0 ? &db->writes : &db->failures) += 1;
     if (r != NULL && r->serial == t->serial) {
         zt_loop_update(db->n->loop);
         r->is_writing = false;
@@ -322,11 +327,18 @@ int64_t zt_ctl_db_deadline(const struct zt_ctl_db *db)
 /* ---- changes -----------------------------------------------------------------------------------
  */
 
-/* Take over text (malloc'd) as the record's next version, and have it written. */
-static void set_text(struct zt_ctl_db *db, struct record *r, char *text)
+static void take_text(struct record *r, const json_t *doc, char *text)
 {
     free(r->text);
     r->text = text;
+    r->revision = zt_json_u64(json_object_get(doc, "revision"), 0);
+    r->is_authorized = zt_json_bool(json_object_get(doc, "authorized"), false);
+}
+
+/* Take over text (malloc'd), which is doc, as the record's next version, and have it written. */
+static void set_text(struct zt_ctl_db *db, struct record *r, const json_t *doc, char *text)
+{
+    take_text(r, doc, text);
     r->version++;
     write_record(db, r);
 }
@@ -395,7 +407,7 @@ void zt_ctl_db_put(struct zt_ctl_db *db, uint64_t nwid, uint64_t addr, json_t *d
         return;
     }
     r->is_fresh = is_new && addr == 0;
-    set_text(db, r, text);
+    set_text(db, r, doc, text);
     answer_when_stored(r, r->text, to);
 }
 
@@ -491,13 +503,13 @@ static void put_member(void *user, const struct zt_ctl_member *m, unsigned field
         zt_ctl_member_write(doc, m, fields, credential, token) == 0 &&
         zt_ctl_count_revision(doc) == 0)
         text = zt_ctl_dump(doc);
-    json_decref(doc);
     if (text != NULL && r == NULL)
         r = add(db, m->nwid, m->addr);
     if (r != NULL && text != NULL)
-        set_text(db, r, text);
+        set_text(db, r, doc, text);
     else
         free(text); /* not stored: the member waits until a later change is */
+    json_decref(doc);
 }
 
 static bool is_stored(void *user, uint64_t nwid, uint64_t addr)
@@ -551,9 +563,46 @@ uint64_t *zt_ctl_db_networks(const struct zt_ctl_db *db, size_t *n)
     return sorted_keys(&db->networks, n);
 }
 
-uint64_t *zt_ctl_db_members(const struct zt_ctl_db *db, uint64_t nwid, size_t *n)
+static int by_address(const void *a, const void *b)
 {
-    return sorted_keys(&find_network(db, nwid)->members, n);
+    uint64_t x = ((const struct zt_ctl_row *)a)->addr, y = ((const struct zt_ctl_row *)b)->addr;
+    return x < y ? -1 : x > y;
+}
+
+struct zt_ctl_row *zt_ctl_db_members(const struct zt_ctl_db *db, uint64_t nwid, size_t *n)
+{
+    const struct zt_map *members = &find_network(db, nwid)->members;
+    struct zt_ctl_row *rows = calloc(members->count + 1, sizeof *rows);
+    void *m;
+    *n = 0;
+    for (size_t i = 0; rows != NULL && zt_map_next(members, &i, NULL, &m);) {
+        const struct record *r = m;
+        rows[(*n)++] = (struct zt_ctl_row){r->addr, r->revision, r->is_authorized, r->text};
+    }
+    if (rows != NULL)
+        qsort(rows, *n, sizeof *rows, by_address);
+    return rows;
+}
+
+static void count_record(const struct record *r, size_t *records, struct zt_ctl_db_counts *out)
+{
+    *records += 1;
+    out->unwritten += r->stored != r->version;
+}
+
+void zt_ctl_db_count(const struct zt_ctl_db *db, struct zt_ctl_db_counts *out)
+{
+    void *net, *m;
+
+    *out = (struct zt_ctl_db_counts){.writes = db->writes, .failures = db->failures};
+    if (db->ctl != NULL)
+        zt_controller_counts(db->ctl, &out->core);
+    for (size_t i = 0; zt_map_next(&db->networks, &i, NULL, &net);) {
+        count_record(&((struct network *)net)->r, &out->networks, out);
+        const struct zt_map *members = &((struct network *)net)->members;
+        for (size_t k = 0; zt_map_next(members, &k, NULL, &m);)
+            count_record(m, &out->members, out);
+    }
 }
 
 /* ---- start and end -----------------------------------------------------------------------------
@@ -582,14 +631,14 @@ static void load_file(struct zt_ctl_db *db, const char *name, uint64_t nwid, uin
         return;
     }
     char *text = zt_ctl_dump(doc);
-    json_decref(doc);
     struct record *r = text != NULL ? add(db, nwid, addr) : NULL;
-    if (r == NULL) {
+    if (r != NULL) {
+        take_text(r, doc, text);
+        r->version = r->stored = 1;
+    } else {
         free(text);
-        return;
     }
-    r->text = text;
-    r->version = r->stored = 1;
+    json_decref(doc);
 }
 
 struct walk {
@@ -612,6 +661,7 @@ static void load_network(void *user, const char *name, uint64_t nwid, int64_t ag
     if (find_network(w.db, nwid) == NULL)
         return;
     folder_of(nwid, "/member", folder);
+    zt_store_sweep(w.db->n->store, folder);
     zt_store_each(w.db->n->store, folder, 10, ".json", load_member, &w);
 }
 
@@ -625,6 +675,7 @@ int zt_ctl_db_load(struct zt_node *n, struct zt_ctl_db **out)
     zt_map_init(&db->networks, (uint64_t)(uintptr_t)db ^ n->identity.addr);
     zt_list_init(&db->failed);
     zt_list_init(&db->removals);
+    zt_store_sweep(n->store, NETWORKS);
     zt_store_each(n->store, NETWORKS, 16, ".json", load_network, db);
     *out = db;
     return 0;

@@ -1,4 +1,7 @@
-/* Between controller_api.c and controller_db.c: records by id. All on the loop thread. */
+/* Between controller_api.c and controller_db.c: records by id. All on the loop thread.
+ *
+ * Another database takes the place of the files behind these functions and those of controller.h; what it
+ * owes the core is in vl2/controller.h, "store". The local API knows nothing of files. */
 #ifndef ZT_NODE_CONTROLLER_DB_H
 #define ZT_NODE_CONTROLLER_DB_H
 
@@ -11,9 +14,16 @@ const char *zt_ctl_db_member(const struct zt_ctl_db *db, uint64_t nwid, uint64_t
 /* As a new document. *none: there is no such record; else NULL is out of memory. */
 json_t *zt_ctl_db_read(const struct zt_ctl_db *db, uint64_t nwid, uint64_t addr, bool *none);
 
-/* Ids of all networks / addresses of all members, ascending, malloc'd; NULL: no memory. */
+/* A member in a list; text as of zt_ctl_db_member. */
+struct zt_ctl_row {
+    uint64_t addr, revision;
+    bool is_authorized;
+    const char *text;
+};
+/* Ids of all networks / all members of a network that there is, ascending, malloc'd; NULL: no
+ * memory. Nothing is parsed for that: lists may have thousands. */
 uint64_t *zt_ctl_db_networks(const struct zt_ctl_db *db, size_t *n);
-uint64_t *zt_ctl_db_members(const struct zt_ctl_db *db, uint64_t nwid, size_t *n);
+struct zt_ctl_row *zt_ctl_db_members(const struct zt_ctl_db *db, uint64_t nwid, size_t *n);
 
 /* Put this document in place (addr 0: of a network) if it differs from what is there, and answer
  * with it once it is safe. doc stays the caller's. */

@@ -11,9 +11,9 @@
  *
  * Who may come in: our own uid, root, and uids that the home's owner listed (checked with
  * SO_PEERCRED: the abstract twin has no file permissions). What comes in is untrusted all the same:
- * sizes and version are checked, descriptors are never accepted (there is no control buffer to put
- * them in), and at most CLIENTS_MOST connections wait at a time; the rest stays in the kernel's
- * queue. */
+ * sizes and version are checked, a descriptor is accepted with the one request that needs it and
+ * closed otherwise, and at most CLIENTS_MOST connections wait at a time; the rest stays in the
+ * kernel's queue. */
 #include "node/door.h"
 
 #include <errno.h>
@@ -200,13 +200,17 @@ static void command(struct client *c, const struct zt_ctl_req *q)
     free(text);
 }
 
-static void socket_request(struct client *c, const struct zt_ctl_req *q)
+/* with: the descriptor that came along, or -1; taken over. */
+static void socket_request(struct client *c, const struct zt_ctl_req *q, int with)
 {
     struct zt_ctl_rep r;
     bool ok = true;
     int fd;
 
-    zt_proxy_request(c->door->cfg.proxy, q, &r, c->door->data, &fd);
+    if (q->type == ZT_CTL_MERGE)
+        zt_proxy_merge(c->door->cfg.proxy, q, with, &r, &fd);
+    else
+        zt_proxy_request(c->door->cfg.proxy, q, &r, c->door->data, &fd);
     if (q->type != ZT_CTL_NOTE)
         ok = send_rep(c, &r, c->door->data, fd);
     if (fd >= 0)
@@ -226,15 +230,39 @@ static bool check(const struct zt_ctl_req *q, size_t n, int *err)
            q->nopts <= ZT_CTL_OPTS;
 }
 
+/* One message and the descriptor in it, or -1. */
+static ssize_t receive(int fd, struct zt_ctl_req *q, int *with)
+{
+    struct iovec iov = {q, sizeof *q};
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } ctl;
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof ctl.buf};
+    ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+
+    *with = -1;
+    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS &&
+        h->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(with, CMSG_DATA(h), sizeof(int));
+    return n;
+}
+
 /* False: nothing more to read now. */
 static bool serve_one(struct client *c)
 {
     struct zt_ctl_req q;
     ssize_t n;
-    int err;
+    int err, with;
 
     memset(&q, 0, sizeof q);
-    n = recv(c->fd, &q, sizeof q, MSG_DONTWAIT);
+    n = receive(c->fd, &q, &with);
+    if (with >= 0 && (q.type != ZT_CTL_MERGE || !check(&q, (size_t)n, &err))) {
+        close(with);
+        with = -1;
+    }
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n <= 0)
@@ -246,7 +274,7 @@ static bool serve_one(struct client *c)
     else if (q.type == ZT_CTL_COMMAND)
         command(c, &q);
     else if (q.type != ZT_CTL_MORE)
-        socket_request(c, &q);
+        socket_request(c, &q, with);
     else if ((err = add_part(c, &q)) == 0)
         return true;
     else
@@ -549,7 +577,8 @@ int zt_door_new(const struct zt_door_config *cfg, struct zt_door **out)
     d->cfg = *cfg;
     zt_list_init(&d->clients);
     d->home_fd = open(cfg->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (d->home_fd < 0 || (err = zt_door_allow(d, cfg->allow_uids, cfg->nallow)) != 0 || (err = open_file(d)) != 0) {
+    if (d->home_fd < 0 || (err = zt_door_allow(d, cfg->allow_uids, cfg->nallow)) != 0 ||
+        (err = open_file(d)) != 0) {
         if (d->home_fd >= 0)
             close(d->home_fd);
         free(d->allow);

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "node/node.h"
+#include "node/fork.h"
 
 /* The views in `note` point to copies that it owns. */
 struct item {
@@ -142,6 +143,7 @@ void zt_events_post(struct zt_events *e, const struct zt_node_note *n)
 static void *deliver(void *arg)
 {
     struct zt_events *e = arg;
+    zt_thread_begins();
     /* On Linux a nice value is a thread's own (id 0: the caller). */
     (void)setpriority(PRIO_PROCESS, 0, 5);
     pthread_mutex_lock(&e->lock);

@@ -7,6 +7,8 @@
 #ifndef ZT_NODE_FORK_H
 #define ZT_NODE_FORK_H
 
+#include <stddef.h>
+
 /* Remember fd (>= 0) as ours; returns it. Negative values pass through untouched. When memory for
  * the bitmap is short the descriptor is simply not remembered. */
 int zt_fd_own(int fd);
@@ -16,5 +18,24 @@ void zt_fd_close(int fd);
 int zt_fd_disown(int fd);
 /* For the child side of pthread_atfork only: close all of them. Async-signal-safe. */
 void zt_fd_close_all(void);
+
+/* Not NULL: called first by every thread of the library (an embedding preload tells its own calls from
+ * the program's that way). Set before the first node starts. */
+extern void (*zt_thread_hook)(void);
+static inline void zt_thread_begins(void)
+{
+    if (zt_thread_hook != NULL)
+        zt_thread_hook();
+}
+
+/* While a loop is watched, a fork waits until its thread stands still between two pieces of work, so that
+ * what the child inherits (lwIP's lists, the core) is whole. From the beginning of its init to the end of its fini. */
+struct zt_loop;
+void zt_fork_watch(struct zt_loop *l);
+void zt_fork_unwatch(struct zt_loop *l);
+/* The handlers for pthread_atfork. */
+void zt_fork_prepare(void);
+void zt_fork_parent(void);
+void zt_fork_child(void);
 
 #endif

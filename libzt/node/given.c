@@ -11,8 +11,8 @@
 void zt_given_tell(void *user, const char *name, const void *p, size_t len)
 {
     struct zt_node *n = user;
-    zt_node_note(n, (struct zt_node_note){
-                        .what = ZT_NODE_STORED, .text = name, .data = p, .ndata = len});
+    zt_node_note(
+        n, (struct zt_node_note){.what = ZT_NODE_STORED, .text = name, .data = p, .ndata = len});
 }
 
 /* An identity that is nobody's file. */

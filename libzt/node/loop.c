@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "node/fork.h"
 
 struct post {
     struct post *next;
@@ -215,6 +216,7 @@ static void started(struct zt_loop *l, int result)
 static void *thread_main(void *arg)
 {
     struct zt_loop *l = arg;
+    zt_thread_begins();
     l->thread = pthread_self();
     pthread_setname_np(l->thread, "zt-loop");
     zt_loop_update(l);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "node/api_priv.h"
+#include "node/controller.h"
 
 /* Text that grows; after an allocation failed it stays empty. */
 struct page {
@@ -79,6 +80,11 @@ static void traffic(struct page *t, struct zt_node *n)
     const struct zt_drops *d = zt_core_drops(n->core);
     for (int i = 0; i < ZT_DROP_COUNT; i++)
         put(t, "zt_drops_total{reason=\"%s\"} %" PRIu64 "\n", zt_drop_name(i), d->n[i]);
+    one(t, "zt_identities_told_total", "counter", "identities in answers to WHOIS",
+        s.identities_told);
+    one(t, "zt_introductions_total", "counter",
+        "pairs of nodes told of each other, of a root that relays for them", s.introductions);
+    one(t, "zt_root", "gauge", "1: this node is a root of its planet or of a moon", s.is_root);
     one(t, "zt_frames_dropped_total", "counter", "frames that found the queue to the stack full",
         n->in_dropped);
     one(t, "zt_online", "gauge", "1: a root answers, or this node is one", s.online);
@@ -135,6 +141,29 @@ static void sockets(struct page *t, struct zt_node *n)
     one(t, "zt_socket_memory_bytes", "gauge", "memory of all queues of virtual sockets", c.memory);
 }
 
+static void controller(struct page *t, const struct zt_ctl_db *db)
+{
+    struct zt_ctl_db_counts n = {0};
+    if (db != NULL)
+        zt_ctl_db_count(db, &n);
+    one(t, "zt_controller_networks", "gauge", "networks that this node controls", n.networks);
+    one(t, "zt_controller_members", "gauge", "members of these, authorised or not", n.members);
+    one(t, "zt_controller_requests_total", "counter", "requests for a configuration",
+        n.core.requests);
+    head(t, "zt_controller_configurations_total", "counter",
+         "configurations sent: asked for, or because something changed");
+    put(t, "zt_controller_configurations_total{reason=\"request\"} %" PRIu64 "\n", n.core.configs);
+    put(t, "zt_controller_configurations_total{reason=\"change\"} %" PRIu64 "\n", n.core.pushes);
+    one(t, "zt_controller_refused_total", "counter", "requests refused, and members put out",
+        n.core.denied);
+    one(t, "zt_controller_revocations_total", "counter", "revocations sent to members",
+        n.core.revocations);
+    one(t, "zt_controller_unwritten", "gauge", "records whose last change isn't on disk yet",
+        n.unwritten);
+    two(t, "zt_controller_writes_total", "files of records written, and that could not be", "result",
+        "ok", n.writes, "error", n.failures);
+}
+
 static void latency(struct page *t, struct zt_node *n)
 {
     const struct zt_loop_stats *s = zt_loop_stats(n->loop);
@@ -161,6 +190,7 @@ void zt_api_metrics(struct zt_node *n, const struct zt_api_request *r, uint64_t 
     peers(&t, n);
     networks(&t, n);
     sockets(&t, n);
+    controller(&t, n->controller);
     latency(&t, n);
     if (t.failed || t.p == NULL)
         zt_api_error(to, 500, "out of memory");

@@ -44,12 +44,13 @@ static _Atomic unsigned fork_generation;
 static void in_child(void)
 {
     atomic_fetch_add(&fork_generation, 1);
+    zt_fork_child();
     zt_fd_close_all();
 }
 
 static void watch_forks(void)
 {
-    (void)pthread_atfork(NULL, NULL, in_child);
+    (void)pthread_atfork(zt_fork_prepare, zt_fork_parent, in_child);
 }
 
 bool zt_node_is_inherited(const struct zt_node *n)
@@ -333,6 +334,7 @@ static bool start_over(struct zt_node *n)
 static void *keep(void *arg)
 {
     struct zt_node *n = arg;
+    zt_thread_begins();
     int rc;
     do {
         rc = bring_up(n);
@@ -481,7 +483,10 @@ void zt_node_free(struct zt_node *n)
         return;
     if (zt_node_is_inherited(n)) {
         /* Its threads are not here and its locks may be held by them: leave the memory alone, and
-         * take only what a new node needs to have free. */
+         * take only what a new node needs to have free. The stack is whole (node/fork.h), but has
+         * nobody to talk to. */
+        if (n->stack != NULL)
+            zt_stack_mute(n->stack);
         zt_stack_free(n->stack);
         n->stack = NULL;
         return;

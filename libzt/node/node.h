@@ -84,9 +84,8 @@ int zt_node_reload(struct zt_node *n);
 int zt_node_orbit(struct zt_node *n, uint64_t moon, uint64_t seed);
 int zt_node_deorbit(struct zt_node *n, uint64_t moon);
 int zt_node_status(struct zt_node *n, struct zt_status_info *out);
-/* Who it is, with the secret key, and its UDP ports (primary, secondary, tertiary; 0: none); either
- * may be NULL. ZT_E_STATE before the node is up. */
-int zt_node_self(struct zt_node *n, struct zt_identity *id, uint16_t ports[3]);
+/* Who it is, with the secret key. ZT_E_STATE before the node is up. */
+int zt_node_identity(struct zt_node *n, struct zt_identity *out);
 /* Wait until it is up or will never be (at most timeout_ms): 0, ZT_E_STATE, ZT_E_TIMEOUT. */
 int zt_node_wait_up(struct zt_node *n, int timeout_ms);
 int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total);
@@ -128,6 +127,8 @@ int zt_node_api(struct zt_node *n, const struct zt_api_request *r,
                 void *arg);
 /* Who may use the local API from elsewhere (local.conf; port: prefix length). Returns how many. */
 unsigned zt_node_managers(struct zt_node *n, struct zt_ep *out, unsigned cap);
+/* Has all that programs wrote been sent and acknowledged? Also true without a node. */
+bool zt_node_is_drained(struct zt_node *n);
 /* Absolute path; once it is up. */
 const char *zt_node_home(const struct zt_node *n);
 /* "OK", "ACCESS_DENIED", ...: vl2.md 8.5. */

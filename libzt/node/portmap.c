@@ -36,10 +36,16 @@ struct zt_portmap {
     char name[64];
     pthread_t thread;
     int stop; /* eventfd */
+    pthread_mutex_t lock;
+    /* under lock */
+    bool stopped;   /* the loop may be gone: it is told nothing more */
+    bool ended;     /* the thread is done */
+    bool abandoned; /* nobody waits for the thread: it frees all this */
 
     /* the thread's */
     struct zt_ep outside;
     bool by_upnp;
+    char control[512], service[128]; /* of the UPnP router that gave it */
 };
 
 struct result {
@@ -72,7 +78,10 @@ static void tell(struct zt_portmap *p, const struct zt_ep *outside)
         return; /* the next round tries again */
     *r = (struct result){.p = p, .fn = p->fn, .user = p->user, .outside = *outside};
     p->outside = *outside;
-    if (zt_loop_post(p->loop, tell_on_loop, r) != 0)
+    pthread_mutex_lock(&p->lock);
+    bool posted = !p->stopped && zt_loop_post(p->loop, tell_on_loop, r) == 0;
+    pthread_mutex_unlock(&p->lock);
+    if (!posted)
         free(r);
 }
 
@@ -180,7 +189,7 @@ static int add_mapping(const struct zt_portmap *p, const struct igd *g, uint16_t
     return rc;
 }
 
-static bool upnp_map(const struct zt_portmap *p, struct zt_ep *outside)
+static bool upnp_map(struct zt_portmap *p, struct zt_ep *outside)
 {
     struct igd g;
     char ip[64] = "";
@@ -196,27 +205,34 @@ static bool upnp_map(const struct zt_portmap *p, struct zt_ep *outside)
             good = add_mapping(p, &g, port) == UPNPCOMMAND_SUCCESS;
             outside->port = port;
         }
+    snprintf(p->control, sizeof p->control, "%s", g.urls.controlURL);
+    snprintf(p->service, sizeof p->service, "%s", g.data.first.servicetype);
     FreeUPNPUrls(&g.urls);
     return good;
 }
 
+/* Without looking for the router again, which takes two seconds. */
 static void upnp_unmap(const struct zt_portmap *p)
 {
-    struct igd g;
     char out[8];
-    if (!find_igd(&g))
-        return;
     snprintf(out, sizeof out, "%u", p->outside.port);
-    (void)UPNP_DeletePortMapping(g.urls.controlURL, g.data.first.servicetype, out, "UDP", NULL);
-    FreeUPNPUrls(&g.urls);
+    (void)UPNP_DeletePortMapping(p->control, p->service, out, "UDP", NULL);
 }
 
 /* ---- the thread --------------------------------------------------------------------------------
  */
 
+static void forget(struct zt_portmap *p)
+{
+    zt_fd_close(p->stop);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
 static void *work(void *arg)
 {
     struct zt_portmap *p = arg;
+    zt_thread_begins();
     pthread_setname_np(pthread_self(), "zt-portmap");
     bool ending = false;
     while (!ending) {
@@ -233,6 +249,12 @@ static void *work(void *arg)
         upnp_unmap(p);
     else if (p->outside.family != 0)
         natpmp_unmap(p);
+    pthread_mutex_lock(&p->lock);
+    p->ended = true;
+    bool is_mine = p->abandoned;
+    pthread_mutex_unlock(&p->lock);
+    if (is_mine)
+        forget(p);
     return NULL;
 }
 
@@ -244,6 +266,7 @@ int zt_portmap_start(struct zt_loop *l, uint16_t port, const char *name, zt_port
         return ZT_E_NOMEM;
     *p = (struct zt_portmap){.loop = l, .fn = fn, .user = user, .port = port};
     snprintf(p->name, sizeof p->name, "%s", name);
+    pthread_mutex_init(&p->lock, NULL);
     p->stop = zt_fd_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     int rc = p->stop < 0 ? errno : 0;
     if (rc == 0) {
@@ -254,21 +277,43 @@ int zt_portmap_start(struct zt_loop *l, uint16_t port, const char *name, zt_port
         pthread_sigmask(SIG_SETMASK, &was, NULL);
     }
     if (rc != 0) {
-        zt_fd_close(p->stop);
-        free(p);
+        forget(p);
         return ZT_E_NOMEM;
     }
     *out = p;
     return 0;
 }
 
-void zt_portmap_stop(struct zt_portmap *p)
+void zt_portmap_stop(struct zt_portmap *p, int wait_ms)
 {
     uint64_t one = 1;
+    struct timespec end;
     if (p == NULL)
         return;
-    if (write(p->stop, &one, sizeof one) == sizeof one)
-        pthread_join(p->thread, NULL);
-    zt_fd_close(p->stop);
-    free(p);
+    pthread_mutex_lock(&p->lock);
+    p->stopped = true;
+    pthread_mutex_unlock(&p->lock);
+    (void)!write(p->stop, &one, sizeof one);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += wait_ms / 1000;
+    end.tv_nsec += wait_ms % 1000 * 1000000L;
+    if (end.tv_nsec >= 1000000000L) {
+        end.tv_nsec -= 1000000000L;
+        end.tv_sec++;
+    }
+    if (wait_ms > 0 && pthread_clockjoin_np(p->thread, NULL, CLOCK_MONOTONIC, &end) == 0) {
+        forget(p);
+        return;
+    }
+    pthread_mutex_lock(&p->lock);
+    bool ended = p->ended;
+    p->abandoned = !ended;
+    pthread_t thread = p->thread;
+    pthread_mutex_unlock(&p->lock); /* p is the thread's from here on, unless that has ended */
+    if (ended) {
+        pthread_join(thread, NULL);
+        forget(p);
+    } else {
+        pthread_detach(thread);
+    }
 }

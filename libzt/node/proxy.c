@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -251,14 +252,19 @@ static void maybe_free_proxy(struct zt_proxy *p)
     free(p);
 }
 
+void zt_proxy_handle_closed(struct zt_proxy *p)
+{
+    p->handles--;
+    maybe_free_proxy(p);
+}
+
 static void on_sock_closed(uv_handle_t *h)
 {
     struct zt_sock *s = h->data;
     struct zt_proxy *p = s->p;
 
     free(s);
-    p->handles--;
-    maybe_free_proxy(p);
+    zt_proxy_handle_closed(p);
 }
 
 void zt_sock_retire(struct zt_sock *s, bool gone)
@@ -276,6 +282,7 @@ void zt_sock_retire(struct zt_sock *s, bool gone)
             p->past[p->past_next++ % ZT_PAST_STREAMS] = (struct zt_past){s->id, s->opt};
         zt_state_give(&p->state, s->slot, gone);
     }
+    zt_host_drop(s);
     if (s->has_poll)
         uv_close((uv_handle_t *)&s->poll, on_sock_closed);
     if (s->fd >= 0)
@@ -395,6 +402,9 @@ static int dispatch(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ct
         return note_request(p, q);
     case ZT_CTL_INFO:
         return info_request(p, q, r, data);
+    case ZT_CTL_RELEASE:
+        zt_host_release(p, q->stype, q->local.port);
+        return 0;
     default:
         return ENOSYS;
     }
@@ -418,6 +428,23 @@ void zt_proxy_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_
     zt_stack_now(p->cfg.stack, zt_loop_now(p->cfg.loop)->mono_ms);
     r->err = dispatch(p, q, r, data, fd);
     zt_stack_kick(p->cfg.stack);
+    zt_loop_touch(p->cfg.loop);
+}
+
+void zt_proxy_merge(struct zt_proxy *p, const struct zt_ctl_req *q, int host, struct zt_ctl_rep *r,
+                    int *fd)
+{
+    *r = (struct zt_ctl_rep){.version = ZT_CTL_VERSION, .type = q->type};
+    *fd = -1;
+    if (p->ending || host < 0 || q->nopts > ZT_CTL_OPTS) {
+        r->err = p->ending ? ENETDOWN : EINVAL;
+        if (host >= 0)
+            close(host);
+        return;
+    }
+    zt_stack_now(p->cfg.stack, zt_loop_now(p->cfg.loop)->mono_ms);
+    r->err = q->stype == SOCK_DGRAM ? zt_dgram_merge(p, q, host, r, fd)
+                                    : zt_listen_merge(p, q, host, r, fd);
     zt_loop_touch(p->cfg.loop);
 }
 
@@ -511,10 +538,7 @@ no_memory:
 
 static void on_timer_closed(uv_handle_t *h)
 {
-    struct zt_proxy *p = h->data;
-
-    p->handles--;
-    maybe_free_proxy(p);
+    zt_proxy_handle_closed(h->data);
 }
 
 void zt_proxy_free(struct zt_proxy *p)
@@ -541,6 +565,20 @@ void zt_proxy_free(struct zt_proxy *p)
     uv_close((uv_handle_t *)&p->retry, on_timer_closed);
 }
 
+bool zt_proxy_is_drained(struct zt_proxy *p)
+{
+    if (!zt_stream_all_acked())
+        return false;
+    for (unsigned i = 0; i < ZT_STATE_SLOTS; i++) {
+        struct zt_sock *s = p->socks[i];
+        int n = 0;
+        if (s && s->kind == ZT_SOCK_STREAM && s->fd >= 0 &&
+            (!zt_list_empty(&s->dirty) || (ioctl(s->fd, FIONREAD, &n) == 0 && n > 0)))
+            return false;
+    }
+    return true;
+}
+
 int zt_proxy_state_fd(struct zt_proxy *p)
 {
     return p->state.ro_fd;
@@ -555,6 +593,11 @@ void zt_proxy_set_ranges(struct zt_proxy *p, const struct zt_state_range *r, uns
                          unsigned networks, unsigned configuring, bool online)
 {
     zt_state_ranges(&p->state, r, n, networks, configuring, online);
+}
+
+void zt_proxy_set_ifs(struct zt_proxy *p, const struct zt_state_if *ifs, unsigned n)
+{
+    zt_state_ifs(&p->state, ifs, n);
 }
 
 void zt_proxy_set_domains(struct zt_proxy *p, const char *domains, size_t n)

@@ -42,12 +42,18 @@ void zt_proxy_free(struct zt_proxy *p);
 void zt_proxy_request(struct zt_proxy *p, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
                       uint8_t *data, int *fd);
 
+/* Serve ZT_CTL_MERGE. host: the kernel socket that came with it, or -1; taken over. */
+void zt_proxy_merge(struct zt_proxy *p, const struct zt_ctl_req *req, int host,
+                    struct zt_ctl_rep *rep, int *fd);
+
 /* A read-only descriptor of the state page (not a copy: do not close), and the page itself. */
 int zt_proxy_state_fd(struct zt_proxy *p);
 const struct zt_state_head *zt_proxy_state(struct zt_proxy *p);
 /* Publish ranges after networks changed. */
 void zt_proxy_set_ranges(struct zt_proxy *p, const struct zt_state_range *r, unsigned n,
                          unsigned networks, unsigned configuring, bool online);
+/* The joined networks as interfaces; to be followed by zt_proxy_set_ranges. */
+void zt_proxy_set_ifs(struct zt_proxy *p, const struct zt_state_if *ifs, unsigned n);
 /* See zt_state_domains. */
 void zt_proxy_set_domains(struct zt_proxy *p, const char *domains, size_t n);
 
@@ -57,6 +63,8 @@ void zt_proxy_l2_gone(struct zt_proxy *p, uint64_t nwid);
 /* An IP packet of ours (from its header on) that nobody will take: its socket is told. */
 void zt_proxy_unreachable(struct zt_proxy *p, const uint8_t *ip, size_t n, int err);
 
+/* Nothing that programs wrote is still on its way, as far as TCP can tell. */
+bool zt_proxy_is_drained(struct zt_proxy *p);
 /* End of turn: pump everything that became possible (called by flush, before UDP is flushed). */
 void zt_proxy_flush(struct zt_proxy *p);
 void zt_proxy_counts(const struct zt_proxy *p, struct zt_proxy_counts *out);

@@ -4,7 +4,8 @@
  * roughly. The rules here are Linux's: two sockets of a protocol conflict when port and address
  * overlap, unless both set SO_REUSEPORT, or both SO_REUSEADDR and the other does not listen
  * (datagram sockets: both SO_REUSEADDR). Unlike Linux, connections that are still open never stand
- * in the way of a new listener on their port. */
+ * in the way of a new listener on their port. Sockets of one origin never conflict: workers that
+ * shared a listener each ask for it anew after the node has ended. */
 #include "node/proxy_int.h"
 
 #include <errno.h>
@@ -75,11 +76,16 @@ bool zt_addr_is_ours(struct zt_proxy *p, const struct zt_ctl_addr *a)
     return zt_stack_is_local(p->cfg.stack, &ep);
 }
 
+bool zt_addr_is_link_local(const struct zt_ctl_addr *a)
+{
+    return a->family == 6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80;
+}
+
 bool zt_addr_is_reachable(struct zt_proxy *p, const struct zt_ctl_addr *a)
 {
     struct zt_ep ep = zt_ep_make(a->family, a->ip, 0);
 
-    if (a->family == 6 && a->ip[0] == 0xfe && (a->ip[1] & 0xc0) == 0x80)
+    if (zt_addr_is_link_local(a))
         return true; /* link-local: on whichever interface */
     return zt_stack_routes(p->cfg.stack, &ep, NULL) || zt_stack_is_local(p->cfg.stack, &ep);
 }
@@ -102,6 +108,21 @@ int zt_route(const ip_addr_t *local, const ip_addr_t *to, struct netif **nif, ip
     return 0;
 }
 
+int zt_route_to(const struct zt_ctl_addr *to, const ip_addr_t *local, const ip_addr_t *dst,
+                struct netif **nif, ip_addr_t *src)
+{
+    const ip_addr_t *own;
+
+    if (!zt_addr_is_link_local(to) || !to->scope)
+        return zt_route(local, dst, nif, src);
+    *nif = to->scope < 256 ? netif_get_by_index((u8_t)to->scope) : NULL;
+    own = *nif ? ip_netif_get_local_ip(*nif, dst) : NULL;
+    if (!own)
+        return ENETUNREACH;
+    *src = ip_addr_isany_val(*local) ? *own : *local;
+    return 0;
+}
+
 bool zt_sock_may_leave(const struct zt_sock *s, const struct zt_ctl_addr *to)
 {
     struct zt_stack *stack = s->p->cfg.stack;
@@ -117,7 +138,7 @@ bool zt_sock_may_leave(const struct zt_sock *s, const struct zt_ctl_addr *to)
 struct netif *zt_first_netif(bool v6, int index, const uint8_t *ip4)
 {
     static const uint8_t none[4];
-    struct netif *n;
+    struct netif *n, *first = NULL;
 
     if (v6 && index > 0)
         return netif_get_by_index((u8_t)index);
@@ -129,14 +150,16 @@ struct netif *zt_first_netif(bool v6, int index, const uint8_t *ip4)
         }
         return NULL;
     }
+    /* The one that was there first: lwIP's list has the newest in front. */
     NETIF_FOREACH(n)
     {
         if (netif_is_up(n) && netif_is_link_up(n) &&
             (v6 ? ip6_addr_isvalid(netif_ip6_addr_state(n, 0))
-                : !ip4_addr_isany(netif_ip4_addr(n))))
-            return n;
+                : !ip4_addr_isany(netif_ip4_addr(n))) &&
+            (!first || netif_get_index(n) < netif_get_index(first)))
+            first = n;
     }
-    return NULL;
+    return first;
 }
 
 bool zt_bind_may_share(const struct zt_sock *s)
@@ -161,7 +184,7 @@ static bool conflict(const struct zt_binding *a, const struct zt_binding *b)
 {
     const struct zt_sockopts *x = &a->sock->opt, *y = &b->sock->opt;
 
-    if (!overlap(a, b))
+    if (!overlap(a, b) || (a->origin && a->origin == b->origin))
         return false;
     if (x->reuseport > 0 && y->reuseport > 0)
         return false;

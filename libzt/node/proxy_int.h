@@ -32,6 +32,8 @@ struct zt_sockopts {
     uint8_t mcast_if4[4];
 };
 
+struct zt_host_side; /* proxy_host.c */
+
 /* Options of streams that ended while the program holds its descriptor: it may connect again. */
 #define ZT_PAST_STREAMS 256
 struct zt_past {
@@ -64,6 +66,7 @@ struct zt_sock {
     bool closing;
     int family; /* of the program's socket: AF_INET, AF_INET6 */
     uv_poll_t poll;
+    struct zt_host_side *host; /* the kernel's socket, where this one was merged with it */
     struct zt_sockopts opt;
 };
 
@@ -73,6 +76,7 @@ struct zt_binding {
     struct zt_binding *next;
     uint32_t key; /* 0: not in the table */
     bool listening;
+    uint64_t origin; /* not 0: sockets of one origin share an address (zt_control.h) */
     const struct zt_sock *sock;
     struct zt_ctl_addr addr;
 };
@@ -104,7 +108,7 @@ struct zt_stream {
     bool unread;     /* it was closed with data unread */
     bool no_pri;     /* urgent bytes sit in the pair: don't watch for exceptions */
     bool output;     /* tcp_output is due */
-    int64_t cork_ms; /* since when a corked piece waits, 0: none does */
+    int64_t cork_ms; /* since when a corked piece waits in the pair, 0: none does */
 };
 
 struct zt_listener {
@@ -161,6 +165,8 @@ struct zt_proxy {
 
 /* proxy.c */
 uint64_t zt_proxy_random(struct zt_proxy *p);
+/* One of p->handles is no more. */
+void zt_proxy_handle_closed(struct zt_proxy *p);
 /* Slot, id and table entry for a new socket; 0 or an errno. */
 int zt_sock_register(struct zt_proxy *p, struct zt_sock *s, enum zt_sock_kind kind);
 /* Make the pair and name our end fd[0]; fd[1] is the program's (CLOEXEC, blocking). 0 or errno. */
@@ -202,6 +208,10 @@ int zt_bind_take(struct zt_proxy *p, struct zt_binding *b, const struct zt_sock 
 void zt_bind_drop(struct zt_proxy *p, struct zt_binding *b);
 /* May this binding begin to listen? 0, EADDRINUSE. */
 int zt_bind_listen(struct zt_proxy *p, struct zt_binding *b);
+/* The same for an address whose scope may name the interface (link-local ones of several networks). */
+int zt_route_to(const struct zt_ctl_addr *to, const ip_addr_t *local, const ip_addr_t *dst,
+                struct netif **nif, ip_addr_t *src);
+bool zt_addr_is_link_local(const struct zt_ctl_addr *a);
 /* SO_BINDTODEVICE: is `to` reached through that network? */
 bool zt_sock_may_leave(const struct zt_sock *s, const struct zt_ctl_addr *to);
 /* The interface of this index or address, else the first that is up. */
@@ -217,18 +227,31 @@ void zt_stream_drop(struct zt_stream *st); /* abort and retire */
 void zt_stream_note(struct zt_stream *st, int note);
 void zt_stream_apply(struct zt_stream *st); /* options to the pcb */
 void zt_stream_info(struct zt_stream *st, struct zt_ctl_info *out);
+/* Has lwIP anything unsent or unacknowledged, in open or ending connections? */
+bool zt_stream_all_acked(void);
 /* An ICMP message about a SYN of ours. */
 void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                     const struct zt_ctl_addr *remote, int err);
 
 /* proxy_listen.c */
 int zt_listen_bind(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd);
+/* host: the kernel's listener, taken over. */
+int zt_listen_merge(struct zt_proxy *p, const struct zt_ctl_req *q, int host, struct zt_ctl_rep *r,
+                    int *fd);
+/* A connection for the program, and its end; the caller closes fd. 0 or an errno. */
+int zt_listen_send(struct zt_listener *l, const struct zt_ctl_accept *a, int fd);
+/* Would a connection fit into the pair now? */
+bool zt_listen_room(const struct zt_listener *l);
 int zt_listen_start(struct zt_listener *l, int backlog, bool all_ports);
 void zt_listen_pump(struct zt_listener *l);
 void zt_listen_drop(struct zt_listener *l);
 
 /* proxy_udp.c */
 int zt_dgram_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd);
+int zt_dgram_merge(struct zt_proxy *p, const struct zt_ctl_req *q, int host, struct zt_ctl_rep *r,
+                   int *fd);
+/* A datagram of n bytes for the program. */
+void zt_dgram_hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, const void *data, size_t n);
 void zt_dgram_pump(struct zt_dgram *d);
 void zt_dgram_drop(struct zt_dgram *d);
 void zt_dgram_apply(struct zt_dgram *d);
@@ -236,6 +259,21 @@ int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val,
 void zt_dgram_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                    const struct zt_ctl_addr *remote, int err);
 
+/* proxy_host.c */
+/* Take over the kernel's socket for s. 0, EINVAL when it is not what the request says, ENOMEM. */
+int zt_host_take(struct zt_sock *s, const struct zt_ctl_req *q, int fd);
+void zt_host_drop(struct zt_sock *s);
+void zt_host_watch(struct zt_sock *s, bool on);
+/* Connections that wait in the kernel, to the program. 0: none is left; EAGAIN: the program has to
+ * take some first; another errno: try again later. */
+int zt_host_accept(struct zt_listener *l);
+/* Datagrams from the kernel's side, to the program. */
+void zt_host_receive(struct zt_dgram *d);
+/* One to an address that is not of the virtual network. 0 or an errno. */
+int zt_host_send(struct zt_dgram *d, const struct zt_ctl_dgram *h, const struct zt_ctl_addr *to,
+                 const uint8_t *data, size_t n);
+/* See ZT_CTL_RELEASE. */
+void zt_host_release(struct zt_proxy *p, int stype, uint16_t port);
 /* proxy_raw.c */
 struct zt_raw;
 int zt_raw_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd);

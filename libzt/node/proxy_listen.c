@@ -119,6 +119,7 @@ static int bind_listener(struct zt_listener *l, const struct zt_ctl_req *q, stru
     int least = 1, err;
 
     zt_opt_set_all(&l->s, q);
+    l->bound.origin = q->id;
     if ((err = zt_bind_take(l->s.p, &l->bound, &l->s, IPPROTO_TCP_, &local)) != 0)
         return err;
     if ((err = zt_sock_pair(&l->s, fd)) != 0)
@@ -157,13 +158,14 @@ int zt_listen_bind(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl
     return err;
 }
 
-/* With SO_REUSEPORT several listeners share a port, but lwIP gives everything to one of them. */
+/* With SO_REUSEPORT, or after a restart, several listeners share a port, but lwIP gives everything
+ * to one of them. */
 static struct zt_listener *choose_member(struct zt_listener *l)
 {
     struct zt_binding *first = zt_map_get(&l->s.p->bound, l->bound.key);
     unsigned n = 0, pick;
 
-    if (l->s.opt.reuseport <= 0 || !first || !first->next)
+    if ((l->s.opt.reuseport <= 0 && !l->bound.origin) || !first || !first->next)
         return l;
     for (struct zt_binding *b = first; b; b = b->next)
         n += b->listening && memcmp(&b->addr, &l->bound.addr, sizeof b->addr) == 0;
@@ -264,18 +266,28 @@ int zt_listen_start(struct zt_listener *l, int backlog, bool all_ports)
     return 0;
 }
 
-static ssize_t send_accept(struct zt_listener *l, struct zt_stream *st, int prog)
+int zt_listen_send(struct zt_listener *l, const struct zt_ctl_accept *a, int fd)
 {
-    const struct zt_state_slot *slot = st->s.slot;
-    struct zt_ctl_accept a = {.id = st->s.id};
     union {
         struct cmsghdr align;
         char buf[CMSG_SPACE(sizeof(int))];
     } c = {0};
-    struct iovec iov = {&a, sizeof a};
+    struct iovec iov = {(void *)a, sizeof *a};
     struct msghdr m = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.buf, .msg_controllen = sizeof c.buf};
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+
+    h->cmsg_level = SOL_SOCKET;
+    h->cmsg_type = SCM_RIGHTS;
+    h->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(h), &fd, sizeof fd);
+    return sendmsg(l->s.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+static int send_stream(struct zt_listener *l, const struct zt_stream *st, int prog)
+{
+    const struct zt_state_slot *slot = st->s.slot;
+    struct zt_ctl_accept a = {.id = st->s.id};
 
     a.local.family = slot->lfamily;
     a.local.port = slot->lport;
@@ -283,27 +295,29 @@ static ssize_t send_accept(struct zt_listener *l, struct zt_stream *st, int prog
     a.remote.family = slot->rfamily;
     a.remote.port = slot->rport;
     memcpy(a.remote.ip, slot->rip, 16);
-    h->cmsg_level = SOL_SOCKET;
-    h->cmsg_type = SCM_RIGHTS;
-    h->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(h), &prog, sizeof prog);
-    return sendmsg(l->s.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return zt_listen_send(l, &a, prog);
+}
+
+/* Ask before making a pair for nothing; a message much smaller than the buffer may still fit when
+ * poll says no, but then poll will also say when to go on. */
+bool zt_listen_room(const struct zt_listener *l)
+{
+    struct pollfd pf = {.fd = l->s.fd, .events = POLLOUT};
+
+    return poll(&pf, 1, 0) != 1 || (pf.revents & (POLLOUT | POLLHUP | POLLERR));
 }
 
 /* The first of the queue to the program. 0 or an errno. */
 static int deliver(struct zt_listener *l)
 {
     struct zt_stream *st = ZT_CONTAINER(l->queue.next, struct zt_stream, waiting);
-    struct pollfd pf = {.fd = l->s.fd, .events = POLLOUT};
     int fd[2], err;
 
-    /* Ask before making a pair for nothing; a message much smaller than the buffer may still fit
-     * when poll says no, but then poll will also say when to go on. */
-    if (poll(&pf, 1, 0) == 1 && !(pf.revents & (POLLOUT | POLLHUP | POLLERR)))
+    if (!zt_listen_room(l))
         return EAGAIN;
     if ((err = zt_sock_make(&st->s, fd)) != 0)
         return err;
-    err = send_accept(l, st, fd[1]) < 0 ? errno : 0;
+    err = send_stream(l, st, fd[1]);
     close(fd[1]);
     if (err) {
         close(fd[0]);
@@ -331,6 +345,9 @@ void zt_listen_pump(struct zt_listener *l)
     }
     while (!zt_list_empty(&l->queue) && (err = deliver(l)) == 0)
         ;
+    if (l->s.host && !err)
+        err = zt_host_accept(l);
+    zt_host_watch(&l->s, !err);
     set_gate(l);
     if (err == EPIPE || err == ECONNRESET) { /* shutdown(SHUT_RD) ends listening, as in Linux */
         retire(l, false);
@@ -345,4 +362,31 @@ void zt_listen_pump(struct zt_listener *l)
 void zt_listen_drop(struct zt_listener *l)
 {
     retire(l, false);
+}
+
+/* Bound, listening and with the kernel's listener at its side, all in one request. */
+int zt_listen_merge(struct zt_proxy *p, const struct zt_ctl_req *q, int host, struct zt_ctl_rep *r,
+                    int *fd)
+{
+    struct zt_sock *s;
+    struct zt_listener *l;
+    int err = zt_listen_bind(p, q, r, fd);
+
+    if (err) {
+        close(host);
+        return err;
+    }
+    s = zt_proxy_find(p, r->id);
+    l = (struct zt_listener *)s;
+    err = zt_host_take(s, q, host);
+    if (!err)
+        err = zt_listen_start(l, q->value, false);
+    if (err) {
+        close(*fd);
+        *fd = -1;
+        retire(l, true);
+        return err;
+    }
+    zt_host_watch(s, true);
+    return 0;
 }

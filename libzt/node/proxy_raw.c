@@ -70,6 +70,8 @@ static u8_t on_packet(void *arg, struct raw_pcb *pcb, struct pbuf *pb, const ip_
     }
     h.ifindex = netif_get_index(ip_current_input_netif());
     zt_addr_from_lwip(from, 0, &h.remote);
+    if (zt_addr_is_link_local(&h.remote))
+        h.remote.scope = h.ifindex;
     zt_addr_from_lwip(ip_current_dest_addr(), 0, &to);
     h.lfamily = to.family;
     memcpy(h.lip, to.ip, 16);
@@ -138,7 +140,8 @@ static int route(struct zt_raw *r, const struct zt_ctl_addr *to, ip_addr_t *dst,
     if (!zt_addr_is_multicast(to)) {
         if (!zt_addr_is_reachable(r->s.p, to))
             return ENETUNREACH;
-        return zt_sock_may_leave(&r->s, to) ? zt_route(&local, dst, nif, src) : ENETUNREACH;
+        return zt_sock_may_leave(&r->s, to) ? zt_route_to(to, &local, dst, nif, src)
+                                                : ENETUNREACH;
     }
     *nif = zt_first_netif(to->family == 6, r->s.opt.mcast_if6, r->s.opt.mcast_if4);
     own = *nif ? ip_netif_get_local_ip(*nif, dst) : NULL;
@@ -247,9 +250,10 @@ void zt_raw_apply(struct zt_raw *r)
     if (o->tos >= 0)
         r->pcb->tos = (u8_t)o->tos;
     r->pcb->netif_idx = (u8_t)o->ifindex;
-    if (r->s.family == AF_INET6 && r->pcb->protocol != IP6_NEXTH_ICMP6) { /* that one has its own */
-        r->pcb->chksum_reqd = o->checksum >= 0;
-        r->pcb->chksum_offset = (u16_t)(o->checksum >= 0 ? o->checksum : 0);
+    if (r->s.family == AF_INET6) {
+        int at = r->pcb->protocol == IP6_NEXTH_ICMP6 ? 2 : o->checksum;
+        r->pcb->chksum_reqd = at >= 0;
+        r->pcb->chksum_offset = (u16_t)(at >= 0 ? at : 0);
     }
     zt_sock_buffer(&r->s);
 }

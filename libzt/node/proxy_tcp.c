@@ -43,6 +43,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -361,7 +362,7 @@ static int connect_stream(struct zt_stream *st, const struct zt_ctl_req *q, stru
     if (!zt_sock_may_leave(&st->s, &q->remote))
         return ENETUNREACH;
     zt_addr_to_lwip(&local, &want);
-    if ((err = zt_route(&want, &dst, &nif, &src)) != 0)
+    if ((err = zt_route_to(&q->remote, &want, &dst, &nif, &src)) != 0)
         return err;
     zt_addr_from_lwip(&src, local.port, &local);
     if ((err = choose_tuple(st, &local, &q->remote)) != 0)
@@ -536,12 +537,30 @@ static bool tx_unstash(struct zt_stream *st)
     return true;
 }
 
+/* TCP_CORK: what fills no segment waits in the pair for more, a while. In lwIP's queue the next ACK would
+ * take it along. */
+static bool is_corked(struct zt_stream *st)
+{
+    int64_t now = zt_loop_now(st->s.p->cfg.loop)->mono_ms;
+    int waiting = 0;
+
+    if (st->s.opt.cork <= 0 || st->gone || ioctl(st->s.fd, FIONREAD, &waiting) != 0 ||
+        waiting == 0 || waiting >= st->pcb->mss ||
+        (st->cork_ms && now - st->cork_ms >= CORK_MS)) {
+        st->cork_ms = 0;
+        return false;
+    }
+    if (!st->cork_ms)
+        st->cork_ms = now;
+    return true;
+}
+
 /* Program to network. */
 static void take_tx(struct zt_stream *st)
 {
     uint32_t budget = TURN_BYTES;
 
-    if (!st->pcb || !tx_unstash(st))
+    if (!st->pcb || !tx_unstash(st) || is_corked(st))
         return;
     while (!st->tx_eof && budget) {
         uint32_t room = tx_room(st), done;
@@ -679,7 +698,7 @@ static void arm(struct zt_stream *st)
 {
     int want = 0;
 
-    if (!st->tx_eof && tx_room(st))
+    if (!st->tx_eof && !st->cork_ms && tx_room(st))
         want |= UV_READABLE;
     else if (!st->gone && !st->no_pri)
         want |= UV_PRIORITIZED;
@@ -749,26 +768,6 @@ static void pump_up(struct zt_stream *st)
     }
 }
 
-/* TCP_CORK: a single piece that fills no segment waits for more, a while. */
-static bool is_corked(struct zt_stream *st)
-{
-    const struct tcp_pcb *pcb = st->pcb;
-    int64_t now = zt_loop_now(st->s.p->cfg.loop)->mono_ms;
-
-    if (st->s.opt.cork <= 0 || st->tx_eof || !pcb->unsent || pcb->unsent->next ||
-        pcb->unsent->len >= pcb->mss) {
-        st->cork_ms = 0;
-        return false;
-    }
-    if (!st->cork_ms)
-        st->cork_ms = now;
-    if (now - st->cork_ms >= CORK_MS) {
-        st->cork_ms = 0;
-        return false;
-    }
-    return true;
-}
-
 void zt_stream_pump(struct zt_stream *st)
 {
     uint8_t ev = st->s.ev;
@@ -793,9 +792,9 @@ void zt_stream_pump(struct zt_stream *st)
         if (may_read || st->gone)
             take_tx(st);
     }
-    if (st->pcb && st->output && !is_corked(st))
+    if (st->pcb && st->output)
         tcp_output(st->pcb);
-    st->output = st->cork_ms != 0;
+    st->output = false;
     if (st->err) {
         pump_ended(st);
         return;
@@ -853,12 +852,14 @@ void zt_stream_apply(struct zt_stream *st)
         tcp_nagle_disable(pcb);
     else
         tcp_nagle_enable(pcb);
-    if (st->output && o->cork <= 0)
+    if (st->cork_ms && o->cork <= 0)
         zt_sock_touch(&st->s);
     if (o->keepalive > 0)
         ip_set_option(pcb, SOF_KEEPALIVE);
     else
         ip_reset_option(pcb, SOF_KEEPALIVE);
+    tcp_awake(pcb); /* what was chosen is looked at by the next timer */
+    zt_stack_kick(st->s.p->cfg.stack);
     if (o->keepidle > 0)
         pcb->keep_idle = (u32_t)o->keepidle * 1000;
 #if LWIP_TCP_KEEPALIVE
@@ -894,6 +895,14 @@ void zt_stream_info(struct zt_stream *st, struct zt_ctl_info *out)
     out->unacked = pcb->snd_nxt - pcb->lastack;
     out->notsent = pcb->snd_lbb - pcb->snd_nxt;
     out->retransmits = pcb->nrtx;
+}
+
+bool zt_stream_all_acked(void)
+{
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next)
+        if (pcb->state != SYN_SENT && (pcb->unsent != NULL || pcb->unacked != NULL))
+            return false;
+    return true;
 }
 
 void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,

@@ -105,8 +105,8 @@ static int parse_membership(struct zt_dgram *d, bool v6, const uint8_t *val, siz
     return 0;
 }
 
-/* IP_ADD_SOURCE_MEMBERSHIP (39), IP_DROP_SOURCE_MEMBERSHIP (40): lwIP knows no sources, so the group is
- * joined as a whole and what others send is left out on its way to the program. */
+/* IP_ADD_SOURCE_MEMBERSHIP (39), IP_DROP_SOURCE_MEMBERSHIP (40): lwIP knows no sources, so the
+ * group is joined as a whole and what others send is left out on its way to the program. */
 static int source_member(struct zt_dgram *d, bool join, const uint8_t *val, size_t n)
 {
     struct zt_group want = {0}, none = {0}, *g;
@@ -228,17 +228,28 @@ static bool deliver_flat(struct zt_dgram *d, const struct zt_ctl_dgram *h, struc
     return send(d->s.fd, b, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-static void hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, struct pbuf *pb)
+static void count_in(struct zt_dgram *d, size_t n, bool ok)
 {
-    bool ok = pbuf_clen(pb) < IOVS ? deliver(d, h, pb) : deliver_flat(d, h, pb);
-
     if (ok) {
-        d->bytes_in += pb->tot_len;
-        d->s.p->counts.bytes_in += pb->tot_len;
+        d->bytes_in += n;
+        d->s.p->counts.bytes_in += n;
     } else {
         d->dropped++;
         d->s.p->counts.udp_dropped++;
     }
+}
+
+static void hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, struct pbuf *pb)
+{
+    count_in(d, pb->tot_len, pbuf_clen(pb) < IOVS ? deliver(d, h, pb) : deliver_flat(d, h, pb));
+}
+
+void zt_dgram_hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, const void *data, size_t n)
+{
+    struct iovec iov[2] = {{(void *)h, sizeof *h}, {(void *)data, n}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+
+    count_in(d, n, sendmsg(d->s.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0);
 }
 
 /* To every unconnected socket on this port; lwIP would choose one. */
@@ -283,6 +294,8 @@ static void on_dgram(void *arg, struct udp_pcb *pcb, struct pbuf *pb, const ip_a
     }
     h.ifindex = netif_get_index(ip_current_input_netif());
     zt_addr_from_lwip(from, port, &h.remote);
+    if (zt_addr_is_link_local(&h.remote))
+        h.remote.scope = h.ifindex;
     zt_addr_from_lwip(ip_current_dest_addr(), 0, &to);
     h.lfamily = to.family;
     memcpy(h.lip, to.ip, 16);
@@ -335,7 +348,7 @@ static int route_out(struct zt_dgram *d, const struct zt_ctl_addr *to, const ip_
     }
     if (!zt_addr_is_multicast(to) && !everybody) /* lwIP would take any interface for anything */
         return zt_addr_is_reachable(d->s.p, to) && zt_sock_may_leave(&d->s, to)
-                   ? zt_route(&local, dst, nif, src)
+                   ? zt_route_to(to, &local, dst, nif, src)
                    : ENETUNREACH;
     *nif = group_netif(d, v6, v6 ? (unsigned)d->s.opt.mcast_if6 : 0,
                        everybody ? NULL : d->s.opt.mcast_if4);
@@ -365,6 +378,24 @@ static void loop_back(struct zt_dgram *d, const struct zt_ctl_addr *to, const ip
     hand_to_all(d->s.p, &h, pb, to->port);
 }
 
+static bool is_group(const struct zt_ctl_addr *a)
+{
+    return zt_addr_is_multicast(a) || (a->family == 4 && memcmp(a->ip, "\377\377\377\377", 4) == 0);
+}
+
+/* Of a merged socket: does this go out by the kernel's side? What is meant for a whole group does
+ * both, unless the program chose one of our interfaces for it. */
+static bool is_hosts(const struct zt_dgram *d, const struct zt_ctl_addr *to)
+{
+    static const uint8_t none[4];
+
+    if (!is_group(to))
+        return !zt_addr_is_reachable(d->s.p, to);
+    return to->family == 6 ? !d->s.opt.mcast_if6 || !netif_get_by_index((u8_t)d->s.opt.mcast_if6)
+                           : memcmp(d->s.opt.mcast_if4, none, 4) == 0 ||
+                                 !zt_first_netif(false, 0, d->s.opt.mcast_if4);
+}
+
 static int send_one(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint8_t *data, size_t n)
 {
     const struct zt_ctl_addr *to = h->remote.family ? &h->remote : &d->remote;
@@ -382,8 +413,15 @@ static int send_one(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint
         return EINVAL;
     if (n > (to->family == 4 ? MOST_V4 : MOST_V6))
         return EMSGSIZE;
-    if ((err = route_out(d, to, &dst, &nif, &src)) != 0)
+    if (d->s.host && is_hosts(d, to)) {
+        err = zt_host_send(d, h, to, data, n);
+        if (!is_group(to))
+            return err;
+        if (route_out(d, to, &dst, &nif, &src) != 0) /* no network to hear it */
+            return err;
+    } else if ((err = route_out(d, to, &dst, &nif, &src)) != 0) {
         return err;
+    }
     pb = pbuf_alloc(PBUF_TRANSPORT, (u16_t)n, PBUF_RAM);
     if (!pb)
         return ENOBUFS;
@@ -432,6 +470,8 @@ void zt_dgram_pump(struct zt_dgram *d)
     struct zt_ctl_dgram h;
 
     d->s.ev = 0;
+    if (d->s.host)
+        zt_host_receive(d);
     for (int i = 0; i < TURN_DATAGRAMS; i++) {
         ssize_t n = recv(d->s.fd, b, ZT_SCRATCH, MSG_DONTWAIT);
         int err;
@@ -521,6 +561,7 @@ static int open_dgram(struct zt_dgram *d, const struct zt_ctl_req *q, struct zt_
     int err;
 
     zt_opt_set_all(&d->s, q);
+    d->bound.origin = q->type == ZT_CTL_UDP ? 0 : q->id;
     if (!local.family)
         local.family = q->remote.family ? q->remote.family : q->family == AF_INET6 ? 6 : 4;
     if ((err = zt_bind_take(d->s.p, &d->bound, &d->s, IPPROTO_UDP_, &local)) != 0)
@@ -555,13 +596,46 @@ static void fill_reply(const struct zt_dgram *d, struct zt_ctl_rep *r)
     r->remote = d->remote;
 }
 
+/* host: the kernel's socket to merge with, taken over, or -1 */
+static int new_dgram(struct zt_proxy *p, const struct zt_ctl_req *q, int host, struct zt_ctl_rep *r,
+                     int *fd)
+{
+    struct zt_dgram *d = calloc(1, sizeof *d);
+    int err = ENOBUFS;
+
+    if (d) {
+        d->s.family = q->family;
+        p->counts.udp++;
+        err = zt_sock_register(p, &d->s, ZT_SOCK_DGRAM);
+    }
+    if (!err && host >= 0) {
+        err = zt_host_take(&d->s, q, host);
+        host = -1;
+    }
+    if (!err)
+        err = open_dgram(d, q, r, fd);
+    if (host >= 0)
+        close(host);
+    if (!err) {
+        zt_host_watch(&d->s, !d->remote.family);
+        fill_reply(d, r);
+        return 0;
+    }
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    if (d)
+        retire(d);
+    return err;
+}
+
 int zt_dgram_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd)
 {
     struct zt_sock *s;
     struct zt_dgram *d;
     int err;
 
-    if (q->id) {
+    if (q->id && q->type == ZT_CTL_UDP) {
         s = zt_proxy_find(p, q->id);
         if (!s || s->kind != ZT_SOCK_DGRAM)
             return EBADF;
@@ -573,23 +647,14 @@ int zt_dgram_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_c
         err = set_remote(d, &q->remote);
         if (!err)
             fill_reply(d, r);
+        zt_host_watch(&d->s, !d->remote.family); /* connected: nobody else is heard */
         return err;
     }
-    d = calloc(1, sizeof *d);
-    if (!d)
-        return ENOBUFS;
-    d->s.family = q->family;
-    p->counts.udp++;
-    err = zt_sock_register(p, &d->s, ZT_SOCK_DGRAM);
-    if (!err)
-        err = open_dgram(d, q, r, fd);
-    if (err) {
-        if (*fd >= 0)
-            close(*fd);
-        *fd = -1;
-        retire(d);
-        return err;
-    }
-    fill_reply(d, r);
-    return 0;
+    return new_dgram(p, q, -1, r, fd);
+}
+
+int zt_dgram_merge(struct zt_proxy *p, const struct zt_ctl_req *q, int host, struct zt_ctl_rep *r,
+                   int *fd)
+{
+    return new_dgram(p, q, host, r, fd);
 }

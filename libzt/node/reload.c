@@ -5,7 +5,8 @@
  *
  * A file that can't be used changes nothing. Whoever asked is told what is wrong with it, and so
  * are those who listen to the node's notes. The primary port and the memory budget are what they
- * were at the start: sockets of programs depend on them. */
+ * were at the start: sockets of programs depend on them; so are those who may use the API from
+ * elsewhere: it listens on other addresses for them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,9 @@ static void go_by(struct zt_node *n, struct reload *r)
         zt_node_warn(n, "local.conf: another primaryPort is used from the next start on");
     if (n->conf.memory_budget != was.memory_budget)
         zt_node_warn(n, "local.conf: another memoryBudget is used from the next start on");
+    if (n->conf.nmanagers != was.nmanagers ||
+        memcmp(n->conf.managers, was.managers, was.nmanagers * sizeof *was.managers) != 0)
+        zt_node_warn(n, "local.conf: another allowManagementFrom is used from the next start on");
     if (n->door != NULL)
         zt_door_allow(n->door, n->conf.users, n->conf.nusers);
     zt_core_configure(n->core, zt_loop_now(n->loop), &n->conf.core);

@@ -363,6 +363,7 @@ static void turn(struct zt_resolver *r, struct zt_list *mine)
 static void *run(void *arg)
 {
     struct zt_resolver *r = arg;
+    zt_thread_begins();
     struct zt_list mine;
     zt_list_init(&mine);
     for (;;) {

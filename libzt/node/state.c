@@ -207,6 +207,14 @@ void zt_state_domains(struct zt_state *s, const char *domains, size_t n)
     end_change(s->head);
 }
 
+void zt_state_ifs(struct zt_state *s, const struct zt_state_if *ifs, unsigned n)
+{
+    begin_change(s->head);
+    memcpy(s->head->ifs, ifs, n * sizeof *ifs);
+    s->head->nifs = n;
+    end_change(s->head);
+}
+
 void zt_state_ranges(struct zt_state *s, const struct zt_state_range *r, unsigned n,
                      unsigned networks, unsigned configuring, bool online)
 {

@@ -37,6 +37,8 @@ void zt_state_addrs(struct zt_state_slot *slot, const struct zt_ctl_addr *local,
                     const struct zt_ctl_addr *remote); /* NULL: leave as it is */
 void zt_state_ranges(struct zt_state *s, const struct zt_state_range *r, unsigned n,
                      unsigned networks, unsigned configuring, bool online);
+/* n at most ZT_STATE_IFS */
+void zt_state_ifs(struct zt_state *s, const struct zt_state_if *ifs, unsigned n);
 /* domains: as in the page; n at most ZT_STATE_DOMAINS, with the zero byte that ends the list. */
 void zt_state_domains(struct zt_state *s, const char *domains, size_t n);
 

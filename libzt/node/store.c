@@ -426,6 +426,23 @@ void zt_store_remove_folder(struct zt_store *s, const char *name)
         say(s, "%s/%s: cannot be removed: %s", s->home, name, strerror(errno));
 }
 
+void zt_store_sweep(struct zt_store *s, const char *dir)
+{
+    int fd = openat(s->dir, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        size_t n = strlen(e->d_name);
+        if (n > 4 && strcmp(e->d_name + n - 4, ".tmp") == 0)
+            (void)unlinkat(fd, e->d_name, 0);
+    }
+    closedir(d);
+}
+
 bool zt_store_has(struct zt_store *s, const char *name)
 {
     struct stat st;

@@ -63,6 +63,9 @@ void zt_store_remove(struct zt_store *s, const char *name);
 int zt_store_erase(struct zt_store *s, const char *name);
 /* A folder with the files in it; what it can't remove is reported. */
 void zt_store_remove_folder(struct zt_store *s, const char *name);
+/* Remove what was being written (NAME.tmp) in this folder when a process was killed. Before any
+ * writing. */
+void zt_store_sweep(struct zt_store *s, const char *dir);
 bool zt_store_has(struct zt_store *s, const char *name);
 /* Damaged: move to NAME.damaged and report `what` is wrong with it. */
 void zt_store_aside(struct zt_store *s, const char *name, const char *what);

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 #include "node/default_planet.h"
+#include "node/fork.h"
 #include "node/netset.h"
 #include "node/node_priv.h"
 #include "node/secret.h"
@@ -114,8 +115,8 @@ static void host_event(void *user, const struct zt_event *ev)
     }
     if (n->npending == n->cap_pending) {
         size_t cap = n->cap_pending == 0 ? 64 : n->cap_pending * 2;
-        if (cap > PENDING_MAX && ev->kind == ZT_EVENT_PEER)
-            return;
+        if (cap > PENDING_MAX && (ev->kind == ZT_EVENT_PEER || ev->kind == ZT_EVENT_REROUTED))
+            return; /* strangers can make many of these */
         struct zt_event *p = realloc(n->pending, cap * sizeof *p);
         if (p == NULL)
             return;
@@ -255,7 +256,8 @@ static bool usable(const struct zt_net_info *i)
 
 struct range_list {
     struct zt_state_range r[ZT_STATE_RANGES];
-    unsigned n, networks, configuring;
+    struct zt_state_if ifs[ZT_STATE_IFS];
+    unsigned n, nifs, networks, configuring;
 };
 
 static void add_range(struct range_list *l, const struct zt_ep *ep, unsigned bits, bool ours,
@@ -273,11 +275,28 @@ static void add_range(struct range_list *l, const struct zt_ep *ep, unsigned bit
         r->ip[b / 8] &= (uint8_t) ~(0x80u >> (b % 8));
 }
 
+static void add_interface(struct zt_node *n, struct range_list *l, const struct zt_net_info *i)
+{
+    if (l->nifs == ZT_STATE_IFS)
+        return;
+    struct zt_state_if *f = &l->ifs[l->nifs++];
+    *f = (struct zt_state_if){.nwid = i->nwid,
+                              .mtu = (uint16_t)(i->mtu < UINT16_MAX ? i->mtu : UINT16_MAX),
+                              .index = zt_stack_ifindex(n->stack, i->nwid)};
+    for (int b = 0; b < 6; b++)
+        f->mac[b] = (uint8_t)(i->mac >> (40 - 8 * b));
+}
+
+/* Of the interface added last. */
 static void add_addresses(struct range_list *l, const struct zt_net_info *i)
 {
     for (unsigned k = 0; k < i->naddrs; k++) {
-        unsigned total = i->addrs[k].family == 4 ? 32 : 128;
+        unsigned total = i->addrs[k].family == 4 ? 32 : 128, before = l->n;
         add_range(l, &i->addrs[k], total, true, 0);
+        if (l->n > before) {
+            l->r[before].ours = (uint8_t)(1 + (i->addrs[k].port <= total ? i->addrs[k].port : total));
+            l->r[before].dev = (uint8_t)(l->nifs - 1);
+        }
         if (i->addrs[k].port > 0 && i->addrs[k].port < total)
             add_range(l, &i->addrs[k], i->addrs[k].port, false, 0);
     }
@@ -315,9 +334,10 @@ static void publish_ranges(struct zt_node *n)
     for (size_t i = 0; zt_map_next(&n->nets, &i, NULL, &v);) {
         const struct zt_netent *e = v;
         l.networks++;
-        if (usable(&e->info) && e->info.naddrs > 0)
+        if (usable(&e->info) && e->info.naddrs > 0) {
+            add_interface(n, &l, &e->info);
             add_addresses(&l, &e->info);
-        else
+        } else
             l.configuring +=
                 e->info.status == ZT_NET_REQUESTING_CONFIGURATION || !e->told || usable(&e->info);
     }
@@ -327,6 +347,7 @@ static void publish_ranges(struct zt_node *n)
         if (usable(&e->info) && e->info.naddrs > 0)
             add_routes(&l, &e->info);
     }
+    zt_proxy_set_ifs(n->proxy, l.ifs, l.nifs);
     zt_proxy_set_ranges(n->proxy, l.r, l.n, l.networks, l.configuring, n->online);
     char domains[ZT_STATE_DOMAINS];
     zt_proxy_set_domains(n->proxy, domains, zt_resolve_domains(n, domains, sizeof domains));
@@ -406,6 +427,16 @@ static void network_changed(struct zt_node *n, uint64_t nwid)
     publish_ranges(n);
     zt_node_note(n, (struct zt_node_note){
                         .what = ZT_NODE_NETWORK, .net_was = first ? NULL : &was, .net = &e->info});
+}
+
+/* An interface has become free: for networks that got none. */
+static void retry_interfaces(struct zt_node *n)
+{
+    uint64_t nwid;
+    void *value;
+    for (size_t i = 0; zt_map_next(&n->nets, &i, &nwid, &value);)
+        if (((const struct zt_netent *)value)->port_error != 0)
+            network_changed(n, nwid);
 }
 
 int zt_turn_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
@@ -517,6 +548,7 @@ int zt_turn_leave(struct zt_node *n, uint64_t nwid)
     zt_stack_now(n->stack, zt_loop_now(n->loop)->mono_ms);
     network_gone(n, nwid);
     int rc = zt_core_leave(n->core, zt_loop_now(n->loop), nwid);
+    retry_interfaces(n);
     if (n->cfg.cache_networks) {
         snprintf(name, sizeof name, "networks.d/%016llx.conf", (unsigned long long)nwid);
         zt_node_post_job(n, zt_node_job_remove, name, 0, NULL, NULL, 0);
@@ -567,6 +599,9 @@ static void handle_event(struct zt_node *n, const struct zt_event *ev)
         break;
     case ZT_EVENT_PEER:
         peer_changed(n, ev->id);
+        break;
+    case ZT_EVENT_REROUTED:
+        zt_stack_rerouted(n->stack, ev->id);
         break;
     case ZT_EVENT_NETWORK:
         network_changed(n, ev->id);
@@ -680,6 +715,7 @@ int64_t zt_turn_flush(void *user, const struct zt_now *now)
     struct zt_node *n = user;
     zt_proxy_flush(n->proxy);
     zt_turn_drain(n);
+    zt_stack_flush(n->stack);
     zt_udp_flush(n->udp);
     int64_t next = least(zt_core_deadline(n->core), zt_stack_deadline(n->stack));
     next = least(next, zt_ping_deadline(n));
@@ -827,6 +863,7 @@ int zt_turn_init(void *user, struct zt_loop *l)
     struct zt_node *n = user;
     uint64_t seed[2];
     n->loop = l;
+    zt_fork_watch(l);
     n->online = false;
     n->port = 0;
     host_random(n, seed, sizeof seed);
@@ -905,6 +942,7 @@ void zt_turn_fini(void *user)
     n->ranges_text = NULL;
     zt_wipe(n->pool, sizeof n->pool);
     n->pool_left = 0;
+    zt_fork_unwatch(n->loop);
 }
 
 /* ---- commands through the door -----------------------------------------------------------------

@@ -19,6 +19,7 @@
 
 #define DEFAULT_PORT 9993
 #define RESCAN_MS 30000
+#define UNMAP_MS 1000 /* at the end: for the router to take the mapping back */
 #define SETTLE_MS 50
 #define OFFLINE_MS 120000
 #define SLEEP_MS 10000
@@ -137,12 +138,13 @@ static void on_mapped(void *user, const struct zt_portmap *p, const struct zt_ep
     zt_underlay_announce(n);
 }
 
-static void stop_mapping(struct zt_node *n)
+/* The loop stands still for wait_ms at most. */
+static void stop_mapping(struct zt_node *n, int wait_ms)
 {
     struct zt_portmap *p = n->portmap;
     n->portmap = NULL;
     n->mapped = (struct zt_ep){0};
-    zt_portmap_stop(p);
+    zt_portmap_stop(p, wait_ms);
     zt_udp_clear_slot(n->udp, ZT_UDP_TERTIARY);
 }
 
@@ -171,7 +173,7 @@ static void follow_mapping(struct zt_node *n)
     uint16_t port = zt_udp_slot(n->udp, ZT_UDP_TERTIARY);
     bool other = n->conf.tertiary_port != 0 && n->conf.tertiary_port != port;
     if (n->portmap != NULL && (!want || other))
-        stop_mapping(n);
+        stop_mapping(n, 0);
     if (n->portmap == NULL && want)
         start_mapping(n);
 #else
@@ -267,7 +269,7 @@ void zt_underlay_close(struct zt_node *n)
 {
 #if ZT_HAS_PORTMAP
     if (n->portmap != NULL)
-        stop_mapping(n);
+        stop_mapping(n, UNMAP_MS);
 #endif
     zt_udp_watch_free(n->watch);
     n->watch = NULL;

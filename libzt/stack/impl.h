@@ -2,6 +2,9 @@
  *
  * stack.c    the object, its clock and timers, networks and their addresses
  * netif.c    frames in and out
+ * pcbs.c     connections by their ends
+ * pool.c     memory
+ * recovery.c loss and speed of TCP
  * neigh.c    IP address to MAC address
  * route.c    which interface and which next hop */
 #ifndef ZT_STACK_IMPL_H
@@ -23,7 +26,8 @@
 #define NET_MTU_MIN 1280
 #define NET_IPV4_MAX ZT_STACK_ADDRS
 #define NET_IPV6_MAX ZT_STACK_ADDRS /* besides the link-local one */
-#define ROUTE_CACHE 256 /* direct-mapped; a power of two */
+#define ROUTE_CACHE 256             /* direct-mapped; a power of two */
+#define ACKS_OWED 64                /* connections; a turn with more sends the rest's at once */
 #define LOOP_BYTES_MAX (4u << 20)
 
 struct zt_neigh;
@@ -76,6 +80,14 @@ struct zt_pcb_table {
     struct tcp_pcb *last;
 };
 
+/* Freed pieces of lwIP's, by class of size (pool.c). */
+#define POOL_CLASSES 6
+struct zt_pool {
+    void *free[POOL_CLASSES];
+    size_t bytes;
+    uint64_t allocations; /* that went to malloc */
+};
+
 struct zt_stack {
     struct zt_stack_host host;
     int64_t now_ms, epoch_ms;
@@ -88,6 +100,9 @@ struct zt_stack {
     struct zt_out_slot out_cache[ROUTE_CACHE];
 
     struct zt_pcb_table pcbs;
+    struct zt_pool pool;
+    struct tcp_pcb *owed[ACKS_OWED]; /* have an ACK to send at the end of the turn; NULL: gone */
+    unsigned nowed;
 
     struct zt_heap timers;
     struct zt_timer tcp_slow, tcp_fast, groups, reassembly, loopback;
@@ -111,6 +126,13 @@ void zt_stack_arm(struct zt_stack *s, struct zt_timer *t, int64_t at_ms); /* onl
 int zt_pcbs_init(struct zt_stack *s);
 void zt_pcbs_fini(struct zt_stack *s);
 
+/* pool.c */
+void zt_pool_trim(struct zt_stack *s); /* all rest: keep little */
+void zt_pool_fini(struct zt_stack *s);
+
+/* recovery.c */
+void zt_recovery_tick(struct tcp_pcb *pcb); /* before each run of the slow timer */
+
 /* netif.c */
 err_t zt_port_init(struct netif *nif);
 void zt_net_input(struct zt_net *net, const uint8_t *eth, size_t n);
@@ -127,6 +149,7 @@ void zt_neigh_init(struct zt_stack *s);
 void zt_neigh_fini(struct zt_stack *s);
 void zt_neigh_forget(struct zt_net *net);
 struct zt_neigh *zt_neigh_find(struct zt_net *net, const struct zt_ep *ip);
+uint64_t zt_neigh_mac(struct zt_net *net, const struct zt_ep *ip); /* 0: not known */
 /* Send the IP packet in this frame to a neighbour, now or when it is resolved. */
 err_t zt_neigh_send(struct zt_net *net, struct zt_neigh *to, uint8_t *eth, size_t n, uint16_t type);
 void zt_neigh_arp(struct zt_net *net, const uint8_t *eth, size_t n);

@@ -15,11 +15,12 @@
 #define LWIP_HOOK_IP4_ROUTE_SRC(src, dst) zt_lwip_route4(src, dst) /* ip4.h asks for it early */
 #define LWIP_RAND() zt_lwip_rand()
 
-/* --- memory: libc ----------------------------------------------------------------------------
- * malloc for everything: no artificial limit on connections or buffers (the proxies own the memory
- * budget), sanitizers see each object, and glibc's thread cache makes it nearly as fast as pools
- * (measured: 6 % of the bare stack, nothing once a packet is also encrypted). */
+/* --- memory ----------------------------------------------------------------------------------
+ * One allocator for everything and no artificial limit on connections or buffers (the proxies own
+ * the memory budget): malloc behind lists of freed pieces (stack/pool.c). */
 #define MEM_LIBC_MALLOC 1
+#define mem_clib_malloc zt_lwip_malloc
+#define mem_clib_free zt_lwip_free
 #define MEMP_MEM_MALLOC 1
 #define MEM_ALIGNMENT 8
 #define PBUF_LINK_HLEN 0 /* Ethernet header and headroom are added by the one flattening copy */

@@ -4,9 +4,10 @@
  *   DERIVED     the address carries its node's address (6plane, RFC 4193, EUI-64 link-local): the
  * MAC is computed, nothing is ever asked; ASKING      requests go out at 0, 100, 400, 1400 and 3400
  * ms; packets wait, bounded per entry and in all; without an answer 2 s later the entry and its
- * packets go, and their sockets are told (EHOSTUNREACH). The next packet asks anew; KNOWN       an answer came, or a neighbour asked us, or
- * sent us something while we knew nothing better. After FRESH_MS of age the next use asks again
- * (REFRESHING); REFRESHING  the old MAC is used meanwhile; no answer: the entry goes.
+ * packets go, and their sockets are told (EHOSTUNREACH). The next packet asks anew; KNOWN       an
+ * answer came, or a neighbour asked us, or sent us something while we knew nothing better. After
+ * FRESH_MS of age the next use asks again (REFRESHING); REFRESHING  the old MAC is used meanwhile;
+ * no answer: the entry goes.
  *
  * The table is bounded: the least recently used entry makes room. Keys are SipHash of network and
  * address, so a stranger cannot aim at places. A neighbour may change the MAC of its address by ARP
@@ -316,6 +317,12 @@ struct zt_neigh *zt_neigh_find(struct zt_net *net, const struct zt_ep *ip)
             ne->state = DERIVED;
     }
     return ne;
+}
+
+uint64_t zt_neigh_mac(struct zt_net *net, const struct zt_ep *ip)
+{
+    const struct zt_neigh *ne = get(net, ip);
+    return ne != NULL ? ne->mac : 0;
 }
 
 static err_t wait_for(struct zt_neigh *ne, const uint8_t *eth, size_t n, uint16_t type)

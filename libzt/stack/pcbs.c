@@ -92,7 +92,12 @@ void zt_lwip_pcb_add(struct tcp_pcb *pcb)
 
 void zt_lwip_pcb_remove(struct tcp_pcb *pcb)
 {
-    struct zt_pcb_table *t = &zt_stack_current()->pcbs;
+    struct zt_stack *s = zt_stack_current();
+    struct zt_pcb_table *t = &s->pcbs;
+    for (unsigned i = 0; pcb->acks_owed > 0 && i < s->nowed; i++)
+        if (s->owed[i] == pcb)
+            s->owed[i] = NULL;
+    pcb->acks_owed = 0;
     if (pcb->hash_prev == NULL)
         return;
     *pcb->hash_prev = pcb->hash_next;

@@ -3,12 +3,13 @@
  * lwIP expects to be called back in fixed cycles for ever. Here each cycle runs only while it has
  * work, from one deadline queue:
  *
- *   tcp_slow    retransmission, persist, keepalive and the states that time out. Started by
- *               zt_stack_kick (something was sent or received); after each run the connections are
- *               looked at: every TCP_SLOW_INTERVAL while something is in flight, every IDLE_MS
- * while only seconds matter (keepalive, TIME_WAIT), not at all when all are silent. tcp_fast
- * held-back ACKs; started when one is held back. groups      IGMP and MLD reports, while a group
- * has one to send. reassembly  while fragments may be waiting. loopback    packets to ourselves.
+ * - tcp_slow: retransmission, persist, keepalive and the states that time out. Started by
+ *   zt_stack_kick (something was sent or received); after each run the connections that do not rest
+ *   are looked at: every TCP_SLOW_INTERVAL while something is in flight, every IDLE_MS while only
+ *   seconds matter (keepalive, TIME_WAIT), not at all when all are silent.
+ * - tcp_fast: held-back ACKs; started when one is held back.
+ * - groups: IGMP and MLD reports, while a group has one to send.
+ * - reassembly, while fragments may be waiting; loopback: packets to ourselves.
  *
  * lwIP counts TCP time in ticks that its slow timer adds up. As ours does not always run, the count
  * is set from the clock before lwIP is entered (tcp_ticks is what zt_stack_now writes). */
@@ -31,6 +32,7 @@
 #include "lwip/udp.h"
 
 #define IDLE_MS 500
+#define ACK_SEGMENTS 16 /* that one ACK may stand for within a turn */
 #define TIME_WAIT_MAX 16384
 #define NETIFS_MAX 254 /* lwIP numbers them in a byte */
 
@@ -59,7 +61,7 @@ static void sync_ticks(struct zt_stack *s)
 /* How soon the slow timer is needed again, in ms; 0: not at all. */
 static int slow_need(void)
 {
-    int need = tcp_tw_pcbs != NULL ? IDLE_MS : 0;
+    int need = tcp_tw_pcbs != NULL || tcp_resting_watch ? IDLE_MS : 0;
     for (const struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next) {
         if (p->state != ESTABLISHED && p->state != CLOSE_WAIT && p->state != FIN_WAIT_2)
             return TCP_SLOW_INTERVAL;
@@ -102,6 +104,10 @@ static void trim_time_wait(void)
 static void on_tcp_slow(void *user, struct zt_timer *t)
 {
     struct zt_stack *s = user;
+    for (struct tcp_pcb *p = tcp_active_pcbs, *next; p != NULL; p = next) {
+        next = p->next;
+        zt_recovery_tick(p);
+    }
     tcp_ticks--; /* it adds one */
     tcp_slowtmr();
     sync_ticks(s);
@@ -110,6 +116,8 @@ static void on_tcp_slow(void *user, struct zt_timer *t)
     if (fast_need())
         zt_stack_arm(s, &s->tcp_fast, s->now_ms + TCP_FAST_INTERVAL);
     int need = slow_need();
+    if (need != TCP_SLOW_INTERVAL)
+        zt_pool_trim(s);
     if (need != 0)
         zt_stack_arm(s, t, s->now_ms + need);
 }
@@ -126,6 +134,38 @@ static void on_tcp_fast(void *user, struct zt_timer *t)
 void zt_lwip_ack_delayed(void)
 {
     zt_stack_arm(current, &current->tcp_fast, current->now_ms + TCP_FAST_INTERVAL);
+}
+
+/* The last segment of a turn need not come soon, nor the end of a long turn: a sender should not
+ * run dry meanwhile. */
+bool zt_lwip_ack_later(struct tcp_pcb *pcb)
+{
+    struct zt_stack *s = current;
+    if (pcb->acks_owed == 0) {
+        if (s->nowed == ACKS_OWED)
+            return false;
+        s->owed[s->nowed++] = pcb;
+    }
+    if (pcb->acks_owed++ < ACK_SEGMENTS)
+        return true;
+    pcb->acks_owed = 1; /* still in owed[] */
+    return false;
+}
+
+void zt_stack_flush(struct zt_stack *s)
+{
+    for (unsigned i = 0; i < s->nowed; i++) {
+        struct tcp_pcb *pcb = s->owed[i];
+        if (pcb == NULL)
+            continue;
+        pcb->acks_owed = 0;
+        if ((pcb->flags & TF_ACK_DELAY) == 0)
+            continue; /* went with data, or with news of the window */
+        tcp_clear_flags(pcb, TF_ACK_DELAY);
+        tcp_ack_now(pcb);
+        tcp_output(pcb);
+    }
+    s->nowed = 0;
 }
 
 /* lwIP would set up its cyclic timers here. */
@@ -204,8 +244,34 @@ int64_t zt_stack_deadline(const struct zt_stack *s)
 
 void zt_stack_kick(struct zt_stack *s)
 {
-    if (tcp_active_pcbs != NULL || tcp_tw_pcbs != NULL)
+    if (tcp_active_pcbs != NULL || tcp_tw_pcbs != NULL || tcp_resting_watch)
         zt_stack_arm(s, &s->tcp_slow, s->now_ms + TCP_SLOW_INTERVAL);
+}
+
+/* In ticks: shorter silence is nothing unusual. */
+#define REROUTED_SILENCE (200 / TCP_SLOW_INTERVAL)
+
+static bool goes_to(struct zt_stack *s, const struct tcp_pcb *p, uint64_t node)
+{
+    struct zt_route_hit hit;
+    bool v6 = IP_IS_V6(&p->remote_ip);
+    struct zt_ep src = v6 ? zt_ep_of6(ip_2_ip6(&p->local_ip)) : zt_ep_of4(ip_2_ip4(&p->local_ip));
+    struct zt_ep dst = v6 ? zt_ep_of6(ip_2_ip6(&p->remote_ip)) : zt_ep_of4(ip_2_ip4(&p->remote_ip));
+    zt_route_find(s, &src, &dst, &hit);
+    return hit.net != NULL && !hit.is_local &&
+           zt_neigh_mac(hit.net, &hit.hop) == zt_mac_of(node, hit.net->nwid);
+}
+
+void zt_stack_rerouted(struct zt_stack *s, uint64_t node)
+{
+    for (struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next) {
+        if (p->unacked == NULL || p->rtime < 0 || (p->nrtx == 0 && p->rtime < REROUTED_SILENCE) ||
+            !goes_to(s, p, node))
+            continue;
+        p->nrtx = 0; /* what was learned about the old way */
+        p->rtime = p->rto;
+    }
+    zt_stack_kick(s);
 }
 
 /* --- the object ----------------------------------------------------------------------------- */
@@ -271,6 +337,10 @@ static void drop_sockets(void)
         tcp_err(tcp_active_pcbs, NULL);
         tcp_abort(tcp_active_pcbs);
     }
+    while (tcp_resting_pcbs != NULL) {
+        tcp_err(tcp_resting_pcbs, NULL);
+        tcp_abort(tcp_resting_pcbs);
+    }
     while (tcp_tw_pcbs != NULL)
         tcp_abort(tcp_tw_pcbs);
     while (tcp_bound_pcbs != NULL)
@@ -295,10 +365,27 @@ void zt_stack_free(struct zt_stack *s)
     zt_loop_clear(s, NULL);
     zt_neigh_fini(s);
     zt_pcbs_fini(s);
+    zt_pool_fini(s);
     zt_heap_fini(&s->timers);
     zt_map_fini(&s->by_nwid);
     current = NULL;
     free(s);
+}
+
+static int no_frame(void *user, uint64_t nwid, uint8_t *eth, size_t n)
+{
+    return ZT_E_STATE;
+}
+
+static void no_subscribe(void *user, uint64_t nwid, uint64_t mac, uint32_t adi, bool add)
+{
+}
+
+void zt_stack_mute(struct zt_stack *s)
+{
+    s->host.frame = no_frame;
+    s->host.subscribe = no_subscribe;
+    s->host.unreachable = NULL;
 }
 
 void zt_stack_input(struct zt_stack *s, uint64_t nwid, const uint8_t *eth, size_t n)

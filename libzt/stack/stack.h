@@ -28,8 +28,8 @@ struct zt_stack_host {
     /* The interface listens (or no longer) to a multicast group (vl2.md 7.1). */
     void (*subscribe)(void *user, uint64_t nwid, uint64_t mac, uint32_t adi, bool add);
     void (*random)(void *user, void *out, size_t n);
-    /* A neighbour did not answer: this packet of ours (from the IP header on) is thrown away. Not called
-     * from within lwIP. May be NULL. */
+    /* A neighbour did not answer: this packet of ours (from the IP header on) is thrown away. Not
+     * called from within lwIP. May be NULL. */
     void (*unreachable)(void *user, const uint8_t *ip, size_t n);
 };
 
@@ -37,6 +37,8 @@ struct zt_stack_host {
  * new one may be made in the same process. */
 int zt_stack_new(const struct zt_stack_host *host, int64_t mono_ms, struct zt_stack **out);
 void zt_stack_free(struct zt_stack *s);
+/* From now on frames go nowhere and nobody is told anything: before freeing it in a forked child. */
+void zt_stack_mute(struct zt_stack *s);
 
 /* Make, or update (MTU, addresses added and removed, routes), the interface of a network from its
  * description. Returns 0, ZT_E_NOMEM, ZT_E_LIMIT. */
@@ -51,6 +53,11 @@ void zt_stack_now(struct zt_stack *s, int64_t mono_ms);
 void zt_stack_tick(struct zt_stack *s, int64_t mono_ms);
 int64_t zt_stack_deadline(const struct zt_stack *s); /* ZT_NEVER when idle */
 void zt_stack_kick(struct zt_stack *s);
+/* What is sent to this node goes another way from now on: connections to it that have waited for an
+ * acknowledgment in vain send again at once, not when their growing time-out ends. */
+void zt_stack_rerouted(struct zt_stack *s, uint64_t node);
+/* The end of a turn, before what was sent leaves: one ACK a connection for all that came. */
+void zt_stack_flush(struct zt_stack *s);
 
 /* Is this one of our own addresses / on-link or routed through a network? Longest prefix; nwid may
  * be NULL. */

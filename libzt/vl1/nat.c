@@ -16,9 +16,11 @@
  *
  * Introducing (root only): at the first packet relayed for a pair, and again after 1, 4 and each 30
  * s while there are still packets to relay. The reference has only the 30 s, so that one lost
- * RENDEZVOUS leaves a pair behind NATs relayed for so long. Pairs are kept in a direct-mapped table
- * of 4096; a colliding pair evicts, which costs an extra RENDEZVOUS at worst. Unlike in the
- * reference the limit holds for introductions to another root too. */
+ * RENDEZVOUS leaves a pair behind NATs relayed for so long. Pairs are kept in a table of 16384, two
+ * places for each; a pair that finds both taken takes the older one, but not within a second of the
+ * introduction there: however many pairs are relayed at the same time, introductions cost so much a
+ * second, and not so much a packet. Unlike in the reference the limit holds for introductions to
+ * another root too. */
 #include "vl1/nat.h"
 
 #include <stdlib.h>
@@ -389,26 +391,46 @@ enum zt_verdict zt_nat_rendezvous(struct zt_vl1 *v, const struct zt_now *now,
 
 /* -- introducing -- */
 
-static bool should_unite(struct zt_vl1 *v, int64_t now_ms, uint64_t a, uint64_t b)
+/* The row of this pair, made its own when it had none; NULL: both of its places are taken by pairs
+ * that were introduced just now. */
+static struct zt_united *united_row(struct zt_nat *nat, int64_t now_ms, uint64_t low, uint64_t high)
 {
-    struct zt_nat *nat = &v->nat;
-    if (nat->united == NULL) {
-        nat->united = calloc(ZT_UNITE_SLOTS, sizeof *nat->united);
-        if (nat->united == NULL)
-            return false;
-    }
-    uint64_t low = a < b ? a : b, high = a < b ? b : a;
     uint64_t h = (low ^ nat->seed) * 0x9e3779b97f4a7c15u;
     h = (h ^ h >> 29 ^ high) * 0xbf58476d1ce4e5b9u;
-    struct zt_united *slot = &nat->united[(h >> 32) % ZT_UNITE_SLOTS];
-    int64_t age = now_ms - slot->at_ms;
-    if (slot->low != low || slot->high != high || age >= UNITE_FORGET_MS)
-        *slot = (struct zt_united){.low = low, .high = high};
-    else if (age < unite_after_ms[slot->step])
+    struct zt_united *row = &nat->united[(h >> 32) % (ZT_UNITE_SLOTS / 2) * 2];
+    for (unsigned i = 0; i < 2; i++)
+        if (row[i].low == low && row[i].high == high)
+            return &row[i];
+    struct zt_united *older = row[1].at_ms < row[0].at_ms ? &row[1] : &row[0];
+    if (now_ms - older->at_ms < unite_after_ms[0])
+        return NULL;
+    *older = (struct zt_united){.low = low, .high = high, .at_ms = ZT_LONG_AGO};
+    return older;
+}
+
+static bool make_united(struct zt_nat *nat)
+{
+    nat->united = calloc(ZT_UNITE_SLOTS, sizeof *nat->united);
+    for (unsigned i = 0; nat->united != NULL && i < ZT_UNITE_SLOTS; i++)
+        nat->united[i].at_ms = ZT_LONG_AGO;
+    return nat->united != NULL;
+}
+
+static bool should_unite(struct zt_vl1 *v, int64_t now_ms, uint64_t a, uint64_t b)
+{
+    if (v->nat.united == NULL && !make_united(&v->nat))
         return false;
-    else if (slot->step + 1 < UNITE_STEPS)
-        slot->step++;
-    slot->at_ms = now_ms;
+    struct zt_united *row = united_row(&v->nat, now_ms, a < b ? a : b, a < b ? b : a);
+    if (row == NULL)
+        return false;
+    int64_t age = now_ms - row->at_ms;
+    if (age >= UNITE_FORGET_MS)
+        row->step = 0;
+    else if (age < unite_after_ms[row->step])
+        return false;
+    else if (row->step + 1 < UNITE_STEPS)
+        row->step++;
+    row->at_ms = now_ms;
     return true;
 }
 
@@ -452,6 +474,7 @@ static void introduce(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
             struct zt_path *pa = of_a[scope][six], *pb = of_b[scope][six];
             if (pa == NULL || pb == NULL)
                 continue;
+            v->introductions++;
             send_rendezvous(v, now, a, pa, b->id.addr, &pb->link.ep);
             send_rendezvous(v, now, b, pb, a->id.addr, &pa->link.ep);
             return;

@@ -11,7 +11,7 @@
 #define ZT_SURFACES 32
 #define ZT_PROBES 64
 #define ZT_PROBE_TRIES 4
-#define ZT_UNITE_SLOTS 4096
+#define ZT_UNITE_SLOTS 16384 /* 640 KiB, of roots only */
 
 struct zt_peer;
 
@@ -32,7 +32,7 @@ struct zt_probe {
 };
 
 struct zt_united {
-    uint64_t low, high;
+    uint64_t low, high; /* 0: free */
     int64_t at_ms; /* of the last introduction */
     unsigned step; /* how many before it, up to the end of the schedule */
 };

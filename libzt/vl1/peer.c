@@ -252,6 +252,14 @@ static void report_direct(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms
     zt_event(v, ZT_EVENT_PEER, peer->id.addr);
 }
 
+/* Paths were lost or are doubted: whoever waits for an answer over them need not wait any longer.
+ */
+static void rerouted(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
+{
+    zt_peer_wake(v, peer, now->mono_ms);
+    zt_event(v, ZT_EVENT_REROUTED, peer->id.addr);
+}
+
 static bool is_sibling(const struct zt_path *path, const struct zt_link *link)
 {
     return (path->link.sock == link->sock || path->link.sock < 0) &&
@@ -330,11 +338,14 @@ static void learn(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pe
     zt_path_latency(slot, rtt, true);
     peer->measure_at_ms = now->mono_ms + MEASURE_MS;
     zt_peer_wake(v, peer, peer->measure_at_ms);
+    bool doubt = false;
     for (unsigned i = 0; i < peer->npaths; i++) {
         struct zt_path *path = &peer->paths[i];
-        if (path != slot && path->last_in_ms <= asked_ms && zt_path_doubt(path, now->mono_ms, true))
-            zt_peer_wake(v, peer, now->mono_ms);
+        if (path != slot && path->last_in_ms <= asked_ms)
+            doubt |= zt_path_doubt(path, now->mono_ms, true);
     }
+    if (doubt)
+        rerouted(v, now, peer);
     if (peer->is_upstream)
         zt_roots_reachable(v, now, peer);
     else
@@ -462,9 +473,11 @@ void zt_peer_sign(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pe
     if (peer->npaths > FEW_PATHS && now->mono_ms - peer->sign_at_ms < BEST_MS)
         return;
     peer->sign_at_ms = now->mono_ms;
+    bool doubt = false;
     for (unsigned i = 0; i < peer->npaths; i++)
-        if (zt_path_doubt(&peer->paths[i], now->mono_ms, false))
-            zt_peer_wake(v, peer, now->mono_ms);
+        doubt |= zt_path_doubt(&peer->paths[i], now->mono_ms, false);
+    if (doubt)
+        rerouted(v, now, peer);
 }
 
 static bool is_activity(uint8_t verb)
@@ -564,7 +577,7 @@ void zt_vl1_socket_gone(struct zt_vl1 *v, const struct zt_now *now, int sock)
                 peer->probed[i].link.sock = -1;
         if (lost) {
             report_direct(v, peer, now->mono_ms);
-            zt_peer_wake(v, peer, now->mono_ms);
+            rerouted(v, now, peer);
         }
     }
 }
@@ -648,14 +661,16 @@ static void suspect_others(struct zt_peer *peer, const struct zt_path *but, int6
     }
 }
 
-static void service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
+/* Returns whether the path is doubted from now on. */
+static bool service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                          struct zt_path *path, bool full)
 {
     int64_t t = now->mono_ms;
+    bool was_doubted = path->doubted;
     if (path->probes > 0 && t >= path->probe_at_ms) {
         if (path->probes > ZT_PATH_PROBES) {
             give_up(peer, path, t);
-            return;
+            return false;
         }
         /* From the second probe on a HELLO: the other side may have lost our identity. */
         zt_tx_contact(v, now, peer, &path->link, path->probes > 1 || path->doubted || full);
@@ -672,6 +687,7 @@ static void service_path(struct zt_vl1 *v, const struct zt_now *now, struct zt_p
         path->probes = 1;
         path->probe_at_ms = t + probe_pause(path);
     }
+    return path->doubted && !was_doubted;
 }
 
 static void measure(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer)
@@ -736,14 +752,17 @@ void zt_peer_service(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer 
     bool full = kept && t - peer->last_full_hello_ms >= ZT_PEER_FULL_HELLO_MS;
     if (full)
         peer->last_full_hello_ms = t;
+    bool doubt = false;
     for (unsigned i = 0; i < peer->npaths; i++)
-        service_path(v, now, peer, &peer->paths[i], full);
+        doubt |= service_path(v, now, peer, &peer->paths[i], full);
     if (t >= peer->measure_at_ms)
         measure(v, now, peer);
     if (t - peer->saved_ms >= SAVE_AGAIN_MS)
         mark_unsaved(v, now, peer); /* files that are not touched for 30 days are deleted */
 
     report_direct(v, peer, t);
+    if (doubt)
+        zt_event(v, ZT_EVENT_REROUTED, peer->id.addr);
     if (peer->is_upstream)
         zt_roots_service(v, now, peer);
     set_timer(v, peer, t);

@@ -128,11 +128,13 @@ static enum zt_verdict on_whois(struct zt_vl1 *v, const struct zt_now *now, cons
     for (size_t at = 0; at + 5 <= rx->n && w.cap - w.n >= ZT_IDENTITY_WIRE; at += 5) {
         uint64_t addr = zt_be40(rx->payload + at);
         const struct zt_identity *id = zt_vl1_identity_of(v, addr);
-        if (id != NULL)
+        if (id != NULL) {
             zt_wr_identity(&w, id, false);
-        else if (!rx->peer->is_upstream) /* it asks the others itself: two roots would keep each
-                                            other asking forever for an address nobody has */
+            v->identities_told++;
+        } else if (!rx->peer->is_upstream) { /* it asks the others itself: two roots would keep each
+                                                other asking forever for an address nobody has */
             zt_whois(v, now, addr);
+        }
     }
     if (w.n > 0)
         (void)zt_vl1_reply_ok(v, now, rx, body, w.n);

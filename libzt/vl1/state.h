@@ -57,6 +57,7 @@ struct zt_vl1 {
     uint64_t seed;
 
     uint64_t packets_in, packets_out, bytes_in, bytes_out, packets_relayed;
+    uint64_t identities_told, introductions;
 
     uint8_t rx_scratch[ZT_PKT_MAX]; /* the packet being handled, decompressed */
     uint8_t tx_scratch[ZT_PKT_MAX]; /* compressing; worlds to be saved */

@@ -140,6 +140,8 @@ void zt_vl1_status(const struct zt_vl1 *v, struct zt_status_info *out)
     out->bytes_in = v->bytes_in;
     out->bytes_out = v->bytes_out;
     out->packets_relayed = v->packets_relayed;
+    out->identities_told = v->identities_told;
+    out->introductions = v->introductions;
 }
 
 size_t zt_vl1_peers(const struct zt_vl1 *v, uint64_t *out, size_t cap)

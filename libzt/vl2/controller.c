@@ -11,8 +11,9 @@
  * those who left are found at its end.
  *
  * Beyond the reference (docs, "Where we differ"): a member that is authorised, deauthorised or
- * whose network is deleted is told at once instead of at its next request; revocations that follow
- * each other closely travel together, since receivers take one packet of credentials a second. */
+ * whose network is deleted is told at once instead of at its next request, also when this controller
+ * has been restarted and has not heard of it since; revocations are also for those who were away
+ * (controller_revoke.c). */
 #include "vl2/controller.h"
 
 #include <stdlib.h>
@@ -24,7 +25,6 @@
 
 #define REQUEST_SPACING_MS 1000
 #define KEEP_AHEAD_MS 60000 /* members' certificates may differ by several times this */
-#define REVOKE_SPACING_MS 1050 /* a receiver's 1000, and some jitter */
 #define DUE_PER_TICK 16
 #define TOKEN_MAX 505 /* characters of a join token */
 #define META_MAX 1023 /* more of a request isn't read */
@@ -149,6 +149,7 @@ static void issue(struct zt_controller *c, const struct zt_now *now, struct zt_c
         m->issued_ms = now->mono_ms;
         *(m->packet_id != 0 ? &c->counts.configs : &c->counts.pushes) += 1;
         send_dictionary(c, now, m, n);
+        zt_controller_tell(m, now);
     }
     m->packet_id = 0;
 }
@@ -189,7 +190,7 @@ static void work_off(struct zt_controller *c, const struct zt_now *now, struct z
     unsigned changed = 0;
 
     m->is_wanted = false;
-    if (!m->has_request || !m->r.has_identity || !m->r.authorized || is_expelled_by_sso(m, now))
+    if (!m->r.has_identity || !m->r.authorized || is_expelled_by_sso(m, now))
         return;
     if (zt_controller_equip(m, false, &changed) != 0)
         zt_drop_count(c->vl2->drops, ZT_DROP_NO_MEMORY);
@@ -252,73 +253,23 @@ static void push_all(struct zt_cnet *net, const struct zt_now *now)
     set_due(ZT_CONTAINER(it, struct zt_cmember, online), now);
 }
 
-/* ---- revocations ---- */
-
-static void send_revocations(struct zt_cnet *net, const struct zt_now *now)
-{
-    struct zt_controller *c = net->ctl;
-
-    drop_offline(net, now);
-    ZT_LIST_EACH(it, &net->online)
-    {
-        const struct zt_cmember *m = ZT_CONTAINER(it, struct zt_cmember, online);
-        if (m->issued_ms == ZT_LONG_AGO || m->r.addr == self(c)->addr)
-            continue;
-        struct zt_wr w = zt_vl2_begin(c->vl2);
-        zt_wr_u8(&w, 0);
-        zt_wr_u16(&w, 0);
-        zt_wr_u16(&w, 0);
-        zt_wr_u16(&w, (uint16_t)net->nrevoked);
-        for (unsigned i = 0; i < net->nrevoked; i++)
-            zt_wr_revocation(&w, &net->revoked[i]);
-        zt_wr_u16(&w, 0);
-        zt_vl2_send(c->vl2, now, m->r.addr, ZT_VERB_NETWORK_CREDENTIALS, &w, 0);
-        c->counts.revocations += net->nrevoked;
-    }
-    struct zt_network *own = zt_network_find(c->vl2, net->r.nwid);
-    for (unsigned i = 0; own != NULL && i < net->nrevoked; i++)
-        (void)zt_member_revocation(own, now, &net->revoked[i]);
-    net->nrevoked = 0;
-    net->revoked_ms = now->mono_ms;
-}
-
-static void revocations_due(void *user, struct zt_timer *t)
-{
-    send_revocations(ZT_CONTAINER(t, struct zt_cnet, revoke), ((const struct zt_tick *)user)->now);
-}
+/* ---- in no more ---- */
 
 /* The certificates of this node are void from now on. */
 static void revoke(struct zt_cnet *net, const struct zt_now *now, uint64_t addr)
 {
-    struct zt_controller *c = net->ctl;
-
-    if (net->revoked == NULL)
-        net->revoked = calloc(ZT_CTL_REVOCATIONS, sizeof *net->revoked);
-    if (net->revoked == NULL) {
-        zt_drop_count(c->vl2->drops, ZT_DROP_NO_MEMORY);
-        return;
-    }
-    if (net->nrevoked == ZT_CTL_REVOCATIONS)
-        send_revocations(net, now);
-    struct zt_revocation *rev = &net->revoked[net->nrevoked++];
-    *rev = (struct zt_revocation){
-        .id = zt_vl2_random(c->vl2),
-        .nwid = net->r.nwid,
-        .threshold = credential_time(c, now),
-        .flags = ZT_REVOCATION_FAST,
-        .target = addr,
-        .type = ZT_CRED_COM,
-    };
+    zt_controller_revoke(net, now, addr, credential_time(net->ctl, now));
     /* A certificate that is issued again in this very millisecond must be newer. */
-    c->issued_at_ms++;
-    keep_time(c);
-    zt_controller_sign_revocation(self(c), rev);
-    if (net->nrevoked > 1)
-        return; /* the timer runs */
-    int64_t at = net->revoked_ms + REVOKE_SPACING_MS;
-    net->revoke.fire = revocations_due;
-    if (zt_heap_set(&c->vl2->timers, &net->revoke, at > now->mono_ms ? at : now->mono_ms) != 0)
-        send_revocations(net, now);
+    net->ctl->issued_at_ms++;
+    keep_time(net->ctl);
+}
+
+/* Is it known that the node isn't there? Of one that was in the network before this controller
+ * started nothing is known yet: it asks once a minute. */
+static bool is_away(const struct zt_cmember *m, const struct zt_now *now)
+{
+    return m->has_request ? now->mono_ms - m->requested_ms >= ZT_CONTROLLER_ONLINE_MS
+                          : m->r.version_proto < 0;
 }
 
 static void deauthorised(struct zt_cmember *m, const struct zt_now *now)
@@ -326,7 +277,7 @@ static void deauthorised(struct zt_cmember *m, const struct zt_now *now)
     struct zt_controller *c = m->net->ctl;
 
     revoke(m->net, now, m->r.addr);
-    if (m->issued_ms != ZT_LONG_AGO)
+    if (m->issued_ms != ZT_LONG_AGO || (!m->has_request && !is_away(m, now)))
         refuse(c, now, m->r.addr, 0, ZT_ERROR_NETWORK_ACCESS_DENIED, m->r.nwid);
     m->issued_ms = ZT_LONG_AGO;
     m->packet_id = 0;
@@ -539,6 +490,17 @@ int zt_controller_set_network(struct zt_controller *c, const struct zt_now *now,
     return 0;
 }
 
+/* A record that there wasn't. At a start it may be of a node that was put out just before the end of the
+ * controller, which had no time to tell: the others still take its certificate. */
+static int add_member(struct zt_cnet *net, const struct zt_now *now, struct zt_ctl_member *r)
+{
+    struct zt_cmember *m;
+    int rc = zt_cmember_add(net, r, &m);
+    if (rc == 0 && !m->r.authorized && now->wall_ms - m->r.deauthorized_ms < zt_controller_window(&net->r))
+        revoke(net, now, m->r.addr);
+    return rc;
+}
+
 int zt_controller_set_member(struct zt_controller *c, const struct zt_now *now,
                              struct zt_ctl_member *r)
 {
@@ -550,14 +512,13 @@ int zt_controller_set_member(struct zt_controller *c, const struct zt_now *now,
         return ZT_E_INVAL;
     }
     if (m == NULL)
-        return zt_cmember_add(net, r, &m);
+        return add_member(net, now, r);
     bool was_authorised = m->r.authorized;
     zt_cmember_replace(m, r);
     zt_cnet_set_stranger(m, false); /* somebody takes an interest in it */
     if (was_authorised && !m->r.authorized)
         deauthorised(m, now);
-    else if (m->r.authorized && m->has_request &&
-             now->mono_ms - m->requested_ms < ZT_CONTROLLER_ONLINE_MS)
+    else if (m->r.authorized && !is_away(m, now))
         set_due(m, now);
     return 0;
 }
@@ -582,16 +543,16 @@ int zt_controller_delete_network(struct zt_controller *c, const struct zt_now *n
 
     if (net == NULL)
         return ZT_E_NOENT;
+    unsigned revoked = 0;
     drop_offline(net, now);
     /* As many as fit into one packet: of more, the certificates expire. */
     ZT_LIST_EACH(it, &net->online)
     {
         const struct zt_cmember *m = ZT_CONTAINER(it, struct zt_cmember, online);
-        if (m->r.authorized && net->nrevoked < ZT_CTL_REVOCATIONS)
+        if (m->r.authorized && revoked++ < ZT_CTL_REVOKED_AT_ONCE)
             revoke(net, now, m->r.addr);
     }
-    if (net->nrevoked > 0)
-        send_revocations(net, now);
+    zt_controller_tell_now(net, now);
     ZT_LIST_EACH(it2, &net->online)
     refuse(c, now, ZT_CONTAINER(it2, struct zt_cmember, online)->r.addr, 0,
            ZT_ERROR_OBJECT_NOT_FOUND, nwid);

@@ -212,8 +212,9 @@ void zt_controller_sign_revocation(const struct zt_identity *self, struct zt_rev
 
 /* ---- the whole ---- */
 
-static int64_t window(int64_t ms)
+int64_t zt_controller_window(const struct zt_ctl_network *n)
 {
+    const int64_t ms = n->window_ms;
     if (ms < WINDOW_MIN_MS)
         return WINDOW_MIN_MS;
     return ms > WINDOW_MAX_MS ? WINDOW_MAX_MS : ms;
@@ -227,7 +228,7 @@ static void add_numbers(struct build *b, struct zt_netconf *conf)
     conf->nwid = n->nwid;
     conf->issued_to = m->addr;
     conf->timestamp = b->issued_at_ms;
-    conf->max_delta = window(n->window_ms);
+    conf->max_delta = zt_controller_window(n);
     conf->revision = n->revision;
     conf->trace_target = m->trace_target != 0 ? m->trace_target : n->trace_target;
     conf->trace_level = m->trace_target != 0 ? m->trace_level : n->trace_level;

@@ -6,7 +6,7 @@
 #include "vl2/controller.h"
 #include "vl2/state.h"
 
-#define ZT_CTL_REVOCATIONS 60     /* that one NETWORK_CREDENTIALS carries */
+#define ZT_CTL_REVOKED_AT_ONCE 60 /* that one NETWORK_CREDENTIALS carries */
 #define ZT_CTL_ARENA (320u << 10) /* serialized capabilities, tags and ownership of one member */
 
 /* A network and what is derived from its members' records, so that no request walks them. */
@@ -20,12 +20,12 @@ struct zt_cnet {
     unsigned nstrangers;   /* members that a mere request made, and that are still not authorised */
     struct zt_list online; /* struct zt_cmember, latest request first */
 
-    /* Revocations that online members haven't got yet: they go out together, since receivers take
-     * one packet of credentials per second. */
-    struct zt_revocation *revoked; /* ZT_CTL_REVOCATIONS of them, NULL until there is one */
-    unsigned nrevoked;
-    int64_t revoked_ms; /* last sent, monotonic */
-    struct zt_timer revoke;
+    /* controller_revoke.c */
+    struct zt_revocation *revoked; /* of late, oldest first */
+    unsigned nrevoked, caprevoked;
+    uint64_t revoked_no;    /* number of the last one; the first was 1 */
+    struct zt_list tell;    /* struct zt_cmember that lack some, by told_ms */
+    struct zt_timer telling;
 };
 
 struct zt_cmember {
@@ -37,6 +37,10 @@ struct zt_cmember {
     int64_t issued_ms;    /* last configuration */
     bool has_request;     /* was authorised when it asked: the next two are known */
     bool has_rules;       /* understands rules, capabilities and tags */
+
+    struct zt_list tell; /* linked: revocations are to be sent */
+    uint64_t told_no;    /* revocations up to this number were sent */
+    int64_t told_ms;     /* last packet of them, monotonic */
 
     struct zt_list due; /* linked: a configuration is to be made */
     uint64_t packet_id; /* of the request to answer, 0: push */
@@ -109,6 +113,19 @@ int zt_controller_equip(struct zt_cmember *m, bool is_new, unsigned *changed);
  * fit), ZT_E_CRYPTO. */
 int zt_controller_build(struct zt_controller *c, int64_t issued_at_ms, const struct zt_cmember *m,
                         size_t *n);
+/* How much the times of two certificates of a network may differ, in ms. */
+int64_t zt_controller_window(const struct zt_ctl_network *n);
+
+/* ---- controller_revoke.c ---- */
+
+/* Certificates of this node up to this time are void: tell online members, and others when they come. */
+void zt_controller_revoke(struct zt_cnet *net, const struct zt_now *now, uint64_t addr,
+                          int64_t time_ms);
+/* m got a configuration: send it what it lacks, some time soon. */
+void zt_controller_tell(struct zt_cmember *m, const struct zt_now *now);
+/* Those that wait for it, at once: the network is about to go. */
+void zt_controller_tell_now(struct zt_cnet *net, const struct zt_now *now);
+
 void zt_controller_sign_revocation(const struct zt_identity *self, struct zt_revocation *rev);
 
 #endif

@@ -163,10 +163,10 @@ int zt_cnet_add(struct zt_controller *c, struct zt_ctl_network *n, struct zt_cne
     }
     net->ctl = c;
     net->r = *n;
-    net->revoked_ms = ZT_LONG_AGO;
     zt_map_init(&net->members, c->vl2->seed ^ n->nwid);
     zt_map_init(&net->ips, c->vl2->seed);
     zt_list_init(&net->online);
+    zt_list_init(&net->tell);
     *out = net;
     return 0;
 }
@@ -174,10 +174,11 @@ int zt_cnet_add(struct zt_controller *c, struct zt_ctl_network *n, struct zt_cne
 void zt_cnet_free(struct zt_cnet *net)
 {
     void *m;
-    zt_heap_remove(&net->ctl->vl2->timers, &net->revoke);
+    zt_heap_remove(&net->ctl->vl2->timers, &net->telling);
     for (size_t i = 0; zt_map_next(&net->members, &i, NULL, &m);) {
         zt_list_remove(&((struct zt_cmember *)m)->online);
         zt_list_remove(&((struct zt_cmember *)m)->due);
+        zt_list_remove(&((struct zt_cmember *)m)->tell);
         zt_ctl_member_fini(&((struct zt_cmember *)m)->r);
         free(m);
     }
@@ -225,8 +226,12 @@ int zt_cmember_add(struct zt_cnet *net, struct zt_ctl_member *r, struct zt_cmemb
     m->net = net;
     m->r = *r;
     m->requested_ms = m->issued_ms = ZT_LONG_AGO;
+    /* Until it asks: by the version it had when it asked last. */
+    m->has_rules = r->version_major > 1 || (r->version_major == 1 && r->version_minor >= 2);
     zt_list_init(&m->online);
     zt_list_init(&m->due);
+    zt_list_init(&m->tell);
+    m->told_ms = ZT_LONG_AGO;
     take_ips(m);
     *out = m;
     return 0;
@@ -252,6 +257,7 @@ void zt_cmember_free(struct zt_cmember *m)
     zt_cnet_set_stranger(m, false);
     zt_list_remove(&m->online);
     zt_list_remove(&m->due);
+    zt_list_remove(&m->tell);
     (void)zt_map_del(&m->net->members, m->r.addr);
     zt_ctl_member_fini(&m->r);
     free(m);

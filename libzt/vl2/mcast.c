@@ -23,6 +23,7 @@ struct waiting {
     struct zt_list link;
     int64_t until_ms;
     unsigned sent;               /* recipients so far */
+    uint32_t limit;              /* how many members each is asked to name, as when it was sent */
     struct zt_mcast_frame frame; /* its p points to data */
     uint8_t data[];
 };
@@ -516,7 +517,7 @@ static void group_due(void *user, struct zt_timer *t)
 
 /* Keep a copy for members that are learned soon. Without room the frame just does not wait. */
 static struct waiting *enqueue(struct zt_group *g, const struct zt_now *now,
-                               const struct zt_mcast_frame *f)
+                               const struct zt_mcast_frame *f, uint32_t limit)
 {
     struct zt_mcast *m = g->mcast;
 
@@ -533,6 +534,7 @@ static struct waiting *enqueue(struct zt_group *g, const struct zt_now *now,
     }
     w->until_ms = now->mono_ms + ZT_MCAST_WAIT_MS;
     w->sent = 0;
+    w->limit = limit;
     w->frame = *f;
     w->frame.p = w->data;
     memcpy(w->data, f->p, f->n);
@@ -558,7 +560,7 @@ static void send_waiting(struct zt_network *net, const struct zt_now *now, struc
             (net->nbridges > 0 && zt_network_has_role(net, addr, ZT_ROLE_BRIDGE)))
             continue;
         if (w->sent < max) {
-            zt_mcast_send_to(net, now, &g->id, &w->frame, max > g->n ? max - g->n + 1 : 1, addr);
+            zt_mcast_send_to(net, now, &g->id, &w->frame, w->limit, addr);
             w->sent++;
         }
         if (w->sent >= max)
@@ -619,7 +621,7 @@ int zt_mcast_send(struct zt_network *net, const struct zt_now *now, struct zt_gr
     int64_t silent = now->mono_ms - g->gathered_ms;
     if (silent >= gather_interval(net->vl2) || (g->n == 0 && silent >= RETRY_FIRST_MS))
         gather(net, now, g);
-    struct waiting *w = enqueue(g, now, frame);
+    struct waiting *w = enqueue(g, now, frame, limit);
     unsigned sent = send_to_bridges(net, now, &id, frame, limit, max);
     sent += send_to_members(net, now, g, frame, limit, max - sent);
     if (w != NULL)

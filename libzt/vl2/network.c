@@ -2,8 +2,9 @@
  *
  * It has a configuration or it has none. Ad-hoc networks make theirs at once and keep it. Others
  * ask the controller every 5 s until they have one and every 60 s after that; an ERROR of the
- * controller sets a failure, which is what the status shows until a different configuration is
- * installed, while the old one goes on working (vl2.md 8.5).
+ * controller sets a failure, which is what the status shows until the controller gives a
+ * configuration again, while the old one goes on working (vl2.md 8.5). Who is refused asks every 5 s again:
+ * when that was a mistake, it is over as soon as it is mended.
  *
  * The pass is the network's only timer: requests, announcements of groups to roots and other
  * targets every 60 s, to members every 60 s. A root that becomes reachable is announced everything
@@ -232,6 +233,17 @@ enum origin {
     FROM_ANYBODY,
 };
 
+/* The controller gave us once more what we have, as it does while its clock stands still: it is fresh,
+ * and a refusal before it is over. */
+static void confirmed(struct zt_network *net, const struct zt_now *now)
+{
+    net->loaded_ms = now->mono_ms;
+    if (net->failure == ZT_NET_OK)
+        return;
+    net->failure = ZT_NET_OK;
+    tell(net);
+}
+
 /* Take a dictionary (malloc, becomes ours). What comes from the network is saved and counts as
  * fresh. Returns 0 or ZT_E_*: counted. */
 static int load(struct zt_network *net, const struct zt_now *now, uint8_t *dict, size_t n,
@@ -255,6 +267,8 @@ static int load(struct zt_network *net, const struct zt_now *now, uint8_t *dict,
         free(cfg);
         free(arena);
         free(dict);
+        if (from == FROM_CONTROLLER)
+            confirmed(net, now);
         return 0;
     }
     int r = install(net, now, cfg, arena, dict, n);
@@ -698,7 +712,7 @@ static bool config_due(const struct zt_network *net, const struct zt_now *now, i
 
     if (zt_nwid_is_adhoc(net->nwid))
         return false; /* it made its own, or nobody can */
-    if (net->cfg != NULL && net->loaded_ms != ZT_LONG_AGO &&
+    if (net->cfg != NULL && net->loaded_ms != ZT_LONG_AGO && net->failure == ZT_NET_OK &&
         net->loaded_ms + refresh_interval(net) > at)
         at = net->loaded_ms + refresh_interval(net);
     if (at > now->mono_ms) {

@@ -456,13 +456,16 @@ static enum zt_verdict ok(void *user, const struct zt_now *now, const struct zt_
     }
 }
 
-static enum zt_verdict controller_error(struct zt_vl2 *v, struct zt_network *net, uint64_t from,
+static enum zt_verdict controller_error(struct zt_vl2 *v, const struct zt_now *now,
+                                        struct zt_network *net, uint64_t from,
                                         enum zt_net_status status)
 {
     if (!ZT_GATE(CONTROLLER_ERROR, from == zt_nwid_controller(net->nwid))) {
         zt_drop_count(v->drops, ZT_DROP_NOT_CONTROLLER);
         return ZT_VERDICT_IGNORED;
     }
+    if (net->failure == ZT_NET_OK)
+        zt_network_wake(net, now); /* the next request is due sooner */
     zt_network_fail(net, status);
     return ZT_VERDICT_OK;
 }
@@ -501,14 +504,14 @@ static enum zt_verdict error(void *user, const struct zt_now *now, const struct 
     case ZT_ERROR_UNSUPPORTED_OPERATION:
         if (in_re_verb != ZT_VERB_NETWORK_CONFIG_REQUEST)
             return ZT_VERDICT_IGNORED;
-        return controller_error(v, net, rx->from, ZT_NET_NOT_FOUND);
+        return controller_error(v, now, net, rx->from, ZT_NET_NOT_FOUND);
     case ZT_ERROR_NETWORK_ACCESS_DENIED:
-        return controller_error(v, net, rx->from, ZT_NET_ACCESS_DENIED);
+        return controller_error(v, now, net, rx->from, ZT_NET_ACCESS_DENIED);
     case ZT_ERROR_AUTHENTICATION_REQUIRED:
         if (rx->from == zt_nwid_controller(net->nwid) &&
             !zt_network_auth_error(net, body + 8, n - 8))
             return malformed(v);
-        return controller_error(v, net, rx->from, ZT_NET_AUTHENTICATION_REQUIRED);
+        return controller_error(v, now, net, rx->from, ZT_NET_AUTHENTICATION_REQUIRED);
     case ZT_ERROR_NEED_MEMBERSHIP_CERTIFICATE:
         /* Whoever we sent a frame has a record; none is made for somebody who only asks. */
         m = zt_member_find(net, rx->from);

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,19 @@ static const char *tools(void)
 {
     const char *t = getenv("ZT_TEST_TOOLS");
     return t != NULL ? t : ZT_TEST_TOOLS;
+}
+
+uint64_t env_identity(const char *home)
+{
+    char path[256], line[64] = "";
+    snprintf(path, sizeof path, "%s/identity.public", home);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return 0;
+    if (fgets(line, 11, f) == NULL)
+        line[0] = 0;
+    fclose(f);
+    return strtoull(line, NULL, 16);
 }
 
 static int run(const char *command)
@@ -113,13 +127,28 @@ int env_start(struct env *e)
 
 int env_start_peer(struct env *e)
 {
-    char home[128], line[256], text[64];
+    return env_start_peer_on(e, 0);
+}
+
+int env_start_peer_on(struct env *e, uint64_t nwid)
+{
+    char home[128], line[256], text[64], text4[64] = "", id[32], out[1024];
     int fd;
     env_home(e, "peer", home);
-    e->peer = spawn((char *[]){"/proc/self/exe", "--peer", home, NULL}, STDOUT_FILENO, &fd);
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)nwid);
+    if (env_ztctl(e, "peer", out, sizeof out, "identity new -o %s", home) != 0)
+        return -1;
+    e->peer_id = env_identity(home);
+    if (nwid != 0 && env_ztctl(e, "root", out, sizeof out, "controller authorize %s %010llx", id,
+                               (unsigned long long)e->peer_id) != 0)
+        return -1;
+    e->peer = spawn((char *[]){"/proc/self/exe", "--peer", home, id, NULL}, STDOUT_FILENO, &fd);
     if (e->peer <= 0 || wait_line(fd, "serving ", line, sizeof line, 30000) != 0)
         return -1;
-    if (sscanf(line, "serving %63s", text) != 1)
+    if (sscanf(line, "serving %63s %63s", text, text4) < 1)
+        return -1;
+    e->peer_addr4.sin_family = ZTS_AF_INET;
+    if (nwid != 0 && zts_inet_pton(ZTS_AF_INET, text4, &e->peer_addr4.sin_addr) != 1)
         return -1;
     e->peer_addr.sin6_family = ZTS_AF_INET6;
     return zts_inet_pton(ZTS_AF_INET6, text, &e->peer_addr.sin6_addr) == 1 ? 0 : -1;
@@ -151,15 +180,89 @@ void env_stop(struct env *e)
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t came = PTHREAD_COND_INITIALIZER;
 static int events[MAX_EVENTS], nevents;
-static struct zts_sockaddr_storage own_addr;
+static uint64_t event_ids[MAX_EVENTS];
+
+static struct zts_node_details last_node;
+static bool has_node;
+#define KEPT 16
+static struct zts_network_details *networks[KEPT];
+static struct zts_peer_details peers[KEPT * 4];
+static unsigned npeers;
+void (*env_hook)(struct zts_callback_msg *msg);
+
+/* R61: the pointer of the event's kind alone. */
+static bool one_pointer(const struct zts_callback_msg *m)
+{
+    int c = m->eventCode;
+    const void *p[6] = {m->node, m->network, m->netif, m->route, m->peer, m->addr};
+    int want = c >= 200 && c <= 206   ? 0
+               : c >= 210 && c <= 219 ? 1
+               : c >= 220 && c <= 221 ? -1
+               : c >= 230 && c <= 234 ? 2
+               : c >= 240 && c <= 244 ? 4
+               : c >= 250 && c <= 251 ? 3
+               : c >= 260 && c <= 263 ? 5
+                                      : -2;
+    for (int i = 0; i < 6; i++)
+        if ((p[i] != NULL) != (i == want))
+            return false;
+    return want != -2;
+}
+
+static void keep_network(const struct zts_network_details *n)
+{
+    for (int i = 0; i < KEPT; i++) {
+        if (networks[i] == NULL)
+            networks[i] = calloc(1, sizeof *n);
+        if (networks[i]->nwid == n->nwid || networks[i]->nwid == 0) {
+            *networks[i] = *n;
+            return;
+        }
+    }
+}
+
+static void keep_peer(const struct zts_peer_details *p)
+{
+    unsigned i = 0;
+    while (i < npeers && peers[i].address != p->address)
+        i++;
+    if (i < KEPT * 4)
+        peers[i] = *p;
+    if (i == npeers && i < KEPT * 4)
+        npeers++;
+}
+
+static uint64_t id_of(const struct zts_callback_msg *m)
+{
+    return m->node != NULL      ? m->node->address
+           : m->network != NULL ? m->network->nwid
+           : m->netif != NULL   ? m->netif->nwid
+           : m->peer != NULL    ? m->peer->address
+           : m->addr != NULL    ? m->addr->nwid
+                                : 0;
+}
 
 void env_callback(struct zts_callback_msg *msg)
 {
+    if (!one_pointer(msg)) {
+        fprintf(stderr, "event %d with the wrong pointers\n", msg->eventCode);
+        abort();
+    }
+    if (env_hook != NULL)
+        env_hook(msg);
     pthread_mutex_lock(&lock);
-    if (nevents < MAX_EVENTS)
+    if (msg->node != NULL) {
+        last_node = *msg->node;
+        has_node = true;
+    }
+    if (msg->network != NULL)
+        keep_network(msg->network);
+    if (msg->peer != NULL)
+        keep_peer(msg->peer);
+    if (nevents < MAX_EVENTS) {
+        event_ids[nevents] = id_of(msg);
         events[nevents++] = msg->eventCode;
-    if (msg->eventCode == ZTS_EVENT_ADDR_ADDED_IP6)
-        own_addr = msg->addr->addr;
+    }
     pthread_cond_broadcast(&came);
     pthread_mutex_unlock(&lock);
 }
@@ -189,6 +292,11 @@ void env_clear_events(void)
 
 int env_wait_event(int code, int from, int ms)
 {
+    return env_wait_event_of(code, 0, from, ms);
+}
+
+int env_wait_event_of(int code, uint64_t id, int from, int ms)
+{
     struct timespec end;
     int found = -1, rc = 0;
     clock_gettime(CLOCK_REALTIME, &end);
@@ -204,7 +312,7 @@ int env_wait_event(int code, int from, int ms)
             rc = pthread_cond_timedwait(&came, &lock, &end);
         if (i >= nevents)
             break;
-        if (events[i] == code)
+        if (events[i] == code && (id == 0 || event_ids[i] == id))
             found = i;
     }
     pthread_mutex_unlock(&lock);
@@ -230,6 +338,146 @@ int env_threads(void)
 int env_fds(void)
 {
     return count_entries("/proc/self/fd") - 1;
+}
+
+uint64_t env_event_id(int i)
+{
+    pthread_mutex_lock(&lock);
+    uint64_t id = i >= 0 && i < nevents ? event_ids[i] : 0;
+    pthread_mutex_unlock(&lock);
+    return id;
+}
+
+bool env_last_node(struct zts_node_details *out)
+{
+    pthread_mutex_lock(&lock);
+    bool ok = has_node;
+    *out = last_node;
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+bool env_last_network(uint64_t nwid, struct zts_network_details *out)
+{
+    bool ok = false;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < KEPT && networks[i] != NULL && !ok; i++)
+        if (networks[i]->nwid == nwid) {
+            *out = *networks[i];
+            ok = true;
+        }
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+bool env_last_peer(uint64_t addr, struct zts_peer_details *out)
+{
+    bool ok = false;
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < npeers && !ok; i++)
+        if (peers[i].address == addr) {
+            *out = peers[i];
+            ok = true;
+        }
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+/* ---- the world outside ------------------------------------------------------------------------ */
+
+int env_ztctl(struct env *e, const char *name, char *out, size_t cap, const char *args, ...)
+{
+    char cmd[1024];
+    int at = snprintf(cmd, sizeof cmd, "%s/ztctl -H %s/%s ", tools(), e->dir, name);
+    va_list ap;
+    va_start(ap, args);
+    vsnprintf(cmd + at, sizeof cmd - (size_t)at, args, ap);
+    va_end(ap);
+    FILE *f = popen(cmd, "re");
+    if (f == NULL)
+        return -1;
+    size_t n = fread(out, 1, cap - 1, f);
+    out[n] = 0;
+    if (n > 0 && out[n - 1] == '\n')
+        out[n - 1] = 0;
+    int rc = pclose(f);
+    if (rc != 0)
+        fprintf(stderr, "failed: %s\n", cmd);
+    return rc == 0 ? 0 : -1;
+}
+
+uint64_t env_network(struct env *e, const char *args)
+{
+    char out[256];
+    if (env_ztctl(e, "root", out, sizeof out, "controller new %s", args) != 0)
+        return 0;
+    return strtoull(out, NULL, 16);
+}
+
+int64_t env_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int env_rss_kb(void)
+{
+    long size = 0, rss = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f != NULL) {
+        if (fscanf(f, "%ld %ld", &size, &rss) != 2)
+            rss = 0;
+        fclose(f);
+    }
+    return (int)(rss * sysconf(_SC_PAGESIZE) / 1024);
+}
+
+int64_t env_cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+size_t env_count_files(const char *dir)
+{
+    int n = count_entries(dir);
+    return n > 0 ? (size_t)n : 0;
+}
+
+int env_in_child(int (*fn)(void *arg), void *arg)
+{
+    int st;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        nevents = 0;
+        _exit(fn(arg));
+    }
+    if (pid < 0 || waitpid(pid, &st, 0) != pid || !WIFEXITED(st))
+        return -1;
+    return WEXITSTATUS(st);
+}
+
+int env_online(struct env *e, const char *name)
+{
+    char home[128];
+    env_home(e, name, home);
+    env_clear_events();
+    if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
+        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0)
+        return -1;
+    return 0;
+}
+
+int env_down(void)
+{
+    int from = env_events();
+    if (zts_stop() != ZTS_ERR_OK)
+        return -1;
+    return env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 20000) >= 0 ? 0 : -1;
 }
 
 int env_up(struct env *e, const char *name)
@@ -300,8 +548,15 @@ static void *serve_udp(void *arg)
     static char buf[65536];
     struct zts_sockaddr_in6 a = {.sin6_family = ZTS_AF_INET6, .sin6_port = zts_htons(ENV_UDP_ECHO)};
     int fd = zts_socket(ZTS_AF_INET6, ZTS_SOCK_DGRAM, 0);
-    if (fd < 0 || zts_bind(fd, &a, sizeof a) < 0)
+    struct zts_ipv6_mreq m6 = {0};
+    struct zts_ip_mreq m4 = {.imr_multiaddr.s_addr = zts_inet_addr(ENV_GROUP4)};
+    zts_inet_pton(ZTS_AF_INET6, ENV_GROUP6, &m6.ipv6mr_multiaddr);
+    m6.ipv6mr_interface = arg != NULL ? (unsigned)(intptr_t)arg : 0;
+    if (fd < 0 || zts_bind(fd, &a, sizeof a) < 0 ||
+        zts_setsockopt(fd, ZTS_IPPROTO_IPV6, ZTS_IPV6_JOIN_GROUP, &m6, sizeof m6) < 0)
         exit(1);
+    /* Without an IPv4 address there is no such network: fine. */
+    (void)zts_setsockopt(fd, ZTS_IPPROTO_IP, ZTS_IP_ADD_MEMBERSHIP, &m4, sizeof m4);
     for (;;) {
         zts_socklen_t len = sizeof a;
         ssize_t n = zts_recvfrom(fd, buf, sizeof buf, 0, &a, &len);
@@ -312,22 +567,35 @@ static void *serve_udp(void *arg)
     }
 }
 
-int env_peer_main(const char *home)
+int env_peer_main(const char *home, const char *id)
 {
-    char text[ZTS_INET6_ADDRSTRLEN];
+    char text[ZTS_INET6_ADDRSTRLEN], text4[ZTS_INET_ADDRSTRLEN] = "";
+    uint64_t nwid = strtoull(id, NULL, 16);
+    struct zts_network_details d = {0};
     static const int ports[] = {ENV_TCP_ECHO, ENV_TCP_CLOSE, ENV_TCP_RESET};
     pthread_t t;
     if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0 || zts_join(ENV_NWID) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 10000) < 0)
         return 1;
+    if (nwid != 0 && (zts_join(nwid) != 0 ||
+                      env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, nwid, 0, 10000) < 0 ||
+                      zts_query_network(nwid, &d) != 0))
+        return 1;
+    for (unsigned i = 0; i < d.assignedAddressCount; i++)
+        if (d.assignedAddresses[i].ss_family == ZTS_AF_INET)
+            zts_inet_ntop(ZTS_AF_INET, &((struct zts_sockaddr_in *)&d.assignedAddresses[i])->sin_addr,
+                          text4, sizeof text4);
+    struct zts_sockaddr_storage own;
+    unsigned n = 1;
+    if (zts_query_addresses(ENV_NWID, &own, &n) != 0 || n < 1)
+        return 1;
     for (int i = 0; i < 3; i++)
         pthread_create(&t, NULL, serve, (void *)(intptr_t)ports[i]);
-    pthread_create(&t, NULL, serve_udp, NULL);
+    pthread_create(&t, NULL, serve_udp, (void *)(intptr_t)(nwid != 0 ? zts_query_interface(nwid) : 0));
     zts_delay_ms(100); /* the threads bind; a connect before that would only be refused */
-    zts_inet_ntop(ZTS_AF_INET6, &((struct zts_sockaddr_in6 *)&own_addr)->sin6_addr, text,
-                  sizeof text);
-    printf("serving %s\n", text);
+    zts_inet_ntop(ZTS_AF_INET6, &((struct zts_sockaddr_in6 *)&own)->sin6_addr, text, sizeof text);
+    printf("serving %s %s\n", text, text4);
     fflush(stdout);
     for (;;)
         pause();

@@ -4,7 +4,9 @@
 #ifndef ZT_TESTS_API_ENV_H
 #define ZT_TESTS_API_ENV_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "ZeroTierSockets.h"
@@ -15,11 +17,16 @@
 #define ENV_TCP_CLOSE 7003 /* accepts, sends "bye", closes */
 #define ENV_TCP_RESET 7004 /* accepts, reads one byte, resets */
 #define ENV_NOTHING 7009
+/* The UDP echo also hears these groups, on the network of env_start_peer_on. */
+#define ENV_GROUP4 "239.70.0.2"
+#define ENV_GROUP6 "ff12::7002"
 
 struct env {
     char dir[64];
     pid_t root, peer;
     struct zts_sockaddr_in6 peer_addr; /* port 0 */
+    struct zts_sockaddr_in peer_addr4; /* on the network of env_start_peer_on */
+    uint64_t peer_id;
 };
 
 /* Make the planet and start its root; 0, or -1 with a message on stderr. tools: folder of ztd,
@@ -27,15 +34,48 @@ struct env {
 int env_start(struct env *e);
 /* Start this very program with "--peer HOME"; returns when it serves. */
 int env_start_peer(struct env *e);
+/* The same, also a member of a network of the root's controller. */
+int env_start_peer_on(struct env *e, uint64_t nwid);
 /* HOME in the folder, with the planet in it. */
 void env_home(struct env *e, const char *name, char out[128]);
 void env_stop(struct env *e);
 
 /* main() of the peer process. */
-int env_peer_main(const char *home);
+int env_peer_main(const char *home, const char *nwid);
 
 /* Our own node: start in `name`, wait for online, join, wait for an address. 0 or -1. */
 int env_up(struct env *e, const char *name);
+
+/* Our own node in `name` online; ENV_NWID not joined. 0 or -1. */
+int env_online(struct env *e, const char *name);
+/* Stop it and wait for the last event. 0 or -1. */
+int env_down(void);
+
+/* "ztctl -H HOME/NAME ARGS": its output in out (the last line end cut), 0 or -1. */
+int env_ztctl(struct env *e, const char *name, char *out, size_t cap, const char *args, ...)
+    __attribute__((format(printf, 5, 6)));
+/* A new network of the root's controller: its id, 0 on failure. args: KEY=VALUE... */
+uint64_t env_network(struct env *e, const char *args);
+/* The world outside. */
+int64_t env_ms(void);      /* monotonic */
+int env_rss_kb(void);      /* resident memory of this process */
+int64_t env_cpu_ms(void);  /* processor time of this process */
+size_t env_count_files(const char *dir);
+uint64_t env_identity(const char *home); /* the address in identity.public */
+/* Fork, run fn in the child, which exits with its result; returns that, -1 when it died. */
+int env_in_child(int (*fn)(void *arg), void *arg);
+
+/* Copies of what events carried: the newest of a kind. False: none yet. Also checked for every event:
+ * exactly the pointer of its kind is set (R61), or the process ends. */
+bool env_last_node(struct zts_node_details *out);
+bool env_last_network(uint64_t nwid, struct zts_network_details *out);
+bool env_last_peer(uint64_t addr, struct zts_peer_details *out);
+/* What event i was about: network, peer or node id; 0: none. */
+uint64_t env_event_id(int i);
+/* Like env_wait_event, of this network or peer. */
+int env_wait_event_of(int code, uint64_t id, int from, int ms);
+/* Called with every event, before it is recorded; NULL: none. */
+extern void (*env_hook)(struct zts_callback_msg *msg);
 
 /* Events so far, in order; code at i or 0 when there are fewer. */
 void env_callback(struct zts_callback_msg *msg);

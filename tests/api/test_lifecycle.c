@@ -2,6 +2,7 @@
  * behind. */
 #include "../unit/ztest.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -198,6 +199,139 @@ static void test_fork(void **state)
     assert_int_equal(zts_join(ENV_NWID), 0); /* ours is untouched */
 }
 
+static void *blocked_accept(void *arg)
+{
+    return (void *)(intptr_t)zts_accept(*(int *)arg, NULL, NULL);
+}
+
+static void *blocked_read(void *arg)
+{
+    char c;
+    return (void *)(intptr_t)zts_recv(*(int *)arg, &c, 1, 0);
+}
+
+static void *blocked_poll(void *arg)
+{
+    struct zts_pollfd p = {.fd = *(int *)arg, .events = ZTS_POLLIN};
+    return (void *)(intptr_t)zts_poll(&p, 1, -1);
+}
+
+static void a_blocked_call_wakes_when_the_node_stops(void **state)
+{
+    struct zts_sockaddr_in6 any = {.sin6_family = ZTS_AF_INET6};
+    pthread_t t[3];
+    void *rc[3];
+    char home[128];
+    env_home(&e, "a", home);
+    if (zts_start(home, env_callback, 0) == 0) /* else that of test_fatal_error runs */
+        assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+    int l = zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0);
+    int u = zts_socket(ZTS_AF_INET6, ZTS_SOCK_DGRAM, 0);
+    assert_int_equal(zts_bind(l, &any, sizeof any), 0);
+    assert_int_equal(zts_listen(l, 1), 0);
+    pthread_create(&t[0], NULL, blocked_accept, &l);
+    pthread_create(&t[1], NULL, blocked_read, &u);
+    pthread_create(&t[2], NULL, blocked_poll, &u);
+    zts_delay_ms(100);
+    int from = env_events();
+    int64_t began = env_ms();
+    assert_int_equal(zts_stop(), 0);
+    assert_true(env_ms() - began < 50);
+    for (int i = 0; i < 3; i++)
+        pthread_join(t[i], &rc[i]);
+    assert_true(env_ms() - began < 3000);
+    assert_int_equal((intptr_t)rc[0], ZTS_ERR_SERVICE);
+    assert_int_equal((intptr_t)rc[1], ZTS_ERR_SERVICE);
+    assert_true((intptr_t)rc[2] == 1 || (intptr_t)rc[2] == ZTS_ERR_SERVICE);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 10000) >= 0);
+    assert_int_equal(zts_close(l), 0);
+    assert_int_equal(zts_close(u), 0);
+}
+
+/* Start and stop, with sockets in all states left open: no thread, descriptor or memory stays. */
+static void many_cycles_leave_nothing_behind(void **state)
+{
+    char home[128];
+    int n = getenv("ZT_TEST_ALL") != NULL ? 200 : 25, threads = 0, fds = 0, rss = 0;
+    env_home(&e, "a", home);
+    for (int i = 0; i < n; i++) {
+        struct zts_sockaddr_in6 any = {.sin6_family = ZTS_AF_INET6};
+        env_clear_events();
+        assert_int_equal(zts_start(home, env_callback, 0), 0);
+        if (i % 3 != 0) { /* sometimes stopped before it is up */
+            assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+            assert_int_equal(zts_join(ENV_NWID), 0);
+            assert_true(env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 20000) >= 0);
+        }
+        int fd[4];
+        for (int k = 0; k < 4; k++)
+            fd[k] = zts_socket(ZTS_AF_INET6, k < 2 ? ZTS_SOCK_STREAM : ZTS_SOCK_DGRAM, 0);
+        if (i % 3 != 0) {
+            assert_int_equal(zts_bind(fd[0], &any, sizeof any), 0);
+            assert_int_equal(zts_listen(fd[0], 1), 0);
+            assert_int_equal(zts_bind(fd[2], &any, sizeof any), 0);
+        }
+        assert_int_equal(zts_stop(), 0);
+        assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, 0, 10000) >= 0);
+        for (int k = 0; k < 4; k++)
+            assert_int_equal(zts_close(fd[k]), 0);
+        zts_delay_ms(10);
+        if (i == n / 5) {
+            threads = env_threads();
+            fds = env_fds();
+            rss = env_rss_kb();
+        }
+    }
+    assert_int_equal(env_threads(), threads);
+    assert_int_equal(env_fds(), fds);
+    print_message("%d cycles: %d KiB more memory\n", n - n / 5, env_rss_kb() - rss);
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+    assert_true(env_rss_kb() - rss < 1024);
+#endif
+}
+
+/* Another process, whose only work is to be freed in one of several states; the leak sanitizer, where
+ * there is one, looks at the end. */
+static int free_main(const char *home, int how)
+{
+    int threads = env_threads(), fds = env_fds();
+    if (how > 0) {
+        if (zts_start(home, env_callback, 0) != ZTS_ERR_OK)
+            return 1;
+        if (how > 1 && env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0)
+            return 2;
+        if (how > 2 && (zts_join(ENV_NWID) != ZTS_ERR_OK ||
+                        env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 20000) < 0 ||
+                        zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0) < 0))
+            return 3;
+        if (how > 3 && env_down() != 0)
+            return 4;
+    }
+    int64_t from = env_ms();
+    if (zts_free() != ZTS_ERR_OK || env_ms() - from > 5000)
+        return 5;
+    if (zts_start(home, env_callback, 0) != ZTS_ERR_SERVICE || zts_free() != ZTS_ERR_SERVICE)
+        return 6;
+#ifndef __SANITIZE_THREAD__
+    if (env_threads() != threads)
+        return 7;
+#endif
+    return env_fds() <= fds + 2 ? 0 : 8; /* libuv's own pipe, once a process */
+}
+
+static void freeing_leaves_nothing_behind(void **state)
+{
+    char home[128], cmd[300];
+    int n = getenv("ZT_TEST_ALL") != NULL ? 50 : 10;
+    env_home(&e, "freed", home);
+    for (int i = 0; i < n; i++) {
+        snprintf(cmd, sizeof cmd, "/proc/%d/exe --free %s %d", (int)getpid(), home, i % 5);
+        int st = system(cmd);
+        if (!WIFEXITED(st) || WEXITSTATUS(st) != 0)
+            fail_msg("state %d: %d", i % 5, st);
+    }
+}
+
 static void test_free_is_the_end(void **state)
 {
     char home[128];
@@ -229,13 +363,19 @@ static int teardown(void **state)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 4 && strcmp(argv[1], "--free") == 0)
+        return free_main(argv[2], atoi(argv[3]));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_before_start),    cmocka_unit_test(test_start_join_stop_in_order),
         cmocka_unit_test(test_twenty_times),    cmocka_unit_test(test_restart_keeps_networks),
         cmocka_unit_test(test_fatal_error),     cmocka_unit_test(test_fork),
+        cmocka_unit_test(a_blocked_call_wakes_when_the_node_stops),
+        cmocka_unit_test(many_cycles_leave_nothing_behind),
+        cmocka_unit_test(freeing_leaves_nothing_behind),
         cmocka_unit_test(test_free_is_the_end),
     };
+    cmocka_set_test_filter(getenv("ZT_TEST_CASE"));
     return cmocka_run_group_tests_name("lifecycle", tests, setup, teardown);
 }

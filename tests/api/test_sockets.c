@@ -562,8 +562,8 @@ static int teardown(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--peer") == 0)
-        return env_peer_main(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
+        return env_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_echo),
         cmocka_unit_test(test_bulk_and_half_close),

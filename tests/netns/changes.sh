@@ -85,6 +85,9 @@ A4=$(node_address a "$NWID" 10.144.) B4=$(node_address b "$NWID" 10.144.)
 [ "$PEER" = ours ] || wait_for 20 sh -c "ip -n b addr | grep -q '$B4/'" || fail "no address in the kernel"
 node_run b "$HERE/steady.py" serve "$B4" 7000 >"$DIR/serve.log" 2>&1 &
 wait_for 10 grep -q serving "$DIR/serve.log" || fail "no server on b"
+# A node of the reference announces a new address within five seconds, and is not found before.
+reached() { [ "$(node_ping a "$B4" 1)" = 1 ]; }
+wait_for 30 reached || fail "no answer from $B4"
 talk steady "$B4" 7000
 moves steady "at the start"
 echo "   denied, authorised, $A4 talks to $B4"

@@ -12,17 +12,26 @@ skip() {
 fail() {
     echo "FAIL: $*" >&2
     [ -n "${DIR:-}" ] && tail -n 20 "$DIR"/*.log >&2
-    KEEP=1
+    touch "${DIR:-$ZT_NETNS_DIR}/keep"
     exit 1
 }
 
 if [ -z "${ZT_NETNS_INSIDE:-}" ]; then
-    export ZT_NETNS_INSIDE=1
-    if [ "$(id -u)" = 0 ]; then
-        exec unshare -nm --kill-child -pf --mount-proc "$0" "$@"
+    how=-nm
+    if [ "$(id -u)" != 0 ]; then
+        how=-Urnm
+        unshare -Urnm true 2>/dev/null || skip "no permission to make network namespaces"
     fi
-    unshare -Urnm true 2>/dev/null || skip "no permission to make network namespaces"
-    exec unshare -Urnm --kill-child -pf --mount-proc "$0" "$@"
+    ZT_NETNS_INSIDE=1 ZT_NETNS_DIR=$(mktemp -d)
+    export ZT_NETNS_INSIDE ZT_NETNS_DIR
+    unshare $how --kill-child -pf --mount-proc "$0" "$@" &
+    inside=$!
+    trap 'kill -KILL $inside 2>/dev/null' INT TERM HUP
+    wait $inside
+    code=$?
+    # Only now has everything in there ended: nodes, and programs that would start a node anew.
+    if [ -e "$ZT_NETNS_DIR/keep" ]; then echo "logs: $ZT_NETNS_DIR" >&2; else rm -rf "$ZT_NETNS_DIR"; fi
+    exit $code
 fi
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -32,9 +41,7 @@ ZTD=$BUILD/tools/ztd/ztd
 ZTCTL=$BUILD/tools/ztctl/ztctl
 [ -x "$ZTCTL" ] || ZTCTL=$BUILD/tools/ztctl
 PYTHON=$(python3 -c 'import sys; print(sys.executable)') # not a script around it: it is called often
-DIR=$(mktemp -d)
-KEEP=
-trap '[ -n "$KEEP" ] && echo "logs: $DIR" >&2 || rm -rf "$DIR"' EXIT
+DIR=$ZT_NETNS_DIR
 
 mount -t tmpfs tmpfs /run 2>/dev/null || mount -t tmpfs tmpfs /var/run || skip "no private /run"
 ip link set lo up
@@ -117,15 +124,15 @@ planet() {
         fail "no planet"
 }
 
-# node KIND HOST: start one there, in the planet
+# node KIND HOST: start one there, in the planet; its process is $!
 node() {
     KIND[$2]=$1
     mkdir -p "$DIR/$2"
     cp "$DIR/planet" "$DIR/$2/planet"
     if [ "$1" = ours ]; then
-        in_host "$2" "$ZTD" -H "$DIR/$2" -p 9993 >>"$DIR/$2.log" 2>&1 &
+        ip netns exec "$2" "$ZTD" -H "$DIR/$2" -p 9993 >>"$DIR/$2.log" 2>&1 &
     else
-        in_host "$2" "$ZT_REFERENCE" -U "$DIR/$2" >>"$DIR/$2.log" 2>&1 &
+        ip netns exec "$2" "$ZT_REFERENCE" -U "$DIR/$2" >>"$DIR/$2.log" 2>&1 &
     fi
 }
 

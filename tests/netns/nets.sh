@@ -107,6 +107,7 @@ nat() {
         OUTSIDE[$leaf]=$out
     done
     [ "$kind" != sym ] || random=fully-random
+    # Outside ports are none that a node may have inside (9993, 20000 and more): the kernel would keep those.
     # The kernel's own translation gives an inside endpoint the same outside port for all remote ones
     # (if it may choose by itself) and lets answers in. Cones are made of that by remembering in
     # "inside" who owns an outside port, and in "opened" whom it was used with. Nothing else gets past
@@ -117,7 +118,7 @@ table ip nat {
     set opened { typeof udp dport . ip saddr; flags dynamic,timeout; timeout 30s; }
     chain out {
         type nat hook postrouting priority srcnat;
-        oifname wan meta l4proto { udp, tcp } snat to $out:20000-39999 $random
+        oifname wan meta l4proto { udp, tcp } snat to $out:10000-19999 $random
     }
     chain note {
         type filter hook postrouting priority srcnat + 10;

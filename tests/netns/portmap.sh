@@ -81,6 +81,35 @@ try() { # try KIND
     kill $router
     wait $router 2>/dev/null
 }
+# A router that has fallen asleep holds up neither the node's loop nor its end.
+stuck() {
+    echo "== stuck"
+    : >"$DIR/router.log"
+    ip netns exec gw python3 "$HERE/router.py" stuck 10.9.1.1 198.51.100.1 "$DIR/router.log" >"$DIR/router.err" 2>&1 &
+    local router=$! begin
+    wait_for 10 grep -q ready "$DIR/router.log" || fail "router: $(cat "$DIR/router.err")"
+    echo '{"settings": {"portMappingEnabled": true}}' >"$DIR/a/local.conf"
+    node ours a
+    wait_for 20 grep -q stuck "$DIR/router.log" || fail "the router was not asked"
+    for settings in '{}' '{"settings": {"portMappingEnabled": true}}'; do
+        echo "$settings" >"$DIR/a/local.conf"
+        begin=$EPOCHREALTIME
+        zt a reload >/dev/null || fail "reload"
+        took=$(python3 -c "print(int(($EPOCHREALTIME - $begin) * 1000))")
+        [ "$took" -lt 1500 ] || fail "reload beside a stuck router took $took ms"
+    done
+    : >"$DIR/router.log"
+    wait_for 20 grep -q stuck "$DIR/router.log" || fail "the router was not asked again"
+    begin=$EPOCHREALTIME
+    zt a down >/dev/null || fail "down"
+    took=$(python3 -c "print(int(($EPOCHREALTIME - $begin) * 1000))")
+    echo "   down after $took ms"
+    [ "$took" -lt 4000 ] || fail "the end beside a stuck router took $took ms"
+    rm "$DIR/a/local.conf"
+    kill $router
+    wait $router 2>/dev/null
+}
 try pmp
+stuck
 if [ -n "${ZT_TEST_ALL:-}" ]; then try upnp; else echo "   UPnP: only with ZT_TEST_ALL"; fi
 echo PASS

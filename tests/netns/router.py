@@ -1,8 +1,9 @@
-"""A small router that maps ports: router.py pmp|upnp INSIDE OUTSIDE LOG
+"""A small router that maps ports: router.py pmp|upnp|stuck INSIDE OUTSIDE LOG
 
 Speaks either NAT-PMP (RFC 6886: the outside address and UDP mappings) or as much of UPnP as an
 Internet gateway needs (SSDP answer, device description, three SOAP actions). What it grants it
-does, by nft in this namespace, and writes to LOG.
+does, by nft in this namespace, and writes to LOG. The stuck one answers SSDP, takes connections, and
+says no more.
 """
 import http.server
 import re
@@ -102,9 +103,20 @@ class Control(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def stuck():
+    held = []
+    with socket.create_server((INSIDE, 5000)) as s:
+        while True:
+            held.append(s.accept()[0])
+            log("stuck")
+
+
 def upnp():
-    web = http.server.ThreadingHTTPServer((INSIDE, 5000), Control)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
+    if KIND == "stuck":
+        threading.Thread(target=stuck, daemon=True).start()
+    else:
+        web = http.server.ThreadingHTTPServer((INSIDE, 5000), Control)
+        threading.Thread(target=web.serve_forever, daemon=True).start()
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind(("", 1900))
@@ -120,4 +132,4 @@ def upnp():
                      INSIDE.encode() + b":5000/d.xml\r\n\r\n", who)
 
 
-{"pmp": pmp, "upnp": upnp}[KIND]()
+{"pmp": pmp, "upnp": upnp, "stuck": upnp}[KIND]()

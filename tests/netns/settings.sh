@@ -183,6 +183,20 @@ PY
 else
     echo "   trusted path beside the reference: SKIP, ZT_REFERENCE does not name a zerotier-one binary"
 fi
+echo "== more networks than interfaces"
+host c 10.9.0.4/24
+mkdir -p "$DIR/c/networks.d"
+for i in $(seq 1 256); do printf '\n' >"$DIR/c/networks.d/$(printf ff%04xffff000000 "$i").conf"; done
+start c
+states() { # "254 2": networks that are OK, and that have no interface
+    zt c -j networks | json "*(sum(n['status'] == s for n in d) for s in ('OK', 'PORT_ERROR'))"
+}
+are() { [ "$(states)" = "$1" ]; }
+wait_for 30 are '254 2' || fail "of 256 networks: $(states)"
+zt c leave "$(zt c -j networks | json "next(n['nwid'] for n in d if n['status'] == 'OK')")" >/dev/null
+wait_for 10 are '254 1' || fail "after one was left: $(states)"
+echo "   254 have one, another one when one is left"
+
 kill $(jobs -p) 2>/dev/null
 wait 2>/dev/null
 echo PASS

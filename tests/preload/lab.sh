@@ -13,7 +13,7 @@ here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 . "$here/../../tools/lib/lab.sh"
 
 network4=ff0a000000000001 # ad-hoc, 10.0.0.0/8: the last three bytes are the node's
-preload=$build/preload/libztpreload.so
+preload=${ZT_LAB_PRELOAD:-$build/preload/libztpreload.so} # another one: a sanitizer is for the node alone
 passed=0 failed=0 started=()
 at_end=: # a command of the caller's for the end
 ztctl() { "$build/tools/ztctl" "$@"; }

@@ -23,23 +23,36 @@ static void *copy(const void *p, size_t n)
     return n > 0 ? memcpy(out, p, n) : NULL;
 }
 
-/* Lists are copied one by one: of networks only those that sim_ctl_network makes. */
+/* Without tokens: no network here has any. */
 static struct zt_ctl_network copy_network(const struct zt_ctl_network *n)
 {
     struct zt_ctl_network out = *n;
     struct lists {
-        struct zt_route route;
-        struct zt_ctl_pool pool;
-        uint8_t rules[2];
+        struct zt_route routes[4];
+        struct zt_ctl_pool pools[4];
+        struct zt_ctl_cap caps[4];
+        struct zt_ctl_tag tags[4];
+        uint8_t rules[256], cap_rules[4][64];
     } *l = calloc(1, sizeof *l);
-    assert(l != NULL && n->nroutes <= 1 && n->npools <= 1 && n->rules.n == 2);
-    if (n->nroutes > 0)
-        l->route = n->routes[0];
-    if (n->npools > 0)
-        l->pool = n->pools[0];
-    memcpy(l->rules, n->rules.p, 2);
-    out.routes = &l->route;
-    out.pools = &l->pool;
+    assert(l != NULL && n->nroutes <= 4 && n->npools <= 4 && n->ncaps <= 4 && n->ntags <= 4);
+    assert(n->rules.n <= sizeof l->rules && n->ntokens == 0);
+    for (unsigned i = 0; i < n->nroutes; i++)
+        l->routes[i] = n->routes[i];
+    for (unsigned i = 0; i < n->npools; i++)
+        l->pools[i] = n->pools[i];
+    for (unsigned i = 0; i < n->ntags; i++)
+        l->tags[i] = n->tags[i];
+    for (unsigned i = 0; i < n->ncaps; i++) {
+        assert(n->caps[i].rules.n <= sizeof l->cap_rules[i]);
+        l->caps[i] = n->caps[i];
+        memcpy(l->cap_rules[i], n->caps[i].rules.p, n->caps[i].rules.n);
+        l->caps[i].rules.p = l->cap_rules[i];
+    }
+    memcpy(l->rules, n->rules.p, n->rules.n);
+    out.routes = l->routes;
+    out.pools = l->pools;
+    out.caps = l->caps;
+    out.tags = l->tags;
     out.rules.p = l->rules;
     out.block = l;
     return out;
@@ -137,26 +150,29 @@ void sim_ctl_free(struct sim_node *n)
 
 uint64_t sim_ctl_network(struct sim_node *n, uint32_t number, bool is_private)
 {
+    struct zt_ctl_network net = {.nwid = n->id.addr << 24 | number, .is_private = is_private};
+    return sim_ctl_set_network(n, &net);
+}
+
+uint64_t sim_ctl_set_network(struct sim_node *n, const struct zt_ctl_network *wanted)
+{
     static const uint8_t accept_all[2] = {ZT_RULE_ACTION_ACCEPT, 0};
-    struct zt_ctl_network net = {
-        .nwid = n->id.addr << 24 | number,
-        .revision = 1,
-        .is_private = is_private,
-        .broadcast = true,
-        .v4_pools = true,
-        .v6_6plane = true,
-        .mtu = 2800,
-        .multicast_limit = 32,
-        .window_ms = 1800000,
-        .name = "simulated",
-        .nroutes = 1,
-        .npools = 1,
-        .routes = &(struct zt_route){.target = {.family = 4, .port = 16, .ip = {10, 20}}},
-        .pools = &(struct zt_ctl_pool){.start = {.family = 4, .ip = {10, 20, 0, 1}},
-                                       .end = {.family = 4, .ip = {10, 20, 255, 254}}},
-        .rules = {accept_all, 2},
-        .nrules = 1,
-    };
+    struct zt_ctl_network net = *wanted;
+    net.revision = 1;
+    net.broadcast = net.v4_pools = net.v6_6plane = true;
+    net.mtu = 2800;
+    net.multicast_limit = 32;
+    if (net.window_ms == 0)
+        net.window_ms = 1800000;
+    strcpy(net.name, "simulated");
+    net.nroutes = net.npools = 1;
+    net.routes = &(struct zt_route){.target = {.family = 4, .port = 16, .ip = {10, 20}}};
+    net.pools = &(struct zt_ctl_pool){.start = {.family = 4, .ip = {10, 20, 0, 1}},
+                                      .end = {.family = 4, .ip = {10, 20, 255, 254}}};
+    if (net.nrules == 0) {
+        net.rules = (struct zt_span){accept_all, 2};
+        net.nrules = 1;
+    }
     struct zt_now now = sim_node_now(n);
     struct zt_controller *ctl = sim_controller(n);
     struct sim_disk *d = n->disk;
@@ -167,23 +183,50 @@ uint64_t sim_ctl_network(struct sim_node *n, uint32_t number, bool is_private)
     int rc = zt_controller_set_network(ctl, &now, &net);
     assert(rc == 0);
     (void)rc;
-    return net.nwid;
+    return wanted->nwid;
+}
+
+/* A copy of what the controller knows of it by now. */
+static struct zt_ctl_member known(struct sim_node *n, uint64_t nwid, uint64_t addr)
+{
+    const struct zt_ctl_member *old = zt_controller_member(sim_controller(n), nwid, addr);
+    struct zt_ctl_member m;
+    if (old != NULL)
+        return copy_member(old);
+    zt_ctl_member_init(&m, nwid, addr);
+    return m;
+}
+
+static void set_member(struct sim_node *n, struct zt_ctl_member *m)
+{
+    struct zt_now now = sim_node_now(n);
+    keep(n->disk, m);
+    int rc = zt_controller_set_member(sim_controller(n), &now, m);
+    assert(rc == 0);
+    (void)rc;
 }
 
 void sim_ctl_member(struct sim_node *n, uint64_t nwid, const struct sim_node *member,
                     bool authorized)
 {
-    struct zt_now now = sim_node_now(n);
-    struct zt_controller *ctl = sim_controller(n);
-    const struct zt_ctl_member *old = zt_controller_member(ctl, nwid, member->id.addr);
-    struct zt_ctl_member m;
-    if (old != NULL)
-        m = copy_member(old);
-    else
-        zt_ctl_member_init(&m, nwid, member->id.addr);
+    struct zt_ctl_member m = known(n, nwid, member->id.addr);
+    if (m.authorized && !authorized)
+        m.deauthorized_ms = sim_node_now(n).wall_ms;
     m.authorized = authorized;
-    keep(n->disk, &m);
-    int rc = zt_controller_set_member(ctl, &now, &m);
-    assert(rc == 0);
-    (void)rc;
+    set_member(n, &m);
+}
+
+void sim_ctl_equip(struct sim_node *n, uint64_t nwid, const struct sim_node *member, uint32_t tag,
+                   uint32_t value, uint32_t cap)
+{
+    struct zt_ctl_member m = known(n, nwid, member->id.addr);
+    assert(m.ntags == 0 && m.ncaps == 0);
+    struct zt_ctl_tag t = {.id = tag, .value = value};
+    m.tags = copy(&t, sizeof t);
+    m.ntags = 1;
+    if (cap != 0) {
+        m.caps = copy(&cap, sizeof cap);
+        m.ncaps = 1;
+    }
+    set_member(n, &m);
 }

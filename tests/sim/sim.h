@@ -72,7 +72,7 @@ struct sim_node {
     unsigned backlog;        /* datagrams that waited for it */
 
     uint64_t sent, received, ticks;
-    unsigned events[8]; /* by enum zt_event_kind */
+    unsigned events[ZT_EVENT_MOON + 1]; /* by enum zt_event_kind */
     unsigned frames, pongs, direct_frames;
     uint8_t last_frame[SIM_FRAME_MAX]; /* VL1: payload; core: Ethernet frame */
     size_t nlast_frame;
@@ -167,14 +167,21 @@ bool sim_online(struct sim_node *n);
 /* Has a usable direct path. */
 bool sim_is_direct(struct sim_node *from, struct sim_node *to);
 
-/* ctl.c: make a started node a controller. Its networks are open to all kinds of frames and give
- * members an address of 10.20.0.0/16 and a 6PLANE one. Records outlive sim_stop. */
+/* ctl.c: make a started node a controller. Its networks are open to all kinds of frames, unless they
+ * have rules, and give members an address of 10.20.0.0/16 and a 6PLANE one. Records outlive
+ * sim_stop. */
 struct zt_controller;
+struct zt_ctl_network;
 struct zt_controller *sim_controller(struct sim_node *n);
 /* Returns the network's id. */
 uint64_t sim_ctl_network(struct sim_node *n, uint32_t number, bool is_private);
+/* One with these rules, capabilities, tags and time window. */
+uint64_t sim_ctl_set_network(struct sim_node *n, const struct zt_ctl_network *net);
 void sim_ctl_member(struct sim_node *n, uint64_t nwid, const struct sim_node *member,
                     bool authorized);
+/* Give a member, once, a tag and (not 0) a capability. */
+void sim_ctl_equip(struct sim_node *n, uint64_t nwid, const struct sim_node *member, uint32_t tag,
+                   uint32_t value, uint32_t cap);
 /* For sim.c. */
 void sim_ctl_start(struct sim_node *n);
 void sim_ctl_free(struct sim_node *n);

@@ -202,6 +202,27 @@ static void a_restarted_controller_knows_everybody(void **state)
     sim_free(o.s);
 }
 
+static void a_restarted_controller_tells_members_that_have_not_asked_yet(void **state)
+{
+    struct office o = working(10, 3);
+    sim_stop(o.ctl);
+    sim_start(o.ctl);
+    sim_run(o.s, 3000); /* online; members ask once a minute */
+    authorize(&o, 1, false);
+    sim_run(o.s, 1000);
+    assert_int_equal(info(&o, o.m[1]).status, ZT_NET_ACCESS_DENIED);
+    sim_stop(o.ctl);
+    sim_start(o.ctl);
+    sim_run(o.s, 3000);
+    authorize(&o, 1, true);
+    sim_run(o.s, 1000);
+    assert_int_equal(info(&o, o.m[1]).status, ZT_NET_OK);
+    struct zt_ctl_counts n;
+    zt_controller_counts(sim_controller(o.ctl), &n);
+    sim_assert(o.s, n.pushes == 1);
+    sim_free(o.s);
+}
+
 /* What it revoked or issued before must not look newer than what it issues now. */
 static void a_controller_whose_clock_was_set_back_while_it_was_down(void **state)
 {
@@ -223,6 +244,30 @@ static void a_controller_whose_clock_was_set_back_while_it_was_down(void **state
         for (unsigned k = 0; k < 4; k++)
             if (i != k)
                 sim_assert(o.s, reaches(&o, o.m[i], o.m[k]));
+    sim_free(o.s);
+}
+
+/* The controller ends before it can tell anybody; members learn of it with their next request. */
+static void a_restarted_controller_remembers_whom_it_put_out(void **state)
+{
+    struct office o = working(11, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        sim_assert(o.s, reaches(&o, o.m[i], o.m[(i + 1) % 3]));
+        sim_assert(o.s, reaches(&o, o.m[(i + 1) % 3], o.m[i]));
+    }
+    for (unsigned i = 0; i < 3; i++)
+        sim_block(o.ctl, o.m[i]);
+    sim_block(o.ctl, o.root);
+    authorize(&o, 1, false);
+    sim_stop(o.ctl);
+    sim_start(o.ctl);
+    sim_unblock(o.ctl, o.root);
+    sim_unblock(o.ctl, o.m[0]);
+    sim_unblock(o.ctl, o.m[2]); /* 1 hears nothing of the controller, and shows what it has */
+    sim_run(o.s, 70000);
+    sim_assert(o.s, !reaches(&o, o.m[1], o.m[0]));
+    sim_assert(o.s, !reaches(&o, o.m[1], o.m[2]));
+    sim_assert(o.s, reaches(&o, o.m[2], o.m[0]));
     sim_free(o.s);
 }
 
@@ -271,7 +316,9 @@ int main(void)
         cmocka_unit_test(a_member_that_missed_the_revocation_hears_of_it_from_others),
         cmocka_unit_test(configurations_are_renewed_every_minute),
         cmocka_unit_test(a_restarted_controller_knows_everybody),
+        cmocka_unit_test(a_restarted_controller_tells_members_that_have_not_asked_yet),
         cmocka_unit_test(a_controller_whose_clock_was_set_back_while_it_was_down),
+        cmocka_unit_test(a_restarted_controller_remembers_whom_it_put_out),
         cmocka_unit_test(members_go_on_while_the_controller_is_away),
         cmocka_unit_test(it_works_over_bad_links),
         cmocka_unit_test(the_controller_may_be_a_member_of_its_own_network),

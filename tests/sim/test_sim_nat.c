@@ -136,6 +136,53 @@ static void a_node_behind_a_nat_stays_reachable_through_its_root(void **state)
 }
 
 /* Without heartbeats the NAT forgets: so the tests above can fail. */
+/* Both NATs lose everything while the two talk: neither can be reached where the other saw it, so
+ * the root has to introduce them again. Meanwhile it relays. */
+static void forget_both(enum place a, enum place b, bool two_sockets)
+{
+    struct trio t = make(60 + a * PLACES + b, a, b);
+    if (two_sockets) {
+        sim_second_socket(t.a, 20001);
+        sim_second_socket(t.b, 20002);
+    }
+    begin(&t);
+    sim_assert(t.s, sim_run_until(t.s, 3000, trio_is_direct, &t));
+    for (int i = 0; i < 200; i++) {
+        sim_say(t.a, t.b, "?", 1);
+        sim_say(t.b, t.a, "?", 1);
+        sim_run(t.s, 100);
+    }
+    unsigned before = t.b->direct_frames, pongs = t.a->pongs;
+    t.a->nat->n = t.b->nat->n = 0;
+    /* The new ways are slower: where they were seen before is no better for that. */
+    sim_all_links(t.s, (struct sim_link){.delay_ms = 30});
+    int64_t forgot = sim_now(t.s).mono_ms, again = 0, silent = 0;
+    for (int i = 0; i < 900 && again == 0; i++) {
+        sim_say(t.a, t.b, "?", 1);
+        sim_say(t.b, t.a, "?", 1);
+        sim_run(t.s, 100);
+        if (silent == 0 && t.a->pongs > pongs)
+            silent = sim_now(t.s).mono_ms - forgot;
+        if (t.b->direct_frames > before + 5 && trio_is_direct(&t))
+            again = sim_now(t.s).mono_ms - forgot;
+    }
+    print_message("  kinds %d and %d, %s, forget: answers after %lld ms, direct after %lld ms\n",
+                  (int)a, (int)b, two_sockets ? "two sockets" : "one socket", (long long)silent,
+                  (long long)again);
+    sim_assert(t.s, silent > 0 && silent <= 4000);
+    sim_assert(t.s, again > 0 && again <= 10000);
+    sim_free(t.s);
+}
+
+static void both_nats_forget_in_mid_transfer(void **state)
+{
+    for (int two = 0; two < 2; two++)
+        for (enum place a = FULL_CONE; a < PLACES; a++)
+            for (enum place b = a; b < PLACES; b++)
+                if (b != SYMMETRIC || a < PORT_RESTRICTED) /* else never direct */
+                    forget_both(a, b, two);
+}
+
 static void mappings_are_forgotten(void **state)
 {
     struct trio t = direct(50, PORT_RESTRICTED, OPEN);
@@ -267,6 +314,7 @@ int main(void)
         cmocka_unit_test(heartbeats_hold_mappings_of_30_s),
         cmocka_unit_test(a_node_behind_a_nat_stays_reachable_through_its_root),
         cmocka_unit_test(mappings_are_forgotten),
+        cmocka_unit_test(both_nats_forget_in_mid_transfer),
         cmocka_unit_test(nodes_behind_one_nat_use_the_inside),
         cmocka_unit_test(a_broken_network_is_bypassed_and_taken_again),
         cmocka_unit_test(silence_of_the_receiver_is_no_break),

@@ -81,12 +81,14 @@ static void a_broken_direct_path_falls_back_to_the_relay(void **state)
     struct trio t = trio_connected(6);
     sim_block(t.a, t.b);
     unsigned before = t.a->pongs;
+    assert_int_equal(t.a->events[ZT_EVENT_REROUTED], 0);
     for (int i = 0; i < 100; i++) {
         sim_say(t.a, t.b, "?", 1);
         sim_run(t.s, 200);
     }
     sim_assert(t.s, t.a->pongs > before + 40); /* of 20 s, at most 12 were spent finding out */
     sim_assert(t.s, !sim_is_direct(t.a, t.b));
+    assert_int_equal(t.a->events[ZT_EVENT_REROUTED], 1); /* once it is doubted */
 
     /* And back: the root introduces them again while they talk through it. */
     sim_link(t.a, t.b)->blocked = sim_link(t.b, t.a)->blocked = false;

@@ -182,6 +182,19 @@ WRONG = [
      True, 403, "error"),
     ("Sec-Fetch-Site", "DELETE", "/network/" + NWID, b"", {"Sec-Fetch-Site": "cross-site"}, True,
      403, "error"),
+    ("Sec-Fetch-Site: a sister site", "GET", "/status", b"", {"Sec-Fetch-Site": "same-site"}, True,
+     403, "error"),
+    ("a script tag with a stolen token", "GET", "/status?jsonp=f", b"",
+     {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, True, 403, "error"),
+    ("a preflight", "OPTIONS", "/network/" + NWID, b"",
+     {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}, None, 403, "error"),
+    ("Host: empty", "GET", "/status", b"", {"Host": ""}, True, 403, "error"),
+    ("Host: localhost with a dot", "GET", "/status", b"", {"Host": "localhost.:9993"}, True, 403,
+     "error"),
+    ("metrics from another site", "GET", "/metrics", b"", {"Host": "evil.example"},
+     lambda n: n.metrics_token, 403, "error"),
+    ("health from another site", "GET", "/health", b"", {"Origin": "http://evil.example"}, None, 403,
+     "error"),
     ("POST /status", "POST", "/status", b"{}", {}, True, 404, "empty"),
     ("DELETE /status", "DELETE", "/status", b"", {}, True, 404, "empty"),
     ("PATCH /network", "PATCH", "/network/" + NWID, b"{}", {}, True, 404, "empty"),
@@ -256,7 +269,113 @@ def wrong_calls(node):
         a = node.call(method, path, body, headers, token)
         good(name, a.status == status, "%r, wanted %d" % (a, status))
         check_kind(name + ": body", a, kind)
+        good(name + ": for no other site", not any(h.startswith("access-control") for h in a.headers))
     good("nothing changed", state(node) == before, "state differs")
+
+
+def controller_state(node):
+    paths = [p for n in node.get("/controller/network")
+             for p in ["/controller/network/" + n]
+             + ["/controller/network/%s/member/%s" % (n, m)
+                for m in node.get("/controller/network/%s/member" % n)]]
+    return {p: node.get(p) for p in paths}
+
+
+# The same form; {ID} is the node's address, {NET} a network of it and {MEM} a member of that.
+WRONG_CONTROLLER = [
+    ("no token", "POST", "/{NET}", b'{"name":"x"}', {}, None, 401, "{}"),
+    ("wrong token", "DELETE", "/{NET}", b"", {}, "x" * 24, 401, "{}"),
+    ("another site", "POST", "/{NET}", b"{}", {"Origin": "http://evil.example"}, True, 403, "error"),
+    ("POST /controller", "POST", "", b"{}", {}, True, 404, "empty"),
+    ("DELETE /controller/network", "DELETE", "/network", b"", {}, True, 404, "empty"),
+    ("PATCH", "PATCH", "/{NET}", b'{"name":"x"}', {}, True, 404, "empty"),
+    ("POST /member", "POST", "/{NET}/member", b"{}", {}, True, 404, "empty"),
+    ("DELETE /member", "DELETE", "/{NET}/member", b"", {}, True, 404, "empty"),
+    ("unknown network", "GET", "/network/{ID}00ffff", b"", {}, True, 404, "empty"),
+    ("delete an unknown network", "DELETE", "/network/{ID}00ffff", b"", {}, True, 404, "empty"),
+    ("members of an unknown network", "GET", "/network/{ID}00ffff/member", b"", {}, True, 404, "empty"),
+    ("authorise in an unknown network", "POST", "/network/{ID}00ffff/member/1111111111",
+     b'{"authorized":true}', {}, True, 404, "empty"),
+    ("short network id", "GET", "/network/{ID}0000f", b"", {}, True, 404, "empty"),
+    ("long network id", "POST", "/network/{ID}0000010", b"{}", {}, True, 404, "empty"),
+    ("network id with letters", "POST", "/network/{ID}00000g", b"{}", {}, True, 404, "empty"),
+    ("network id with a sign", "POST", "/network/+{ID}00001", b"{}", {}, True, 404, "empty"),
+    ("five underscores", "POST", "/network/{ID}_____", b"{}", {}, True, 404, "empty"),
+    ("seven underscores", "POST", "/network/{ID}_______", b"{}", {}, True, 404, "empty"),
+    ("another controller's new network", "POST", "/network/1234567890______", b"{}", {}, True, 400,
+     "empty"),
+    ("unknown member", "GET", "/{NET}/member/1111111111", b"", {}, True, 404, "empty"),
+    ("delete an unknown member", "DELETE", "/{NET}/member/1111111111", b"", {}, True, 404, "empty"),
+    ("short member address", "POST", "/{NET}/member/111111111", b"{}", {}, True, 404, "empty"),
+    ("long member address", "POST", "/{NET}/member/11111111111", b"{}", {}, True, 404, "empty"),
+    ("member address with letters", "POST", "/{NET}/member/111111111x", b"{}", {}, True, 404, "empty"),
+    ("member 0", "POST", "/{NET}/member/0000000000", b"{}", {}, True, 404, "empty"),
+    ("slash behind a member", "POST", "/{MEM}/", b"{}", {}, True, 404, "empty"),
+    ("something behind a member", "GET", "/{MEM}/identity", b"", {}, True, 404, "empty"),
+    ("dots", "GET", "/network/../../authtoken.secret", b"", {}, True, 404, "empty"),
+    ("dots behind a network", "DELETE", "/{NET}/member/../../{NET}", b"", {}, True, 404, "empty"),
+    ("escaped dots", "GET", "/network/%2e%2e/%2e%2e/identity.secret", b"", {}, True, 404, "empty"),
+    ("the file's name", "GET", "/{NET}.json", b"", {}, True, 404, "empty"),
+    ("escaped zero", "DELETE", "/{NET}%00", b"", {}, True, 404, "empty"),
+    ("two slashes", "DELETE", "//{NET}", b"", {}, True, 404, "empty"),
+    ("network: no body", "POST", "/{NET}", b"", {}, True, 500, "error"),
+    ("network: no JSON", "POST", "/{NET}", b"name=x", {}, True, 500, "error"),
+    ("network: cut", "POST", "/{NET}", b'{"name":"x"', {}, True, 500, "error"),
+    ("network: more behind", "POST", "/{NET}", b'{"name":"x"}}', {}, True, 500, "error"),
+    ("network: bad UTF-8", "POST", "/{NET}", b'{"name":"\xff"}', {}, True, 500, "error"),
+    ("network: deep", "POST", "/{NET}", b'{"rules":' + b"[" * 100000, {}, True, 500, "error"),
+    ("network: number too large", "POST", "/{NET}", b'{"mtu":1e999}', {}, True, 500, "error"),
+    ("network: too large", "POST", "/{NET}", b'{"name":"' + b"x" * (2 << 20) + b'"}', {}, True, 413,
+     "error"),
+    ("new network: no JSON", "POST", "/network", b"{", {}, True, 500, "error"),
+    ("new network by number: no JSON", "POST", "/network/{ID}______", b"{", {}, True, 500, "error"),
+    ("member: no JSON", "POST", "/{MEM}", b"true, false", {}, True, 500, "error"),
+    ("new member: no JSON", "POST", "/{NET}/member/1111111111", b"[", {}, True, 500, "error"),
+    ("member: addresses that are numbers", "POST", "/{MEM}",
+     b'{"name":"x","authorized":true,"ipAssignments":["10.9.9.9",7]}', {}, True, 500, "error"),
+    ("new member: addresses that are lists", "POST", "/{NET}/member/1111111111",
+     b'{"ipAssignments":[[]]}', {}, True, 500, "error"),
+    ("network: a list", "POST", "/{NET}", b"[]", {}, True, 200, ""),
+    ("network: a number", "POST", "/{NET}", b"7", {}, True, 200, ""),
+    ("network: null", "POST", "/{NET}", b"null", {}, True, 200, ""),
+    ("network: what may not be written", "POST", "/{NET}",
+     b'{"id":"1234567890123456","nwid":"x","revision":99,"creationTime":1,"objtype":"member","a":{"b":1}}',
+     {}, True, 200, ""),
+    ("network: lists that are none", "POST", "/{NET}",
+     b'{"routes":7,"rules":"x","tags":{},"capabilities":1,"ipAssignmentPools":true,"dns":"x"}', {},
+     True, 200, ""),
+    ("member: a text", "POST", "/{MEM}", b'"authorized"', {}, True, 200, ""),
+    ("member: what may not be written", "POST", "/{MEM}",
+     b'{"address":"1111111111","id":"x","identity":"1111111111:0:00","vMajor":9,"lastAuthorizedTime":1}',
+     {}, True, 200, ""),
+    ("member: lists that are none", "POST", "/{MEM}", b'{"ipAssignments":"x","tags":7,"capabilities":{}}',
+     {}, True, 200, ""),
+    ("unstable: unknown network", "GET", "/../unstable/controller/network/{ID}00ffff/member", b"", {},
+     True, 404, "empty"),
+    ("member as text of a number", "GET", "/network/%s" % ("9" * 300), b"", {}, True, 404, "empty"),
+]
+
+
+def wrong_controller_calls(node):
+    own = node.get("/status")["address"]
+    net = "network/%s00a11c" % own
+    mem = net + "/member/2222222222"
+    for path, body in ((net, b'{"name":"kept","mtu":1400}'),
+                       (mem, b'{"authorized":true,"ipAssignments":["10.1.1.1"]}')):
+        a = node.call("POST", "/controller/" + path, body)
+        good("controller: make " + path, a.status == 200, repr(a))
+    before, files = controller_state(node), state(node)
+    for name, method, path, body, headers, token, status, kind in WRONG_CONTROLLER:
+        name = "controller: " + name
+        path = "/controller" + path.replace("{ID}", own).replace("{NET}", net).replace("{MEM}", mem)
+        path = path.replace("/controller/../unstable", "/unstable")
+        a = node.call(method, path, body, headers, token)
+        good(name, a.status == status, "%r, wanted %d" % (a, status))
+        check_kind(name + ": body", a, kind)
+        now = controller_state(node)
+        good(name + ": nothing changed", now == before, repr(now))
+        before = now
+    good("controller: no file changed", state(node) == files, "state differs")
 
 
 def wrong_bytes(node):
@@ -393,6 +512,15 @@ def right_calls(node):
     a = node.call("POST", "/config/settings", b'{"x": null}')
 
 
+METRICS = [
+    "zt_data", "zt_datagrams_total", "zt_drops_total", "zt_peers", "zt_networks", "zt_sockets",
+    "zt_socket_bytes_total", "zt_loop_turn_seconds_sum", "zt_relayed_packets_total",
+    "zt_identities_told_total", "zt_introductions_total", "zt_root", "zt_controller_networks",
+    "zt_controller_members", "zt_controller_requests_total", "zt_controller_configurations_total",
+    "zt_controller_refused_total", "zt_controller_revocations_total", "zt_controller_unwritten",
+]
+
+
 def metrics(node):
     a = node.call("GET", "/metrics")
     lines = a.body.decode().split("\n")
@@ -415,6 +543,13 @@ def metrics(node):
     good("metrics: histogram grows", buckets == sorted(buckets) and buckets[-1] ==
          seen["zt_loop_turn_seconds_count"] > 0)
     good("metrics: networks", seen["zt_num_networks"] == len(node.get("/network")))
+    for name in METRICS:
+        good("metrics: has " + name, any(k.split("{")[0] == name for k in seen))
+    good("metrics: controller's networks",
+         seen["zt_controller_networks"] == len(node.get("/controller/network")) > 0)
+    good("metrics: all written", seen["zt_controller_unwritten"] == 0)
+    good("metrics: writes", seen['zt_controller_writes_total{result="ok"}'] > 0
+         == seen['zt_controller_writes_total{result="error"}'])
 
 
 def damaged_conf(node):
@@ -446,6 +581,7 @@ def main():
         node = Node(top + "/home")
         right_calls(node)
         wrong_calls(node)
+        wrong_controller_calls(node)
         wrong_bytes(node)
         many_connections(node)
         metrics(node)
@@ -460,6 +596,9 @@ def main():
         node.stop()
         taken_port(top)
     finally:
+        if node.process.poll() is None:
+            node.process.kill()
+            node.process.wait()
         shutil.rmtree(top, ignore_errors=True)
     print("%d passed, %d failed" % (passed, failed))
     sys.exit(failed > 0)

@@ -1,6 +1,7 @@
 """Compares zerotier-cli's answers from two services; see cli.sh.
 
-usage: cli.py DIR: DIR/zerotier-cli, homes DIR/o (ours) and DIR/e (reference), namespaces o and e.
+usage: cli.py DIR ZTCTL: DIR/zerotier-cli, homes DIR/o (ours) and DIR/e (reference), namespaces o and e;
+the root in DIR/r, namespace r, is made the controller of a private network by ZTCTL.
 """
 import json
 import os
@@ -11,10 +12,11 @@ import time
 
 DIR = sys.argv[1]
 CLI = DIR + "/zerotier-cli"
+ZTCTL = sys.argv[2]
 NWID, OTHER = "ff00160016000000", "8056c2e21c000001"
 WAIT_S = 10
 
-# What each service is asked, in this order. A word "@x" is filled in per service.
+# What each service is asked, in this order. A word "@x" is filled in. "!" is done by the controller.
 COMMANDS = """
 -v
 -h
@@ -97,6 +99,46 @@ leave ff00160016000000
 leave
 leave 123
 leave zz00160016000000
+join @net
+-j join @net
+listnetworks
+-j listnetworks
+get @net status
+get @net type
+get @net name
+get @net ip
+!authorize
+listnetworks
+-j listnetworks
+get @net status
+get @net name
+get @net type
+get @net ip
+get @net ip4
+get @net ip6
+get @net routes
+get @net dns
+get @net mtu
+-j get @net assignedAddresses
+get @net allowManaged
+get @net broadcastEnabled
+get @net netconfRevision
+/network/@net
+set @net allowManaged=0
+get @net ip4
+set @net allowManaged=1
+set @net allowDefault=1
+get @net allowDefault
+set @net allowDNS=1
+get @net dns
+!deauthorize
+get @net status
+listnetworks
+listpeers
+-j listpeers
+peers
+leave @net
+get @net status
 orbit 1234567890 1234567890
 -j orbit 1234567890 1234567890
 orbit 1234567890
@@ -127,10 +169,20 @@ dump
 """.split("\n")[1:-1]
 
 
+def controller(*args):
+    return subprocess.check_output(["ip", "netns", "exec", "r", ZTCTL, "-H", DIR + "/r", "controller",
+                                    *args], text=True).strip()
+
+
+NET = controller("new", "name=office", "ipv4=10.77.0.0/24", "ipv6=6plane", "dns=lan.example,10.77.0.1",
+                 "route=10.78.0.0/16,10.77.0.9")
+MEMBERS = [open("%s/%s/identity.public" % (DIR, n)).read()[:10] for n in "oe"]
+
+
 def run(node, line):
     """(exit code, stdout, stderr) of one command line."""
     home = "%s/%s" % (DIR, node)
-    words = line.replace("@token", open(home + "/authtoken.secret").read()).split()
+    words = line.replace("@net", NET).replace("@token", open(home + "/authtoken.secret").read()).split()
     cwd = "%s/cwd-%s" % (DIR, node)
     os.makedirs(cwd, exist_ok=True)
     first = [] if words[:1] == ["-D"] else ["-D" + home]
@@ -160,8 +212,10 @@ WORDS = [
     (r"\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b", "<mac>"),
     (r"\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,7}(/\d+)?", "<ip6>"),
     (r"\b\d+\.\d+\.\d+\.\d+/\d+\b", "<endpoint>"),
+    (r"\b10\.77\.0\.\d+\b", "<ip4>"),
     (r"\bff00160016000000\b", "<nwid>"),
     (r"\b8056c2e21c000001\b", "<other>"),
+    (r"\b%s\b" % NET, "<net>"),
     (r"\b[0-9a-f]{10}\b", "<address>"),
     (r" (zt[a-z0-9]{8}|-)(?= (<ip6>|-)|$)", " <device>"),  # we have no device
     (r";-?\d+", ";<ms>"),
@@ -189,14 +243,14 @@ def document(text):
         return None
 
 
-# The rest of local.conf and what a service does of its own are no fields of the interface.
+# The rest of local.conf, and which paths there happen to be, are no fields of the interface.
 def without_own(v):
     if isinstance(v, list):
         return [without_own(e) for e in v]
     if not isinstance(v, dict):
         return v
     v = {k: without_own(e) for k, e in v.items()}
-    for k in ("allowTcpFallbackRelay", "portMappingEnabled"):
+    for k in ("allowTcpFallbackRelay", "portMappingEnabled", "active", "expired", "preferred"):
         if k in v:
             v[k] = "bool" if isinstance(v[k], bool) else v[k]
     return v
@@ -218,7 +272,7 @@ def equal(a, b):
 
 
 def line_lists(x, y):  # of networks and peers: in any order
-    return isinstance(x, list) and isinstance(y, list) and x and "200 list" in x[0]
+    return isinstance(x, list) and isinstance(y, list) and x and re.match("200 (list|peers)", x[0])
 
 
 def comparable(answer):
@@ -233,6 +287,9 @@ def comparable(answer):
 def main():
     passed = failed = 0
     for line in COMMANDS:
+        if line.startswith("!"):
+            controller(line[1:], NET, *MEMBERS)
+            continue
         end = time.monotonic() + WAIT_S
         # Whatever comes with time (a latency, an address) may take longer on one of them.
         repeat = re.match(r"(-j )?(info|status|peers|list|get|/)", line)

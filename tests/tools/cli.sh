@@ -29,6 +29,6 @@ for n in o e; do
     wait_for 40 sh -c "ip netns exec $n '$DIR/zerotier-cli' -D$DIR/$n info | grep -q ONLINE" ||
         fail "$n is not online"
 done
-python3 "$(dirname "$0")/cli.py" "$DIR" || fail "see above"
+python3 "$(dirname "$0")/cli.py" "$DIR" "$ZTCTL" || fail "see above"
 kill $(jobs -p) 2>/dev/null
 wait 2>/dev/null

@@ -17,10 +17,11 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# expect NAME STATUS TEXT COMMAND...: exit status, and a pattern in the output
+# expect NAME STATUS TEXT COMMAND...: exit status, and a pattern in the output; the one before is in `last`
 expect() {
     local name=$1 status=$2 text=$3 got=0
     shift 3
+    mv -f out last 2> /dev/null
     "$@" > out 2>&1 || got=$?
     if [ $got = "$status" ] && { [ -z "$text" ] || grep -qE -e "$text" out; }; then
         passed=$((passed + 1))
@@ -73,7 +74,7 @@ wait_for 20 is_online b || echo "FAILED: b is not online"
 A=$(zt a -j info | json 'd["address"]')
 expect 'info' 0 '^state     online$' zt a info
 expect 'status is info' 0 '^state     online$' zt a status
-expect 'nothing to say when all is well' 1 '' grep -q 'offline\|no planet' out
+expect 'nothing to say when all is well' 1 '' grep -q 'offline\|no planet' last
 expect 'is a root' 0 'a root' zt root info
 expect 'peers' 0 "^$root +PLANET +[0-9.]+ +[0-9]+ ms +DIRECT +127.0.0.1/$port" zt a peers
 expect 'listpeers' 0 "^$root" zt a listpeers
@@ -111,7 +112,7 @@ zt root controller set "$NET" name="$(printf 'e\033[31mvil\r\u202e%.0s' {1..8})"
 expect 'names steer no terminal' 0 '^e\?\[31mvil\?\?' sh -c \
     "for i in 1 2 3 4 5 6 7 8 9; do '$ztctl' -H a get $NET name | grep evil && break; '$ztctl' -H a get $NET name | grep '^e' && break; sleep 0.3; done"
 expect 'names are cut' 0 "^$NET  .{31}…  OK" zt a networks
-expect 'and clean' 1 '' grep -q "$(printf '\033\|\r')" out
+expect 'and clean' 1 '' grep -q "$(printf '\033\|\r')" last
 expect 'ping: nobody' 1 '0 answered' zt a ping -c 1 10.147.20.250
 expect 'leave' 0 "left $NET" zt a leave "$NET"
 expect 'deauthorize' 0 "$A deauthorized" zt root controller deauthorize "$NET" "$A"
@@ -122,18 +123,28 @@ expect 'listmoons' 0 '^0000001234567890 +WAITING' zt a listmoons
 expect 'deorbit' 0 'left' zt a deorbit 1234567890
 
 # ---- JSON everywhere, with -j in front and behind ----
+: > all.json
+as_json() { # HOME COMMAND: both ways, for one look at all of them below
+    # shellcheck disable=SC2086
+    { echo "== -j $2"; "$ztctl" -j -H "$1" $2; echo "== $2 -j"; "$ztctl" $2 -H "$1" -j; } >> all.json 2> err
+}
 for c in info status networks listnetworks peers listpeers paths moons sockets "peer $root" \
     "get ff0000ffff000000" "set ff0000ffff000000 allowDNS=1" "api /status" dump reload up \
     "ping -c 1 fc00:0:ff00:0:1::1" "identity show" "planet show $work/planet" "join ff0000ffff000000"; do
-    # shellcheck disable=SC2086
-    expect "-j $c" 0 '' sh -c "'$ztctl' -j -H a $c 2> err | python3 -c 'import json, sys; json.load(sys.stdin)'"
-    # shellcheck disable=SC2086
-    expect "$c -j" 0 '' sh -c "'$ztctl' $c -H a -j 2> err | python3 -c 'import json, sys; json.load(sys.stdin)'"
+    as_json a "$c"
 done
-for c in "controller networks" "controller new" "controller members 0"; do
-    c=${c/%0/"$(zt root controller new)"}
-    expect "-j ${c% *}" 0 '' sh -c "'$ztctl' -j -H root $c | python3 -c 'import json, sys; json.load(sys.stdin)'"
-done
+as_json root 'controller networks'
+as_json root 'controller new'
+as_json root "controller members $(zt root controller new)"
+expect 'JSON everywhere' 0 '^46 documents$' python3 - <<'PY'
+import json, re
+parts = re.split(r"(?m)^== (.*)\n", open("all.json").read())[1:]
+for name, text in zip(parts[::2], parts[1::2]):
+    try: json.loads(text)
+    except ValueError as e: print("%s: %s: %r" % (name, e, text[:80]))
+print(len(parts) // 2, "documents")
+PY
+expect 'and nothing else' 1 '' grep -q ': Expecting' last
 
 # ---- events ----
 expect 'watch: online' 0 "^..:..:..  watching $A, online" cat events
@@ -223,9 +234,8 @@ def read_until(what, seconds):
             try: got += os.read(fd, 65536)
             except OSError: break
     return got
-os.write(fd, b"PS1='READY> '; autoload -Uz compinit; compinit -u -D; source <(ztctl completion zsh)\n")
-read_until(b"\nREADY> ", 20)
-time.sleep(0.3)
+os.write(fd, b"PS1='REA''DY> '; autoload -Uz compinit; compinit -u -D; source <(ztctl completion zsh)\n")
+read_until(b"READY> ", 20)
 os.write(fd, b"ztctl leave f\t")
 print(read_until(b"ff0000ffff000000", 20).decode(errors="replace"))
 os.write(fd, b"\x15exit\n")
@@ -249,7 +259,7 @@ else
         path=$(command -v $shell) || { skip "shell: no $shell"; continue; }
         printf 'echo "[$MINE|$PS1|$ZT_HOME|${LD_PRELOAD##*/}]"\nexit 5\n' |
             SHELL=$path timeout 20 "$ztctl" shell > shell.out 2>&1
-        expect "shell: status of $shell" 0 '' test $? = 5
+        expect "shell: status of $shell" 0 '' test $? = 5 # of the pipe's last
         expect "shell: $shell" 0 "\[yes\|\(zt\) mine> \|$work/a\|libztpreload.so\]" cat shell.out
     done
     expect 'shell: nothing is left' 1 '' sh -c "ls -d ${TMPDIR:-/tmp}/zt-shell.* > /dev/null 2>&1 || exit 1"

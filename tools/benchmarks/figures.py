@@ -100,55 +100,57 @@ def series(ctx, systems, name):
             yield {"figure": name, "system": system.name, "unit": "1/s", "runs": 0, "error": str(e)}
 
 
+def kernel_memory():
+    """Slab of the whole machine, in bytes: where sockets and descriptors are."""
+    with open("/proc/meminfo") as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith("Slab:")) * 1024
+
+
 def held(ctx, systems, name):
     """So many open connections: what each adds to the memory of all processes, and what is left of one
-    busy stream's speed while they are open."""
+    busy stream's speed while they are open. Once open and once closed in each run, as the machine drifts."""
     count = ctx.amount[name]
-    for system in systems:
-        if system.name not in ("preload", "zerotier-one"):
-            continue
-        alone, among = [], []
-        for _ in range(ctx.runs):
-            alone.append(system.client("throughput", 4)[0]["value"])
-        server = system.server()
-        pids = [*system.daemon_pids()]
-        before = [lab.memory_of(p) for p in pids]
-        log = os.path.join(ctx.lab.dir, f"hold-{system.name}")
-        holder = ctx.lab.spawn("a", *system.bench_argv("a"), "client", system.address("b"),
-                               str(system.port), "hold", str(count), log=os.path.basename(log),
-                               stdin=subprocess.PIPE)
-        try:
-            wait_for(300, f"{count} connections", lambda: "held" in open(log).read())
-            after = [lab.memory_of(p) for p in pids]
-            for _ in range(ctx.runs):
-                among.append(system.client("throughput", 4)[0]["value"])
-            for host, b, a in zip(system.nodes, before, after):
-                yield spread("held-memory", system.name, "KiB", [(a - b) / count / 1024],
-                             connections=count, of=f"ztd on {host}")
-            yield spread("held-memory", system.name, "KiB", [lab.memory_of(holder.pid) / count / 1024],
-                         connections=count, of="client program, all of it")
-            yield spread("held-speed", system.name, "ratio",
-                         [x / y for x, y in zip(sorted(among), sorted(alone))], connections=count)
-        finally:
-            holder.stdin.close()
-            ctx.lab.end(holder)
-        del server
+    for system in [s for s in systems if s.name in ("preload", "zerotier-one")]:
+        system.server()
+        pids = {f"node on {host}": node.pid for host, node in system.nodes.items()}
+        ratios, costs, memory = [], [], None
+        for run in range(ctx.runs):
+            before = {of: lab.memory_of(pid) for of, pid in pids.items()}
+            slab = kernel_memory()
+            log = f"hold-{system.name}-{run}"
+            holder = ctx.lab.spawn("a", *system.bench_argv("a"), "client", system.address("b"),
+                                   str(system.port), "hold", str(count), log=log, stdin=subprocess.PIPE)
+            try:
+                path = os.path.join(ctx.lab.dir, log)
+                wait_for(120, f"{count} connections", lambda: "held" in open(path).read())
+                if memory is None:
+                    memory = {of: lab.memory_of(pid) - before[of] for of, pid in pids.items()}
+                    memory["client program, all of it"] = lab.memory_of(holder.pid)
+                    memory["kernel, both ends"] = kernel_memory() - slab
+                among = system.client("throughput", 3)[0]
+            finally:
+                holder.stdin.close()
+                ctx.lab.end(holder)
+            alone = system.client("throughput", 3)[0]
+            ratios.append(among["value"] / alone["value"])
+            costs.append(among["cpu_s"] / among["bytes"] / (alone["cpu_s"] / alone["bytes"]))
+        for of, size in memory.items():
+            yield spread("held-memory", system.name, "KiB", [size / count / 1024], connections=count, of=of)
+        yield spread("held-speed", system.name, "ratio", ratios, connections=count)
+        yield spread("held-cpu", system.name, "ratio", costs, connections=count)
 
 
 def lossy(ctx, systems, name):
     """Goodput of one stream where the path delays and loses."""
     systems = [s for s in systems if s.name != "libzt"]
     for label, delay, loss in (("40ms-0.1%", 20, 0.1), ("40ms-1%", 20, 1), ("200ms", 100, 0)):
-        options = ["delay", f"{delay}ms", "limit", "20000"] + (["loss", f"{loss}%"] if loss else [])
-        for host in ("a", "b"):
-            ctx.lab.netem(host, *options)
+        link = ctx.lab.impair("a", delay, loss)
         try:
             yield from interleaved(f"{name}-{label}", "Mbit/s", systems, ctx.runs,
                                    lambda s: s.client("throughput", ctx.amount[name])[0]["value"],
                                    seconds=ctx.amount[name])
         finally:
-            for host in ("a", "b"):
-                ctx.lab.netem(host)
+            ctx.lab.mend("a", link)
 
 
 def start(ctx, systems, name):
@@ -196,8 +198,11 @@ def memory(ctx, systems, name):
         yield spread("idle-pss", s.name, "MiB", [lab.memory_of(pid) / 2**20])
 
 
-# name -> (function, amount (seconds or count), runs; None: as asked)
+# name -> (function, amount: seconds or count)
 FIGURES = {
+    "idle": (memory, 30), # first: what a busy node has once allocated it keeps for a while
+    "held": (held, 10000),
+    "start": (start, 1),
     "tcp": (netbench("throughput"), 4),
     "iperf3": (iperf3, 4),
     "parallel": (netbench("parallel"), 4),
@@ -207,8 +212,5 @@ FIGURES = {
     "udp-rtt": (round_trips("udprtt"), 3000),
     "connects": (netbench("connects"), 3),
     "series": (series, 100000),
-    "held": (held, 10000),
     "lossy": (lossy, 8),
-    "start": (start, 1),
-    "idle": (memory, 30),
 }

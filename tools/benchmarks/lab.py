@@ -112,12 +112,29 @@ class Lab:
             raise Failed(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()[-400:]}")
         return done.stdout
 
-    def netem(self, host, *options):
-        """Delay and loss on what this host receives; without options: none."""
-        subprocess.run(["tc", "qdisc", "del", "dev", "v-" + host, "root"],
-                       stderr=subprocess.DEVNULL)
-        if options:
-            self.run("tc", "qdisc", "add", "dev", "v-" + host, "root", "netem", *options)
+    def impair(self, host, delay_ms, loss_percent):
+        """Delay and lose, each way, between a host and the switch: linkem in place of the cable."""
+        port, inner, outer = "v-" + host, "e-" + host, "f-" + host
+        self.run("ip", "link", "add", inner, "type", "veth", "peer", "name", outer)
+        self.run("ip", "link", "set", "dev", port, "nomaster")
+        self.run("ip", "link", "set", "dev", outer, "master", "sw", "up")
+        self.run("ip", "link", "set", "dev", inner, "up")
+        for dev, where in ((port, []), (inner, []), (outer, []), ("eth0", ["ip", "netns", "exec", host])):
+            for side in ("tx", "gso", "tso", "gro"): # also checksums: no device computes them here
+                subprocess.run([*where, "ethtool", "-K", dev, side, "off"], capture_output=True)
+        return self.spawn_here(tool("linkem"), port, inner, str(int(delay_ms * 1000)),
+                               str(int(loss_percent * 10000)))
+
+    def mend(self, host, link):
+        self.end(link)
+        self.run("ip", "link", "del", "e-" + host)
+        self.run("ip", "link", "set", "dev", "v-" + host, "master", "sw")
+
+    def spawn_here(self, *argv):
+        with open(os.path.join(self.dir, "children.log"), "ab") as out:
+            child = subprocess.Popen(argv, stdout=out, stderr=out)
+        self.children.append(child)
+        return child
 
     def spawn(self, host, *argv, log=None, env=None, stdin=None, stdout=None):
         out = open(os.path.join(self.dir, log or "children.log"), "ab")
@@ -141,6 +158,10 @@ class Lab:
     def close(self):
         for child in list(self.children):
             self.end(child)
+        for host in ADDRESS:
+            subprocess.run(["ip", "netns", "del", host], stderr=subprocess.DEVNULL)
+            subprocess.run(["ip", "link", "del", "v-" + host], stderr=subprocess.DEVNULL)
+        subprocess.run(["ip", "link", "del", "sw"], stderr=subprocess.DEVNULL)
         if self.keep:
             print(f"bench: logs are in {self.dir}", file=sys.stderr)
         else:

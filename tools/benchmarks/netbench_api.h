@@ -1,6 +1,6 @@
 /* The few socket calls that netbench needs, in three forms: the kernel's, those of our libzt
- * (NETBENCH_ZTS), and those of the 1.8 generation (NETBENCH_ZTS18), with which upstream's library is
- * measured. IPv6 only. */
+ * (NETBENCH_ZTS), and those of the 1.8 generation (NETBENCH_ZTS18), with which upstream's library
+ * is measured. IPv6 only. */
 #ifndef NETBENCH_API_H
 #define NETBENCH_API_H
 
@@ -75,6 +75,9 @@ static nb_addr nb_make(const char *ip, int port)
 #define NB_SHUT_WR ZTS_SHUT_WR
 #define NB_LISTEN_IP "::"
 typedef zts_socklen_t nb_socklen;
+#define nb_timeval zts_timeval
+#define NB_SOL ZTS_SOL_SOCKET
+#define NB_RCVTIMEO ZTS_SO_RCVTIMEO
 
 #elif defined NETBENCH_ZTS
 #include "ZeroTierSockets.h"
@@ -151,6 +154,9 @@ static nb_addr nb_make(const char *ip, int port)
 #define NB_SHUT_WR ZTS_SHUT_WR
 #define NB_LISTEN_IP "::"
 typedef zts_socklen_t nb_socklen;
+#define nb_timeval zts_timeval
+#define NB_SOL ZTS_SOL_SOCKET
+#define NB_RCVTIMEO ZTS_SO_RCVTIMEO
 
 #else
 #include <netinet/in.h>
@@ -198,6 +204,9 @@ static nb_addr nb_make(const char *ip, int port)
 #define NB_SHUT_WR SHUT_WR
 #define NB_LISTEN_IP nb_own_address()
 typedef socklen_t nb_socklen;
+#define nb_timeval timeval
+#define NB_SOL SOL_SOCKET
+#define NB_RCVTIMEO SO_RCVTIMEO
 #endif
 
 static int nb_connect(const char *ip, int port)
@@ -218,6 +227,9 @@ static int nb_udp(const char *ip, int port)
     int fd = NB(socket)(NB_AF, NB_DGRAM, 0);
     int err = ip == NULL ? NB(bind)(fd, (const void *)&a, sizeof a)
                          : NB(connect)(fd, (const void *)&a, sizeof a);
+    struct nb_timeval second = {.tv_sec = 1};
+    if (ip != NULL)
+        (void)NB(setsockopt)(fd, NB_SOL, NB_RCVTIMEO, &second, sizeof second);
     return err < 0 ? -1 : fd;
 }
 

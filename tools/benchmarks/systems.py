@@ -92,7 +92,7 @@ class System:
         wait_for(40, f"the {self.name} server is ready", lambda: "ready" in open(path).read())
         return child
 
-    def client(self, test, amount, host="a", to="b", timeout=240):
+    def client(self, test, amount, host="a", to="b", timeout=60):
         """Run one netbench test; a list of its figures (dicts). CPU time of all parts is noted."""
         server = self.server(to)
         pids = [*self.daemon_pids(), server.pid]

@@ -109,13 +109,13 @@ static size_t print_paths(const json_t *peers)
     struct zc_table t;
     const json_t *peer, *path;
     size_t i, j, n = 0;
-    zc_head(&t, "PEER|STATE|ENDPOINT|FROM|LATENCY|HEARD|SENT");
     json_array_foreach((json_t *)(uintptr_t)peers, i, peer)
     {
         json_array_foreach(json_object_get(peer, "paths"), j, path)
         {
+            if (n++ == 0)
+                zc_head(&t, "PEER|STATE|ENDPOINT|FROM|LATENCY|HEARD|SENT");
             path_row(&t, peer, path);
-            n++;
         }
     }
     if (n > 0)

@@ -91,7 +91,7 @@ const struct zc_command zc_commands[] = {
      "  ztctl peers\n"},
     {"peer", NULL, LOOK, "PEER",
      "one other node, with all its paths", zc_cmd_peer, false,
-     "PEER is its address: 10 hex digits. With -j: the object that GET /peer/PEER of the local API has.\n\n"
+     "PEER is its address: 10 hex digits. With -j: what GET /peer/PEER of the local API has, and more.\n\n"
      "  ztctl peer 89e92ceee5\n"},
     {"paths", NULL, LOOK, "[PEER]",
      "endpoints of other nodes, and when they were heard", zc_cmd_paths, false,

@@ -35,11 +35,13 @@ static void say_roots(const struct zt_world *w)
 
 static void say_no_planet(const struct zc *zc)
 {
+    const char *ztctl = zc_self(zc);
     fprintf(stderr,
             "no planet: this node knows no root server, and reaches nobody. Get the planet file of "
-            "your network,\n"
-            "or make one ('ztctl help planet'), then: %s planet install FILE; %s down; %s up\n",
-            zc_self(zc), zc_self(zc), zc_self(zc));
+            "your\n"
+            "network, or make one ('ztctl help planet'). Then:\n"
+            "  %s planet install FILE; %s down; %s up\n",
+            ztctl, ztctl, ztctl);
 }
 
 bool zc_hint_offline(const struct zc *zc, const json_t *given)

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static enum zts_service_level most = ZTS_SERVICE_NOTICE;
-static bool to_journal;
+static enum { TO_PEOPLE, TO_FILE, TO_JOURNAL } where;
 
 static const struct {
     const char *name;
@@ -39,18 +40,29 @@ static bool is_journal(void)
 void ztd_log_open(enum zts_service_level level)
 {
     most = level;
-    to_journal = is_journal();
+    struct stat st;
+    where = is_journal()                               ? TO_JOURNAL
+            : fstat(2, &st) == 0 && S_ISREG(st.st_mode) ? TO_FILE
+                                                        : TO_PEOPLE;
 }
 
 void ztd_log(enum zts_service_level level, const char *text)
 {
     if (level > most)
         return;
-    /* One write: lines of two threads don't mix. */
-    if (to_journal)
+    char when[32] = "";
+    time_t now = time(NULL);
+    struct tm tm;
+    if (where == TO_FILE && localtime_r(&now, &tm) != NULL)
+        strftime(when, sizeof when, "%F %T ", &tm);
+    const char *what = level == ZTS_SERVICE_ERROR     ? "error: "
+                       : level == ZTS_SERVICE_WARNING ? "warning: "
+                                                      : "";
+    /* One write each: lines of two threads don't mix. */
+    if (where == TO_JOURNAL)
         fprintf(stderr, "<%d>%s\n", (int)level, text);
     else
-        fprintf(stderr, "ztd: %s\n", text);
+        fprintf(stderr, "%sztd: %s%s\n", when, what, text);
 }
 
 void ztd_say(enum zts_service_level level, const char *fmt, ...)

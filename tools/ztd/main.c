@@ -33,7 +33,8 @@ static const char usage_text[] =
     "  -h, --help          show this\n"
     "      --version       show the version\n"
     "\n"
-    "Ends cleanly on SIGTERM, SIGINT and `ztctl down`.\n"
+    "SIGHUP reads DIR/local.conf again, as `ztctl reload` does. Ends cleanly on SIGTERM, SIGINT and\n"
+    "`ztctl down`. As a service of systemd it says when it is ready (Type=notify).\n"
     "Exit status: 0 ended as asked, 1 failure, 2 usage.\n";
 
 /* What the callbacks share; both run when the other doesn't. */
@@ -53,11 +54,16 @@ static void on_up(void *user, struct zts_service *s, const struct zts_service_up
     struct app *a = user;
     ztd_http_stop(a->http); /* of the node before, whose identity was taken */
     a->http = a->no_http ? NULL : ztd_http_start(s, info);
+    char state[128];
+    snprintf(state, sizeof state, "READY=1\nSTATUS=node %010llx on UDP port %u",
+             (unsigned long long)info->address, info->port);
+    ztd_notify(state);
 }
 
 static void on_down(void *user)
 {
     struct app *a = user;
+    ztd_notify("STOPPING=1");
     ztd_http_stop(a->http);
     a->http = NULL;
 }

@@ -7,8 +7,8 @@
 
 #include "api/zts_service.h"
 
-/* log.c: to stderr, as lines for people or (systemd's $JOURNAL_STREAM) with their level in front.
- * Any thread. */
+/* log.c: to stderr. For a journal (systemd's $JOURNAL_STREAM) each line has its level in front; a file
+ * gets the time, too. Any thread. */
 void ztd_log_open(enum zts_service_level most);
 /* "error" ... "debug", or 0. */
 enum zts_service_level ztd_log_level(const char *name);
@@ -16,6 +16,8 @@ void ztd_log(enum zts_service_level level, const char *text);
 __attribute__((format(printf, 2, 3))) void ztd_say(enum zts_service_level level, const char *fmt,
                                                    ...);
 
+/* notify.c: "READY=1" and the like to the service manager, if there is one. Any thread. */
+void ztd_notify(const char *state);
 /* confine.c: give up what the service never needs; the home must be there, and no second thread.
  * False, and said: it couldn't, and going on would be less safe than people think. */
 bool ztd_confine(const char *home);

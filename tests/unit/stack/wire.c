@@ -181,6 +181,8 @@ static void step(void)
     for (unsigned i = 0; i < 2; i++)
         if (side[i].t->deadline() <= clock_ms)
             side[i].t->tick(clock_ms);
+    for (unsigned i = 0; i < 2; i++)
+        side[i].t->flush();
 }
 
 static bool never(void)

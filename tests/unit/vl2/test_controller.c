@@ -937,6 +937,129 @@ static void revocations_soon_after_each_other_go_together(void **state)
     assert_int_equal(k->n, 1 + 2 + 2 + 2 + 2 * ZT_REVOCATION_WIRE + 2);
 }
 
+/* Seventy nodes that were in for a moment. */
+static void let_in_and_out(void)
+{
+    for (uint64_t i = 0; i < 70; i++) {
+        authorize(0x2000000001u + i, true);
+        authorize(0x2000000001u + i, false);
+    }
+}
+
+static unsigned revocations_in(const struct fake_packet *k)
+{
+    return zt_be16(k->p + 5);
+}
+
+static void more_than_fit_into_a_packet_come_a_second_later(void **state)
+{
+    plain_network();
+    authorize(A, true);
+    join(a);
+    fake_clear();
+    let_in_and_out();
+    zt_vl2_tick(ctl_node->vl2, &fake_now);
+    assert_int_equal(fake_count(ctl_node, ZT_VERB_NETWORK_CREDENTIALS), 1);
+    assert_int_equal(revocations_in(fake_find(ctl_node, ZT_VERB_NETWORK_CREDENTIALS)), 60);
+    fake_clear();
+    fake_now.mono_ms += 1049;
+    zt_vl2_tick(ctl_node->vl2, &fake_now);
+    assert_int_equal(fake_count(ctl_node, ZT_VERB_NETWORK_CREDENTIALS), 0);
+    fake_now.mono_ms++;
+    zt_vl2_tick(ctl_node->vl2, &fake_now);
+    assert_int_equal(fake_count(ctl_node, ZT_VERB_NETWORK_CREDENTIALS), 1);
+    assert_int_equal(revocations_in(fake_find(ctl_node, ZT_VERB_NETWORK_CREDENTIALS)), 10);
+    fake_clear();
+    fake_now.mono_ms += 60000;
+    zt_vl2_tick(ctl_node->vl2, &fake_now);
+    assert_int_equal(fake_count(ctl_node, ZT_VERB_NETWORK_CREDENTIALS), 0);
+}
+
+static uint64_t revocations_sent(void)
+{
+    struct zt_ctl_counts n;
+    zt_controller_counts(ctl, &n);
+    return n.revocations;
+}
+
+static void who_comes_later_gets_the_revocations_of_late(void **state)
+{
+    plain_network();
+    authorize(A, true);
+    authorize(B, true);
+    authorize(C, true);
+    authorize(C, false);
+    assert_int_equal(revocations_sent(), 0); /* nobody is there */
+    join(a);
+    assert_int_equal(revocations_sent(), 1);
+    assert_int_equal(zt_member_find(net_of(a), C)->com_revoked, fake_now.wall_ms - 10);
+    join(b);
+    assert_int_equal(revocations_sent(), 2);
+    /* Half an hour later no certificate of that time counts any more, so nobody needs to know. */
+    authorize(A, false);
+    fake_run(1100); /* B was told of C just now */
+    assert_int_equal(revocations_sent(), 3);
+    fake_now.mono_ms += 1800001;
+    fake_now.wall_ms += 1800001;
+    authorize(B, false);
+    authorize(A, true);
+    assert_int_equal(zt_vl2_leave(a->vl2, &fake_now, NWID), 0);
+    join(a);
+    fake_run(2000);
+    assert_int_equal(revocations_sent(), 4); /* B's alone */
+}
+
+static void a_record_of_one_put_out_lately_revokes_again(void **state)
+{
+    struct zt_ctl_member m;
+    plain_network();
+    authorize(A, true);
+    join(a);
+    fake_clear();
+    zt_ctl_member_init(&m, NWID, B);
+    m.deauthorized_ms = fake_now.wall_ms - 1000;
+    set_member(m);
+    zt_ctl_member_init(&m, NWID, C);
+    m.deauthorized_ms = fake_now.wall_ms - 1800000;
+    set_member(m);
+    zt_vl2_tick(ctl_node->vl2, &fake_now);
+    assert_int_equal(fake_count(ctl_node, ZT_VERB_NETWORK_CREDENTIALS), 1);
+    assert_int_equal(revocations_in(fake_find(ctl_node, ZT_VERB_NETWORK_CREDENTIALS)), 1);
+}
+
+static void settings_of_the_network_reach_its_members(void **state)
+{
+    struct lists *l;
+    struct zt_ctl_network n = network(&l);
+    n.broadcast = false;
+    n.mtu = 1444;
+    n.multicast_limit = 7;
+    n.trace_target = 0x1234567890u;
+    n.trace_level = 3;
+    strcpy(n.dns_domain, "unit.test");
+    n.dns[0] = ep("10.1.1.1");
+    n.dns[1] = ep("fd00::1");
+    set_network(n);
+    authorize(A, true);
+    struct zt_ctl_member m = copy_of(B);
+    m.authorized = true;
+    m.trace_target = 0x0987654321u;
+    m.trace_level = 1;
+    set_member(m);
+    join(a);
+    join(b);
+    const struct zt_netconf *cfg = net_of(a)->cfg;
+    assert_int_equal(cfg->mtu, 1444);
+    assert_int_equal(cfg->multicast_limit, 7);
+    assert_false(cfg->flags & ZT_NET_BROADCAST);
+    assert_string_equal(cfg->name, "unit");
+    assert_string_equal(cfg->dns_domain, "unit.test");
+    assert_true(zt_ep_same_ip(&cfg->dns[0], &n.dns[0]) && zt_ep_same_ip(&cfg->dns[1], &n.dns[1]));
+    assert_true(cfg->trace_target == 0x1234567890u && cfg->trace_level == 3);
+    cfg = net_of(b)->cfg; /* a target of its own comes first */
+    assert_true(cfg->trace_target == 0x0987654321u && cfg->trace_level == 1);
+}
+
 static void a_deleted_network_is_gone_for_its_members(void **state)
 {
     plain_network();
@@ -1086,6 +1209,10 @@ int main(void)
         TEST(many_members_are_pushed_to_little_by_little),
         TEST(deauthorisation_reaches_everybody),
         TEST(revocations_soon_after_each_other_go_together),
+        TEST(more_than_fit_into_a_packet_come_a_second_later),
+        TEST(who_comes_later_gets_the_revocations_of_late),
+        TEST(a_record_of_one_put_out_lately_revokes_again),
+        TEST(settings_of_the_network_reach_its_members),
         TEST(a_deleted_network_is_gone_for_its_members),
         TEST(a_deleted_member_that_asks_again_is_a_stranger),
         TEST(a_clock_set_back_makes_no_old_credentials),

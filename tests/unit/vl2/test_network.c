@@ -80,6 +80,35 @@ static void request(void **state)
     assert_int_equal(zt_be64(k->p + 18 + n), 99);
 }
 
+static void who_is_refused_asks_every_five_seconds_again(void **state)
+{
+    uint8_t body[8];
+
+    ctl_join(a, &(struct ctl_plan){.timestamp = 99});
+    fake_now.mono_ms += 20000;
+    zt_vl2_tick(a->vl2, &fake_now);
+    zt_put64(body, CTL_NWID);
+    fake_inject_error(a, CTL, ZT_VERB_NETWORK_CONFIG_REQUEST, ZT_ERROR_NETWORK_ACCESS_DENIED, body,
+                      8);
+    fake_clear();
+    zt_vl2_tick(a->vl2, &fake_now);
+    assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), 1);
+    for (int i = 1; i <= 3; i++) {
+        fake_now.mono_ms += 4999;
+        zt_vl2_tick(a->vl2, &fake_now);
+        assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), i);
+        fake_now.mono_ms++;
+        zt_vl2_tick(a->vl2, &fake_now);
+        assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), i + 1);
+    }
+    ctl_configure(a, &(struct ctl_plan){.timestamp = 100});
+    assert_int_equal(ctl_status(a), ZT_NET_OK);
+    fake_clear();
+    fake_now.mono_ms += 59000;
+    zt_vl2_tick(a->vl2, &fake_now);
+    assert_int_equal(fake_count(a, ZT_VERB_NETWORK_CONFIG_REQUEST), 0);
+}
+
 static unsigned sent_within(int64_t ms, uint8_t verb)
 {
     fake_clear();
@@ -727,6 +756,61 @@ static void bridges(void **state)
     assert_false(zt_network_subscribed(zt_network_find(b->vl2, CTL_NWID), 0x01005e000001u, 0));
 }
 
+/* The other form of a multicast: one packet to a replicator, which sends it on and delivers it. Others
+ * take what has not its sender's MAC only from a bridge, so a replicator is one, too (vl2.md 7.4). */
+static void replicators(void **state)
+{
+    struct ctl_plan plan = {.timestamp = 1,
+                            .is_public = true,
+                            .specialist = ZT_ROLE_REPLICATOR | ZT_ROLE_BRIDGE | B};
+    const uint64_t group = 0x01005e000001u, from = zt_mac_of(A, CTL_NWID);
+    uint8_t p[30] = {0x45}, like[18];
+
+    ctl_join(a, &plan);
+    ctl_join(b, &plan);
+    ctl_join(c, &plan);
+    zt_put64(like, CTL_NWID);
+    zt_put48(like + 8, group);
+    zt_put32(like + 14, 0);
+    fake_inject(b, C, ZT_VERB_MULTICAST_LIKE, like, sizeof like);
+    fake_inject(b, A, ZT_VERB_MULTICAST_LIKE, like, sizeof like);
+    fake_inject(a, C, ZT_VERB_MULTICAST_LIKE, like, sizeof like);
+    a->root_alive = true; /* of the fake: everybody is reached */
+    fake_clear();
+    assert_int_equal(fake_frame_out(a, CTL_NWID, group, from, 0x0800, p, 30), 0);
+    assert_int_equal(fake_count(a, ZT_VERB_MULTICAST_FRAME), 1);
+    struct fake_packet *k = fake_find(a, ZT_VERB_MULTICAST_FRAME);
+    assert_true(k->dest == B);
+    assert_int_equal(k->p[8], 0x0c);
+    assert_true(zt_be48(k->p + 9) == from && zt_be48(k->p + 15) == group);
+    fake_pump();
+    assert_int_equal(b->nframes, 1);
+    assert_int_equal(c->nframes, 1); /* once: not from a, too */
+    assert_int_equal(a->nframes, 0); /* not back */
+    assert_true(zt_be48(c->frames[0].eth) == group && zt_be48(c->frames[0].eth + 6) == from);
+    /* With none within reach a does it by itself. */
+    a->root_alive = false;
+    assert_int_equal(fake_frame_out(a, CTL_NWID, group, from, 0x0800, p, 30), 0);
+    assert_int_equal(fake_count(a, ZT_VERB_MULTICAST_FRAME), 2); /* the bridge, and c */
+    fake_pump();
+    assert_int_equal(c->nframes, 2);
+    /* Who is none doesn't replicate, whatever he is asked. */
+    fake_clear();
+    zt_put64(p, CTL_NWID);
+    uint8_t ask[60];
+    struct zt_wr w = zt_wr(ask, sizeof ask);
+    zt_wr_u64(&w, CTL_NWID);
+    zt_wr_u8(&w, 0x0c);
+    zt_wr_u48(&w, from);
+    zt_wr_u48(&w, group);
+    zt_wr_u32(&w, 0);
+    zt_wr_u16(&w, 0x0800);
+    zt_wr_bytes(&w, p, 30);
+    fake_inject(c, A, ZT_VERB_MULTICAST_FRAME, ask, w.n);
+    assert_int_equal(c->nframes, 3);
+    assert_int_equal(fake_count(c, ZT_VERB_MULTICAST_FRAME), 0);
+}
+
 static void tee_and_redirect(void **state)
 {
     /* tee 8 bytes to c, then accept; and redirect everything to c */
@@ -760,6 +844,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(request),
+        T(who_is_refused_asks_every_five_seconds_again),
         T(low_bandwidth),
         T(config_is_installed_and_saved),
         T(restart_from_the_cache),
@@ -780,6 +865,7 @@ int main(void)
         T(credentials_are_limited_and_bounded),
         T(members_are_bounded),
         T(bridges),
+        T(replicators),
         T(tee_and_redirect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

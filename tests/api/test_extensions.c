@@ -1,0 +1,452 @@
+/* What goes beyond the older library: layer 2, listening to all ports, names, host descriptors together
+ * with library ones, many sockets, forks. */
+#include "../unit/ztest.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "env.h"
+
+static struct env e;
+static uint64_t net; /* of the root's controller; root, peer and we are in it */
+static uint64_t self;
+static struct zts_sockaddr_in own4;
+
+#define assert_zts(err, call)                   \
+    do {                                        \
+        zts_errno = 0;                          \
+        assert_int_equal(call, ZTS_ERR_SOCKET); \
+        assert_int_equal(zts_errno, err);       \
+    } while (0)
+
+static struct zts_sockaddr_in peer4(int port)
+{
+    struct zts_sockaddr_in a = e.peer_addr4;
+    a.sin_port = zts_htons((uint16_t)port);
+    return a;
+}
+
+/* ---- layer 2 ---- */
+
+static _Atomic int frames, tcp_in;
+static void on_frame(uint64_t nwid, const void *frame, size_t len, void *user)
+{
+    const unsigned char *p = frame;
+    if (nwid != net || user != &frames || len < 14)
+        return;
+    atomic_fetch_add(&frames, 1);
+    if (len >= 34 && p[12] == 8 && p[13] == 0 && p[23] == ZTS_IPPROTO_TCP)
+        atomic_fetch_add(&tcp_in, 1);
+}
+
+/* U19. What the callback counts is what the statistics say. */
+static void layer2_callback_agrees_with_statistics(void **state)
+{
+    struct zts_sockaddr_in to = peer4(ENV_TCP_ECHO);
+    struct zts_stats_proto t1, t2, l1, l2;
+    char buf[1000];
+    assert_int_equal(zts_l2_set_callback(1, on_frame, NULL), ZTS_ERR_NO_RESULT);
+    zts_delay_ms(200);
+    assert_int_equal(zts_l2_set_callback(net, on_frame, &frames), 0);
+    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &t1), 0);
+    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_LINK, &l1), 0);
+    int fd = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+    assert_int_equal(zts_connect(fd, &to, sizeof to), 0);
+    memset(buf, 'f', sizeof buf);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(zts_send(fd, buf, sizeof buf, 0), sizeof buf);
+        assert_int_equal(zts_recv(fd, buf, sizeof buf, ZTS_MSG_WAITALL), sizeof buf);
+    }
+    zts_close(fd);
+    zts_delay_ms(300);
+    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &t2), 0);
+    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_LINK, &l2), 0);
+    assert_true(t2.recv - t1.recv > 20);
+    assert_int_equal(atomic_load(&tcp_in), t2.recv - t1.recv);
+    assert_true((unsigned)atomic_load(&frames) <= l2.recv - l1.recv);
+    assert_int_equal(zts_l2_set_callback(net, NULL, NULL), 0);
+    assert_int_equal(zts_l2_set_callback(net, NULL, NULL), ZTS_ERR_NO_RESULT);
+    int n = atomic_load(&frames);
+    fd = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+    assert_int_equal(zts_connect(fd, &to, sizeof to), 0);
+    zts_close(fd);
+    assert_int_equal(atomic_load(&frames), n); /* nobody is called any more */
+}
+
+/* An ARP request of our own making, answered by the peer's stack. */
+static void layer2_descriptor(void **state)
+{
+    struct zts_network_details d;
+    struct zts_timeval tv = {.tv_sec = 10};
+    unsigned char f[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, [12] = 0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1};
+    unsigned char in[2814];
+    struct zts_sockaddr_in to = peer4(0);
+    assert_int_equal(zts_query_network(net, &d), 0);
+    for (int i = 0; i < 6; i++)
+        f[6 + i] = f[22 + i] = (unsigned char)(d.mac >> (40 - 8 * i));
+    memcpy(f + 28, &own4.sin_addr, 4);
+    memcpy(f + 38, &to.sin_addr, 4);
+    int fd = zts_l2_open(net);
+    assert_true(fd >= 0);
+    assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
+    for (int way = 0; way < 2; way++) {
+        if (way == 0)
+            assert_int_equal(zts_send(fd, f, sizeof f, 0), sizeof f);
+        else
+            assert_int_equal(zts_l2_send(net, f, sizeof f), 0);
+        for (;;) {
+            ssize_t n = zts_recv(fd, in, sizeof in, 0);
+            assert_true(n >= 14);
+            if (in[12] == 8 && in[13] == 6 && in[21] == 2 && memcmp(in + 28, f + 38, 4) == 0)
+                break; /* its reply, to us */
+        }
+        assert_memory_equal(in, f + 6, 6);
+    }
+    assert_int_equal(zts_l2_send(net, f, 13), ZTS_ERR_ARG);
+    static unsigned char big[10000];
+    assert_zts(ZTS_EMSGSIZE, zts_l2_send(net, big, sizeof big));
+    memcpy(f + 6, "\x02\x11\x22\x33\x44\x55", 6); /* not ours, and we are no bridge */
+    assert_zts(ZTS_EACCES, zts_l2_send(net, f, sizeof f));
+    assert_int_equal(zts_l2_join(net, 0x01005e0a0b0c, 0), 0);
+    assert_int_equal(zts_l2_leave(net, 0x01005e0a0b0c, 0), 0);
+    assert_int_equal(zts_l2_leave(net, 0x01005e0a0b0c, 0), ZTS_ERR_NO_RESULT);
+    assert_int_equal(zts_l2_join(net, 0x02005e0a0b0c, 0), ZTS_ERR_ARG);
+    assert_zts(ZTS_EAFNOSUPPORT, zts_bind(fd, &to, sizeof to));
+    zts_close(fd);
+}
+
+/* ---- all ports (U20) ---- */
+
+static void a_listener_for_all_ports(void **state)
+{
+    struct zts_sockaddr_in a = own4, at;
+    struct zts_sockaddr_in6 any = {.sin6_family = ZTS_AF_INET6, .sin6_port = zts_htons(4321)}, where;
+    zts_socklen_t len;
+    int all = zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0), one, c, s, two;
+    assert_int_equal(zts_listen_all(all, 16), 0);
+    two = zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0);
+    assert_zts(ZTS_EADDRINUSE, zts_listen_all(two, 16));
+    zts_close(two);
+    one = zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0);
+    assert_int_equal(zts_bind(one, &any, sizeof any), 0);
+    assert_int_equal(zts_listen(one, 4), 0);
+    for (int port = 100; port < 65000; port += 6491) {
+        a.sin_port = zts_htons((uint16_t)port);
+        c = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+        assert_int_equal(zts_connect(c, &a, sizeof a), 0);
+        s = zts_accept(all, NULL, NULL);
+        assert_true(s >= 0);
+        len = sizeof where;
+        assert_int_equal(zts_getsockname(s, &where, &len), 0);
+        assert_int_equal(zts_ntohs(where.sin6_port), port);
+        assert_int_equal(zts_write(c, "hi", 2), 2);
+        char buf[2];
+        assert_int_equal(zts_recv(s, buf, 2, ZTS_MSG_WAITALL), 2);
+        zts_close(c);
+        zts_close(s);
+    }
+    /* Who has a port of its own keeps it. */
+    a.sin_port = zts_htons(4321);
+    c = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+    assert_int_equal(zts_connect(c, &a, sizeof a), 0);
+    s = zts_accept(one, NULL, NULL);
+    assert_true(s >= 0);
+    zts_close(s);
+    zts_close(c);
+    zts_close(one);
+    zts_close(all);
+    zts_delay_ms(50);
+    a.sin_port = zts_htons(100);
+    c = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+    assert_zts(ZTS_ECONNREFUSED, zts_connect(c, &a, sizeof a));
+    zts_close(c);
+    (void)at;
+}
+
+/* ---- names ---- */
+
+/* Answers every A question with 10.9.8.7, every AAAA with nothing, one name with NXDOMAIN. */
+static void *name_server(void *arg)
+{
+    int fd = *(int *)arg;
+    unsigned char q[600];
+    struct zts_sockaddr_in from;
+    zts_socklen_t len = sizeof from;
+    ssize_t n;
+    while ((n = zts_recvfrom(fd, q, 512, 0, &from, &len)) > 12) {
+        size_t end = 12;
+        while (q[end] != 0 && end < (size_t)n)
+            end += (size_t)q[end] + 1;
+        int type = q[end + 1] << 8 | q[end + 2];
+        size_t size = end + 5;
+        q[2] = 0x84;
+        q[3] = q[12] == 7 ? 3 : 0; /* "missing" */
+        q[10] = q[11] = 0;
+        q[7] = type == 1 && q[3] == 0;
+        if (q[7]) {
+            static const unsigned char answer[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 9, 8, 7};
+            memcpy(q + size, answer, sizeof answer);
+            size += sizeof answer;
+        }
+        (void)zts_sendto(fd, q, size, 0, &from, len);
+        len = sizeof from;
+    }
+    return NULL;
+}
+
+static void names(void **state)
+{
+    struct zts_sockaddr_in server = own4;
+    struct zts_sockaddr_storage a[4];
+    unsigned n = 4;
+    pthread_t t;
+    struct zts_hostent *h = zts_gethostbyname("10.1.2.3");
+    assert_non_null(h);
+    assert_int_equal(h->h_addrtype, ZTS_AF_INET);
+    assert_int_equal(*(uint32_t *)(void *)h->zts_h_addr, zts_inet_addr("10.1.2.3"));
+    assert_null(h->h_addr_list[1]);
+    assert_non_null(zts_gethostbyname("fd00::7"));
+    zts_errno = 0;
+    assert_null(zts_gethostbyname("host.example"));
+    assert_int_equal(zts_errno, ZTS_ENOENT); /* in nobody's domain, and no server set */
+    server.sin_port = zts_htons(5353);
+    int fd = zts_socket(ZTS_AF_INET, ZTS_SOCK_DGRAM, 0);
+    assert_int_equal(zts_bind(fd, &server, sizeof server), 0);
+    assert_int_equal(pthread_create(&t, NULL, name_server, &fd), 0);
+    assert_int_equal(zts_add_dns_nameserver(&server), 0);
+    assert_int_equal(zts_add_dns_nameserver(&server), 0);
+    h = zts_gethostbyname("host.example");
+    assert_non_null(h);
+    assert_string_equal(h->h_name, "host.example");
+    assert_int_equal(h->h_length, 4);
+    assert_int_equal(*(uint32_t *)(void *)h->zts_h_addr, zts_inet_addr("10.9.8.7"));
+    assert_int_equal(zts_resolve("host.example", ZTS_AF_INET, a, &n), 0);
+    assert_int_equal(n, 1);
+    assert_zts(ZTS_ENOENT, zts_resolve("missing.example", ZTS_AF_UNSPEC, a, &n));
+    n = 4;
+    assert_zts(ZTS_ENODATA, zts_resolve("host.example", ZTS_AF_INET6, a, &n));
+    assert_int_equal(zts_del_dns_nameserver(&server), 0);
+    assert_int_equal(zts_del_dns_nameserver(&server), ZTS_ERR_NO_RESULT);
+    assert_int_equal(zts_del_dns_nameserver(NULL), ZTS_ERR_ARG);
+    /* One pushed by the network, for its domain. Port 53 is ours to bind: nothing here is privileged. */
+    zts_close(fd);
+    pthread_join(t, NULL);
+    char out[1024], text[ZTS_INET_ADDRSTRLEN];
+    server.sin_port = zts_htons(53);
+    fd = zts_socket(ZTS_AF_INET, ZTS_SOCK_DGRAM, 0);
+    assert_int_equal(zts_bind(fd, &server, sizeof server), 0);
+    assert_int_equal(pthread_create(&t, NULL, name_server, &fd), 0);
+    zts_inet_ntop(ZTS_AF_INET, &own4.sin_addr, text, sizeof text);
+    assert_int_equal(env_ztctl(&e, "root", out, sizeof out, "controller set %016llx dns=office.lan,%s",
+                               (unsigned long long)net, text),
+                     0);
+    h = NULL;
+    /* 10.9.8.7 is in no joined network: such an answer is not for a network to give. */
+    for (int i = 0; i < 50; i++) {
+        h = zts_gethostbyname("www.office.lan");
+        if (h != NULL || zts_errno == ZTS_ENODATA)
+            break;
+        zts_delay_ms(100);
+    }
+    assert_null(h);
+    assert_int_equal(zts_errno, ZTS_ENODATA);
+    zts_close(fd);
+    pthread_join(t, NULL);
+}
+
+/* ---- both kinds in one wait (U9) ---- */
+
+static void epoll_with_host_descriptors(void **state)
+{
+    struct zts_sockaddr_in to = peer4(ENV_TCP_ECHO);
+    struct epoll_event ev[4];
+    int p[2], ep = epoll_create1(EPOLL_CLOEXEC), fd = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+    char c;
+    assert_int_equal(pipe(p), 0);
+    assert_int_equal(zts_connect(fd, &to, sizeof to), 0);
+    assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &(struct epoll_event){EPOLLIN, {.u32 = 1}}), 0);
+    assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, zts_get_host_fd(fd),
+                               &(struct epoll_event){EPOLLIN, {.u32 = 2}}),
+                     0);
+    assert_int_equal(epoll_wait(ep, ev, 4, 0), 0);
+    assert_int_equal(zts_write(fd, "x", 1), 1);
+    assert_int_equal(epoll_wait(ep, ev, 4, 5000), 1);
+    assert_int_equal(ev[0].data.u32, 2);
+    assert_int_equal(zts_read(fd, &c, 1), 1);
+    assert_int_equal(write(p[1], "y", 1), 1);
+    assert_int_equal(epoll_wait(ep, ev, 4, 5000), 1);
+    assert_int_equal(ev[0].data.u32, 1);
+    zts_close(fd);
+    close(ep);
+    close(p[0]);
+    close(p[1]);
+}
+
+/* ---- many ---- */
+
+static void more_than_ten_thousand_sockets(void **state)
+{
+    struct rlimit r, was;
+    int want = 10100;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    r = was;
+    r.rlim_cur = r.rlim_max < 2u * 10100 + 200 ? r.rlim_max : 2u * 10100 + 200;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &r), 0);
+    if (r.rlim_cur < 2u * 10100 + 200) {
+        want = (int)(r.rlim_cur - 200) / 2;
+        print_message("the limit of descriptors allows %d sockets only\n", want);
+    }
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    want = want < 2000 ? want : 2000;
+#endif
+    int *fd = calloc((size_t)want, sizeof *fd);
+    struct zts_sockaddr_in a = own4;
+    int l = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+    zts_socklen_t len = sizeof a;
+    assert_int_equal(zts_bind(l, &a, sizeof a), 0);
+    assert_int_equal(zts_listen(l, 255), 0);
+    assert_int_equal(zts_getsockname(l, &a, &len), 0);
+    struct zts_sockaddr_in dgram = own4;
+    dgram.sin_port = 0;
+    /* Datagram sockets with a port each, and on top a connection that still works. */
+    for (int i = 0; i < want - 3; i++) {
+        fd[i] = zts_socket(ZTS_AF_INET, ZTS_SOCK_DGRAM, 0);
+        if (fd[i] < 0 || zts_bind(fd[i], &dgram, sizeof dgram) != 0)
+            fail_msg("socket %d: %s", i, zts_strerror(zts_errno));
+    }
+    assert_true(fd[want - 4] >= want - 4);
+    int c = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+    assert_int_equal(zts_connect(c, &a, sizeof a), 0);
+    int s = zts_accept(l, NULL, NULL);
+    assert_true(s >= 0);
+    struct zts_pollfd p = {.fd = s, .events = ZTS_POLLIN};
+    assert_int_equal(zts_write(c, "x", 1), 1);
+    assert_int_equal(zts_poll(&p, 1, 5000), 1);
+    for (int i = 0; i < want - 3; i++)
+        assert_int_equal(zts_close(fd[i]), 0);
+    zts_close(c);
+    zts_close(s);
+    zts_close(l);
+    free(fd);
+    zts_delay_ms(200);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+}
+
+/* ---- forks (U8) ---- */
+
+static int child_with_a_node(void *arg)
+{
+    char c;
+    if (zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0) != ZTS_ERR_SERVICE ||
+        zts_read(0, &c, 1) != ZTS_ERR_SERVICE || zts_join(net) != ZTS_ERR_SERVICE)
+        return 1;
+    if (zts_start(arg, env_callback, 0) != ZTS_ERR_OK ||
+        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0)
+        return 2;
+    return zts_free() == ZTS_ERR_OK ? 0 : 3;
+}
+
+static int child_that_looks(void *arg)
+{
+    char c;
+    return zts_read(0, &c, 1) == ZTS_ERR_SERVICE && zts_stop() == ZTS_ERR_SERVICE ? 0 : 1;
+}
+
+static _Atomic bool traffic_ends;
+static void *traffic(void *arg)
+{
+    struct zts_sockaddr_in to = peer4(ENV_TCP_ECHO);
+    char buf[2000], back[2000];
+    memset(buf, 't', sizeof buf);
+    intptr_t rounds = 0;
+    while (!atomic_load(&traffic_ends)) {
+        int fd = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+        if (zts_connect(fd, &to, sizeof to) != 0)
+            return (void *)-1;
+        for (int i = 0; i < 20; i++)
+            if (zts_send(fd, buf, sizeof buf, 0) != sizeof buf ||
+                zts_recv(fd, back, sizeof back, ZTS_MSG_WAITALL) != sizeof back)
+                return (void *)-2;
+        zts_close(fd);
+        rounds++;
+    }
+    return (void *)rounds;
+}
+
+/* Forks in the middle of traffic: the parent's goes on, each child starts a node of its own. */
+static void forks_under_load(void **state)
+{
+    char home[128];
+    pthread_t t[4];
+#ifdef __SANITIZE_THREAD__
+    print_message("SKIP: ThreadSanitizer follows no threads in a forked child\n");
+    skip();
+#endif
+    env_home(&e, "child", home);
+    atomic_store(&traffic_ends, false);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, traffic, NULL), 0);
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(env_in_child(child_that_looks, NULL), 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(env_in_child(child_with_a_node, home), 0);
+    atomic_store(&traffic_ends, true);
+    for (int i = 0; i < 4; i++) {
+        void *rc;
+        pthread_join(t[i], &rc);
+        assert_true((intptr_t)rc > 0);
+    }
+}
+
+static int setup(void **state)
+{
+    struct zts_node_details node;
+    struct zts_sockaddr_storage a;
+    char out[1024];
+    unsigned n = 1;
+    if (env_start(&e) != 0)
+        return -1;
+    net = env_network(&e, "name=ext ipv4=10.45.0.0/24");
+    int rc = env_start_peer_on(&e, net) | env_up(&e, "us") | zts_query_node(&node, NULL);
+    self = node.address;
+    rc |= env_ztctl(&e, "root", out, sizeof out, "controller authorize %016llx %010llx",
+                    (unsigned long long)net, (unsigned long long)self) |
+          zts_join(net);
+    if (rc == 0 && env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, net, 0, 10000) >= 0 &&
+        zts_query_addresses(net, &a, &n) == 0 && n == 1) {
+        memcpy(&own4, &a, sizeof own4);
+        own4.sin_port = 0;
+        return 0;
+    }
+    env_stop(&e);
+    return -1;
+}
+
+static int teardown(void **state)
+{
+    int rc = zts_free();
+    env_stop(&e);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
+        return env_peer_main(argv[2], argv[3]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layer2_callback_agrees_with_statistics),
+        cmocka_unit_test(layer2_descriptor),
+        cmocka_unit_test(a_listener_for_all_ports),
+        cmocka_unit_test(names),
+        cmocka_unit_test(epoll_with_host_descriptors),
+        cmocka_unit_test(more_than_ten_thousand_sockets),
+        cmocka_unit_test(forks_under_load),
+    };
+    cmocka_set_test_filter(getenv("ZT_TEST_CASE"));
+    return cmocka_run_group_tests_name("extensions", tests, setup, teardown);
+}

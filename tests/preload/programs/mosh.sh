@@ -1,0 +1,15 @@
+# shellcheck shell=bash disable=SC2154 # a row of programs.sh, sourced by it
+# mosh: UDP that goes on for as long as the session
+needs_mosh='mosh-server mosh-client script'
+
+mosh_session() {
+    local line key
+    line=$(in_home a env LC_ALL=C.UTF-8 mosh-server new -i "$addr" -p 60001 -- sh -c 'echo over mosh; sleep 1; echo > '"$work/moshed" 2> mosh.log |
+        grep '^MOSH CONNECT')
+    key=${line##* }
+    [ -n "$key" ] || { cat mosh.log; return 1; }
+    rm -f moshed
+    LC_ALL=C.UTF-8 TERM=xterm MOSH_KEY=$key b script -qec "stty rows 24 cols 80; mosh-client $addr 60001" mosh.out > /dev/null < /dev/null
+    grep -qa 'over mosh' mosh.out && [ -f moshed ]
+}
+test_mosh() { check "mosh $v a session" mosh_session; }

@@ -35,6 +35,9 @@
 #define UNDER_SANITIZER 1
 #endif
 #endif
+#ifndef UNDER_SANITIZER
+#define UNDER_SANITIZER 0
+#endif
 
 /* --- system calls ----------------------------------------------------------------------------- */
 
@@ -157,10 +160,10 @@ bool ztd_confine(const char *home)
         ztd_say(ZTS_SERVICE_INFO, "not confined: ZT_CONFINE=no");
         return true;
     }
-#ifdef UNDER_SANITIZER
-    ztd_say(ZTS_SERVICE_INFO, "not confined: built with a sanitizer");
-    return true;
-#else
+    if (UNDER_SANITIZER) {
+        ztd_say(ZTS_SERVICE_INFO, "not confined: built with a sanitizer");
+        return true;
+    }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         ztd_say(ZTS_SERVICE_ERROR, "no new privileges: %s", strerror(errno));
         return false;
@@ -181,5 +184,4 @@ bool ztd_confine(const char *home)
     }
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     return true;
-#endif
 }

@@ -35,6 +35,9 @@
 #else
 #define UNDER_SANITIZER false
 #endif
+#ifndef UNDER_SANITIZER
+#define UNDER_SANITIZER 0
+#endif
 
 /* --- system calls ----------------------------------------------------------------------------- */
 

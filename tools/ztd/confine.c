@@ -35,9 +35,6 @@
 #else
 #define UNDER_SANITIZER false
 #endif
-#ifndef UNDER_SANITIZER
-#define UNDER_SANITIZER 0
-#endif
 
 /* --- system calls ----------------------------------------------------------------------------- */
 

@@ -23,7 +23,7 @@ def one(ground, system, kind, rate):
     before = lab.memory_of(node, "Rss")
     attack = flood(ground, system, kind, rate, SECONDS + 2) if kind else None
     cpu = lab.cpu_of(node)
-    figure = system.client("tcp", SECONDS)[0]
+    figure = system.client("throughput", SECONDS)[0]
     cpu = lab.cpu_of(node) - cpu
     sent = lab.parse(attack.communicate(timeout=60)[0])["sent"] if attack else 0
     return {"mbit": figure["value"], "node_cpu_per_s": round(cpu / SECONDS, 3), "sent": sent,

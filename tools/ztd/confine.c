@@ -29,11 +29,11 @@
 
 /* A sanitizer looks at its own process with ptrace and writes reports where it likes. */
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define UNDER_SANITIZER 1
+#define UNDER_SANITIZER true
 #elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define UNDER_SANITIZER 1
-#endif
+#define UNDER_SANITIZER (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define UNDER_SANITIZER false
 #endif
 
 /* --- system calls ----------------------------------------------------------------------------- */
@@ -157,10 +157,10 @@ bool ztd_confine(const char *home)
         ztd_say(ZTS_SERVICE_INFO, "not confined: ZT_CONFINE=no");
         return true;
     }
-#ifdef UNDER_SANITIZER
-    ztd_say(ZTS_SERVICE_INFO, "not confined: built with a sanitizer");
-    return true;
-#else
+    if (UNDER_SANITIZER) {
+        ztd_say(ZTS_SERVICE_INFO, "not confined: built with a sanitizer");
+        return true;
+    }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         ztd_say(ZTS_SERVICE_ERROR, "no new privileges: %s", strerror(errno));
         return false;
@@ -181,5 +181,4 @@ bool ztd_confine(const char *home)
     }
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     return true;
-#endif
 }

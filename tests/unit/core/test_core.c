@@ -32,8 +32,20 @@ static bool on_check(void *user, const struct zt_identity *id)
     return false;
 }
 
-static const struct zt_host host = {
-    .send = on_send, .deliver = on_deliver, .random = on_random, .check_identity = on_check};
+static void on_save(void *user, enum zt_object what, uint64_t id, const uint8_t *p, size_t n)
+{
+}
+
+static void on_event(void *user, const struct zt_event *ev)
+{
+}
+
+static const struct zt_host host = {.send = on_send,
+                                    .deliver = on_deliver,
+                                    .random = on_random,
+                                    .save = on_save,
+                                    .event = on_event,
+                                    .check_identity = on_check};
 
 static struct zt_identity identity(void)
 {
@@ -102,11 +114,60 @@ static void every_refusal_is_in_one_set_of_counters(void **state)
     zt_core_free(c);
 }
 
+/* Both halves are reached through the one object; what they do is tested where they are. */
+static void what_it_passes_on(void **state)
+{
+    struct zt_identity id = identity();
+    struct zt_now now = {.mono_ms = 5, .wall_ms = 5};
+    struct zt_core *c = NULL;
+    const uint64_t nwid = 0xff0a000000000001;
+    assert_int_equal(
+        zt_core_new(&(struct zt_core_config){.identity = &id, .host = &host}, &now, &c), 0);
+    zt_core_configure(c, &now, &(struct zt_settings){.suites = ZT_SUITES_SALSA});
+    assert_true(zt_identity_equal(zt_core_identity(c), &id));
+    assert_int_equal(zt_core_underlay(c), ZT_UNDERLAY_NORMAL);
+
+    struct zt_ep ep = {.family = 4, .port = 9993, .ip = {9, 0, 0, 1}};
+    zt_core_set_local(c, &now, &ep, 1);
+    zt_core_socket_gone(c, &now, 0);
+    assert_int_equal(zt_core_surface(c, &now, &ep, 1), 0);
+    assert_int_equal(zt_core_send_message(c, &now, id.addr, 70000, (const uint8_t *)"x", 1), ZT_E_INVAL);
+
+    struct zt_moon_info moon;
+    assert_int_equal(zt_core_orbit(c, &now, 0x11, 0x1122334455), 0);
+    assert_int_equal(zt_core_moon(c, 0x11, &moon), 0);
+    assert_true(moon.is_waiting && moon.seed == 0x1122334455);
+    assert_int_equal(zt_core_deorbit(c, &now, 0x11), 0);
+    assert_int_equal(zt_core_deorbit(c, &now, 0x11), ZT_E_NOENT);
+
+    struct zt_group_info group;
+    struct zt_net_auth auth;
+    assert_int_equal(zt_core_join(c, &now, nwid, NULL, 0), 0);
+    assert_int_equal(zt_core_subscribe(c, &now, nwid, 0x01005e000001, 7), 0);
+    assert_int_equal(zt_core_groups(c, nwid, &group, 1), 1);
+    assert_true(group.mac == 0x01005e000001 && group.adi == 7);
+    assert_int_equal(zt_core_unsubscribe(c, nwid, 0x01005e000001, 7), 0);
+    assert_int_equal(zt_core_groups(c, nwid, &group, 1), 0);
+    assert_int_equal(zt_core_auth(c, nwid, &auth), ZT_E_NOENT);
+
+    struct zt_table_info t[ZT_INFO_TABLES];
+    size_t n = zt_core_tables(c, t);
+    bool has_networks = false;
+    assert_in_range(n, 10, ZT_INFO_TABLES);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(t[i].used <= t[i].bound);
+        has_networks |= strcmp(t[i].name, "networks") == 0 && t[i].used == 1;
+    }
+    assert_true(has_networks);
+    zt_core_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_refuses_a_public_identity_and_a_broken_planet),
         cmocka_unit_test(without_a_planet_it_rests),
+        cmocka_unit_test(what_it_passes_on),
         cmocka_unit_test(every_refusal_is_in_one_set_of_counters),
     };
     return cmocka_run_group_tests_name("core/core", tests, NULL, NULL);

@@ -34,19 +34,12 @@ static _Atomic int32_t *twin_slot(int fd)
     return p ? &p->twin[fd % ZT_FD_PAGE] : NULL;
 }
 
-static uint64_t cookie(int fd)
-{
-    uint64_t c = 0;
-    socklen_t len = sizeof c;
-    return zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &c, &len) == 0 ? c : 0;
-}
-
 static bool is_twin(int fd, uint32_t mark)
 {
     int domain = 0;
     socklen_t len = sizeof domain;
     return fd > 0 && zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-           (domain == AF_INET || domain == AF_INET6) && zt_ctl_twin_mark(cookie(fd)) == mark;
+           (domain == AF_INET || domain == AF_INET6) && zt_ctl_twin_mark(zt_cookie(fd)) == mark;
 }
 
 static int search_twin(uint32_t mark)
@@ -185,7 +178,7 @@ static int merge(int fd, int kernel, const struct zt_facts *f, int backlog)
     struct zt_ctl_req req;
     struct zt_ctl_rep rep;
     int newfd;
-    zt_req_init(&req, ZT_CTL_MERGE, cookie(kernel));
+    zt_req_init(&req, ZT_CTL_MERGE, zt_cookie(kernel));
     req.stype = (uint8_t)f->type;
     req.family = f->domain;
     req.local = f->local;

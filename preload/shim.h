@@ -169,6 +169,9 @@ struct zt_facts {
 bool zt_facts_read(int fd, struct zt_facts *f);
 unsigned zt_facts_opts(int fd, const struct zt_facts *f, struct zt_ctl_opt out[ZT_CTL_OPTS]);
 
+/* What the kernel calls the socket, whatever its number; 0: it is none. */
+uint64_t zt_cookie(int fd);
+
 /* Put newfd in the place of fd and of its known duplicates, with flags, simple options and epoll
  * registrations; closes newfd. Returns 0 or -errno (and nothing has changed). */
 int zt_swap(int fd, int newfd, zt_word w);

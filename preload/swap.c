@@ -286,7 +286,7 @@ static int swap_one(int fd, int newfd, zt_word w)
     return r < 0 ? (int)r : 0;
 }
 
-static uint64_t cookie(int fd)
+uint64_t zt_cookie(int fd)
 {
     uint64_t c = 0;
     socklen_t len = sizeof c;
@@ -303,7 +303,7 @@ static void swap_duplicates(int fd, int newfd, zt_word before, zt_word w, uint64
             zt_word o = atomic_load_explicit(&page->word[i], memory_order_relaxed);
             bool maybe = before & ZT_W_KIND ? ((o ^ before) & (ZT_W_ID_MASK | ZT_W_KIND)) == 0
                                             : (o & ZT_W_DUPED) && !(o & ZT_W_KIND);
-            if (o && maybe && other != fd && other != newfd && cookie(other) == old_cookie)
+            if (o && maybe && other != fd && other != newfd && zt_cookie(other) == old_cookie)
                 swap_one(other, newfd, w);
         }
     }
@@ -318,7 +318,7 @@ int zt_swap_as(int fd, int newfd, zt_word w, int fl)
 {
     zt_word before = zt_word_any(fd);
     bool duped = before & (ZT_W_DUPED | ZT_W_KIND);
-    uint64_t old_cookie = duped ? cookie(fd) : 0;
+    uint64_t old_cookie = duped ? zt_cookie(fd) : 0;
     int r = fl < 0 ? fl : 0;
     if (r == 0) {
         copy_description(fd, newfd, fl);

@@ -236,11 +236,13 @@ static void peer_changed(const struct zt_peer_info *was, const struct zt_peer_in
         emit_peer(now, ZTS_EVENT_PEER_PATH_DEAD);
     if (a == 0 && b > 0)
         emit_peer(now, ZTS_EVENT_PEER_DIRECT);
-    if (a > 0 && b == 0 && now->is_alive)
+    /* A path that has not expired yet may still work, however long nothing was heard. */
+    bool could = was != NULL && (was->is_alive || a > 0), can = now->is_alive || b > 0;
+    if (a > 0 && b == 0 && can)
         emit_peer(now, ZTS_EVENT_PEER_RELAY);
-    if (was != NULL && was->is_alive && !now->is_alive)
+    if (could && !can)
         emit_peer(now, ZTS_EVENT_PEER_UNREACHABLE);
-    if (was != NULL && !was->is_alive && now->is_alive && a == 0 && b == 0)
+    if (was != NULL && !could && can && b == 0)
         emit_peer(now, ZTS_EVENT_PEER_RELAY);
 }
 

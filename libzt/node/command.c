@@ -142,6 +142,7 @@ static void add_socket(void *user, const struct zt_state_slot *s, uint64_t bytes
     json_object_set_new(o, "local", slot_ep(s->lfamily, s->lip, s->lport));
     json_object_set_new(o, "remote", slot_ep(s->rfamily, s->rip, s->rport));
     json_object_set_new(o, "unacked", json_integer(s->unacked));
+    json_object_set_new(o, "merged", json_boolean(s->twin != 0)); /* the host's side as well */
     json_object_set_new(o, "rxBytes", zt_api_number(bytes_in));
     json_object_set_new(o, "txBytes", zt_api_number(bytes_out));
     json_array_append_new(user, o);

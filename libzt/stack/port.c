@@ -62,24 +62,25 @@ uint64_t zt_siphash(const uint64_t key[2], const void *data, size_t n)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+typedef uint64_t two_words __attribute__((vector_size(16)));
+
 /* Sum of the 16-bit words in memory order, folded; the last odd byte counts as if a zero followed.
- * Eight bytes a step with the carry added back in: one's complement sums may be taken in wider
- * words. */
+ * One's complement sums may be taken in wider words: pairs of 64-bit sums of 32-bit words, which
+ * cannot overflow, then eight bytes a step with the carry added back in. */
 uint16_t zt_lwip_chksum(const void *data, int len)
 {
+    const two_words low = {0xffffffffu, 0xffffffffu};
     const uint8_t *p = data;
     size_t n = (size_t)len;
-    uint64_t a = 0, b = 0, w, x;
-    for (; n >= 16; n -= 16, p += 16) {
-        memcpy(&w, p, 8);
-        memcpy(&x, p + 8, 8);
-        a += w;
-        a += a < w;
-        b += x;
-        b += b < x;
+    two_words sum[2] = {{0}}, v[4];
+    uint64_t a, w;
+    for (; n >= 64; n -= 64, p += 64) {
+        memcpy(v, p, 64);
+        for (unsigned i = 0; i < 4; i++)
+            sum[i % 2] += (v[i] & low) + (v[i] >> 32);
     }
-    a += b;
-    a += a < b;
+    sum[0] += sum[1];
+    a = sum[0][0] + sum[0][1];
     for (; n >= 8; n -= 8, p += 8) {
         memcpy(&w, p, 8);
         a += w;

@@ -120,7 +120,7 @@ int env_start(struct env *e)
         return -1;
     snprintf(ztd, sizeof ztd, "%s/ztd", tools());
     e->root = spawn((char *[]){ztd, "-H", home, "-p", port, NULL}, STDERR_FILENO, &fd);
-    int rc = e->root > 0 ? wait_line(fd, "online", line, sizeof line, 20000) : -1;
+    int rc = e->root > 0 ? wait_line(fd, "online", line, sizeof line, 90000) : -1;
     /* The pipe stays open (and small): the root says nothing more in a normal run. */
     return rc;
 }
@@ -143,7 +143,7 @@ int env_start_peer_on(struct env *e, uint64_t nwid)
                                (unsigned long long)e->peer_id) != 0)
         return -1;
     e->peer = spawn((char *[]){"/proc/self/exe", "--peer", home, id, NULL}, STDOUT_FILENO, &fd);
-    if (e->peer <= 0 || wait_line(fd, "serving ", line, sizeof line, 30000) != 0)
+    if (e->peer <= 0 || wait_line(fd, "serving ", line, sizeof line, 120000) != 0)
         return -1;
     if (sscanf(line, "serving %63s %63s", text, text4) < 1)
         return -1;
@@ -467,7 +467,7 @@ int env_online(struct env *e, const char *name)
     env_home(e, name, home);
     env_clear_events();
     if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
-        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0)
+        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0)
         return -1;
     return 0;
 }
@@ -486,7 +486,7 @@ int env_up(struct env *e, const char *name)
     env_home(e, name, home);
     env_clear_events();
     if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
-        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0 || zts_join(ENV_NWID) != ZTS_ERR_OK ||
+        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0 || zts_join(ENV_NWID) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 10000) < 0)
         return -1;
     return 0;
@@ -575,7 +575,7 @@ int env_peer_main(const char *home, const char *id)
     static const int ports[] = {ENV_TCP_ECHO, ENV_TCP_CLOSE, ENV_TCP_RESET};
     pthread_t t;
     if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
-        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0 || zts_join(ENV_NWID) != ZTS_ERR_OK ||
+        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0 || zts_join(ENV_NWID) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 10000) < 0)
         return 1;
     if (nwid != 0 && (zts_join(nwid) != 0 ||

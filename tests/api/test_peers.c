@@ -196,5 +196,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(R56_R57_R58_peers_d),
         cmocka_unit_test(R91_R93_path_dies_peer_unreachable),
     };
+    cmocka_set_test_filter(getenv("ZT_TEST_CASE"));
     return cmocka_run_group_tests_name("peers", tests, setup, teardown);
 }

@@ -626,7 +626,7 @@ static void test_other_generation_in_turn(void **state)
     assert_int_equal(lab_other_start(dir), 0);
     assert_int_equal(zts_init_set_port(0), ZTS_ERR_SERVICE);
     assert_int_equal(zts_node_start(), ZTS_ERR_SERVICE);
-    assert_true(lab_other_online(20000));
+    assert_true(lab_other_online(LOOKS * 10));
     assert_true(zts_node_is_online());
     assert_int_equal(zts_net_join(LAB_NWID), ZTS_ERR_OK);
     assert_int_equal(lab_other_stop(), 0);

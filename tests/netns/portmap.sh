@@ -53,7 +53,7 @@ try() { # try KIND
     local router=$!
     wait_for 10 grep -q ready "$DIR/router.log" || fail "router: $(cat "$DIR/router.err")"
     for h in r a b; do node ours $h; done
-    for h in a b; do wait_for 20 online $h || fail "$h is not online"; done
+    for h in a b; do wait_for 120 online $h || fail "$h is not online"; done # ThreadSanitizer makes identities slowly
     A=$(id_of a) B=$(id_of b)
     for h in a b; do zt $h join $NWID >/dev/null || fail "join"; done
     wait_for 10 address_of b $NWID : || fail "no address"

@@ -14,7 +14,7 @@ runtime=$("$cc" -print-file-name=libtsan.so)
 flags=(-g -O1 -fsanitize=thread -D_GNU_SOURCE -std=gnu11 -U_FORTIFY_SOURCE -I"$top/include" -I"$top/libzt")
 "$cc" "${flags[@]}" -fPIC -shared -fvisibility=hidden -fno-builtin-fclose -o preload.so "$top"/preload/*.c \
     -Wl,--version-script,"$top/preload/export.map" -Wl,-Bsymbolic-functions > cc.log 2>&1 || fail "$(cat cc.log)"
-"$cc" "${flags[@]}" -o conform "$here/conform.c" > cc.log 2>&1 || fail "$(cat cc.log)"
+"$cc" "${flags[@]}" -o conform "$here"/conform/*.c > cc.log 2>&1 || fail "$(cat cc.log)"
 mkdir home
 "$host" -H "$work/home" > host.log 2>&1 &
 started+=($!)

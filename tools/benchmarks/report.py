@@ -221,7 +221,7 @@ def write(paths):
     plots = [p for p in [*(plot(figures, *p) for p in PLOTS), stages_plot(figures)] if p]
     with open(os.path.join(os.path.dirname(__file__), "performance.md.in")) as f:
         text = f.read()
-    for mark, value in (("@MACHINE@", machine()), ("@GOALS@", reached), ("@MISSED@", missed),
+    for mark, value in (("@MACHINE@", machine()), ("@REMARK@", notes.get("remark", "")), ("@GOALS@", reached), ("@MISSED@", missed),
                         ("@PLOTS@", "\n".join(f"![{os.path.basename(p)[:-4]}]({p})" for p in plots)),
                         ("@TABLE@", table(figures))):
         text = text.replace(mark, value)

@@ -132,6 +132,9 @@ class Preload(System):
         return self.lab.run("ip", "netns", "exec", host, lab.tool("ztctl"), "-H", self.home(host),
                             *argv)
 
+    def join(self, host, nwid):
+        self.ctl(host, "join", nwid)
+
     def ready(self, host):
         if not lab.parse(self.ctl(host, "-j", "info"))["online"]:
             return False
@@ -167,6 +170,9 @@ class ZeroTierOne(System):
 
     def start_node(self, host):
         return self.lab.spawn(host, self.path, "-U", self.home(host), log=f"{self.name}-{host}.log")
+
+    def join(self, host, nwid):
+        self.cli(host, "join", nwid)
 
     def cli(self, host, *argv):
         return self.lab.run("ip", "netns", "exec", host, self.path, "-q", "-D" + self.home(host),

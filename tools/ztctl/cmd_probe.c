@@ -14,7 +14,7 @@ int zc_cmd_sockets(struct zc *zc, int argc, char **argv)
     const json_t *s;
     struct zc_table t;
     size_t i;
-    char n[32];
+    char n[32], state[48];
     if (argc != 0)
         return zc_usage(zc, "unexpected argument '%s'", argv[0]);
     int code;
@@ -31,7 +31,9 @@ int zc_cmd_sockets(struct zc *zc, int argc, char **argv)
     json_array_foreach(d, i, s)
     {
         zc_cell(&t, ZC_PLAIN, zc_str(s, "type"));
-        zc_cell(&t, ZC_PLAIN, zc_str(s, "state"));
+        snprintf(state, sizeof state, "%s%s", zc_str(s, "state"),
+                 json_is_true(json_object_get(s, "merged")) ? ", host too" : "");
+        zc_cell(&t, ZC_PLAIN, state);
         zc_cell(&t, ZC_PLAIN, zc_str(s, "local"));
         zc_cell(&t, ZC_PLAIN, zc_str(s, "remote"));
         zc_cell(&t, ZC_PLAIN, zc_human(zc_int(s, "rxBytes", 0), n));

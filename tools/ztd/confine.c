@@ -29,14 +29,11 @@
 
 /* A sanitizer looks at its own process with ptrace and writes reports where it likes. */
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define UNDER_SANITIZER 1
+#define UNDER_SANITIZER true
 #elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define UNDER_SANITIZER 1
-#endif
-#endif
-#ifndef UNDER_SANITIZER
-#define UNDER_SANITIZER 0
+#define UNDER_SANITIZER (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define UNDER_SANITIZER false
 #endif
 
 /* --- system calls ----------------------------------------------------------------------------- */

@@ -34,11 +34,10 @@ nginx_conf() {
 	END
 }
 ngx_get() { rm -f got && curl_ -f -o got "http://$host:$1" && cmp data got; }
-ngx_pids() { # a new connection each time: which workers answer?
-    local i
-    for i in {1..30}; do
-        curl_ -D - -o /dev/null "http://$host:8050/pid" | tr -d '\r' | sed -n 's/^X-Pid: //p'
-    done | sort -u
+ngx_pids() { # 30 connections: which workers answer?
+    local i args=()
+    for i in {1..30}; do args+=("http://$host:8050/pid?$i"); done
+    curl_ -H 'Connection: close' -D - "${args[@]}" | tr -d '\r' | sed -n 's/^X-Pid: //p' | sort -u
 }
 ngx_workers() { [ "$(ngx_pids | wc -l)" -ge 2 ]; }
 ngx_reload() { # new workers take over while a download runs

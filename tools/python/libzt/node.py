@@ -15,6 +15,8 @@ _state = threading.Condition()  # notified with each event
 _handler = None  # the ctypes object must live as long as the library may call it
 _on_event = None
 _was_started = False
+_is_down = True  # NODE_DOWN was delivered since the last start
+_event_thread = None
 
 
 @dataclass
@@ -64,12 +66,16 @@ def _decode(m):
 
 def _deliver(pointer):
     """On the library's event thread."""
+    global _is_down, _event_thread
     event = _decode(c.cast(pointer, c.POINTER(_lib.EventMsg))[0])
-    with _state:
-        callback = _on_event
-        _state.notify_all()
-    if callback is not None:
-        callback(event)  # an exception is printed by ctypes
+    _event_thread = threading.get_ident()
+    try:
+        if _on_event is not None:
+            _on_event(event)  # an exception is printed by ctypes
+    finally:
+        with _state:
+            _is_down = _is_down or event.what == Event.NODE_DOWN
+            _state.notify_all()
 
 
 def _wait(ready, timeout, what):
@@ -119,12 +125,12 @@ class Node:
     # -- life
 
     def _init(self):
-        global _handler, _on_event
+        global _handler, _on_event, _is_down
         if _handler is None:
             _handler = _lib.EVENT_HANDLER(_deliver)
         check(lib.zts_init_set_event_handler(c.cast(_handler, c.c_void_p)), "start")
         with _state:
-            _on_event = self.on_event
+            _on_event, _is_down = self.on_event, False
         if self.storage is not None:
             check(lib.zts_init_from_storage(str(self.storage).encode()), "storage")
         if self.identity_given is not None:
@@ -149,10 +155,11 @@ class Node:
         return self
 
     def stop(self, timeout=10):
-        """Stop and wait for the end; fine when it does not run."""
-        if lib.zts_node_stop() == 0:
+        """Stop, and wait for the end and for the last event (in on_event itself: only begin to stop). Fine when it does
+        not run."""
+        if lib.zts_node_stop() == 0 and threading.get_ident() != _event_thread:
             # Settings are accepted again when it has ended.
-            _wait(lambda: lib.zts_init_set_port(0) == 0, timeout, "the node did not end")
+            _wait(lambda: _is_down and lib.zts_init_set_port(0) == 0, timeout, "the node did not end")
 
     def __enter__(self):
         return self.start(timeout=30)

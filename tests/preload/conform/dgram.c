@@ -1,0 +1,145 @@
+/* Cases: datagrams */
+#include "lib.h"
+
+static int udp(int *port)
+{
+    int u = socket(family, SOCK_DGRAM, 0);
+    if (bind(u, addr(0), base_len) < 0) {
+        perror("udp");
+        exit(1);
+    }
+    *port = bound_port(u);
+    return u;
+}
+
+static void c_udp(void)
+{
+    int port, u = udp(&port), c = socket(family, SOCK_DGRAM, 0), n;
+    char b[64];
+    struct sockaddr_storage a;
+    socklen_t len;
+    OPTION(u, SOL_SOCKET, SO_TYPE);
+    OPTION(u, SOL_SOCKET, SO_PROTOCOL);
+    SAY(send(c, "x", 1, 0));
+    SAY(sendto(c, "hello", 5, 0, addr(port), base_len));
+    wait_for(u, POLLIN);
+    events("one waiting", u);
+    SAY(ioctl(u, FIONREAD, &n));
+    printf("FIONREAD %d\n", n);
+    len = sizeof a;
+    SAY(recvfrom(u, b, sizeof b, MSG_PEEK, (struct sockaddr *)&a, &len));
+    printf("from %s\n", same(&a, len));
+    len = sizeof a;
+    SAY(recvfrom(u, b, 3, MSG_TRUNC, (struct sockaddr *)&a, &len));
+    SAY(sendto(u, "", 0, 0, (struct sockaddr *)&a, len));
+    wait_for(c, POLLIN);
+    SAY(recv(c, b, sizeof b, 0));
+    SAY(recv(c, b, sizeof b, MSG_DONTWAIT));
+    SAY(getpeername(c, (struct sockaddr *)&a, &len));
+    SAY(connect(c, addr(port), base_len));
+    names(c);
+    SAY(write(c, "connected", 9));
+    SAY(read(u, b, 4));
+    SAY(send(c, b, 0, 0));
+    SAY(read(u, b, 4));
+    SAY(listen(c, 1));
+    SAY(accept(c, NULL, NULL));
+    struct sockaddr un = {.sa_family = AF_UNSPEC};
+    SAY(connect(c, &un, sizeof un));
+    SAY(send(c, "x", 1, 0));
+    SAY(sendto(c, b, 1, 0, addr(0), base_len));
+    static char big[70000];
+    SAY(sendto(c, big, sizeof big, 0, addr(port), base_len));
+    SAY(sendto(c, big, 60000, 0, addr(port), base_len));
+    SAY(recv(u, big, sizeof big, 0));
+    SAY(shutdown(c, SHUT_RDWR));
+    SAY(sendto(c, "x", 1, MSG_NOSIGNAL, addr(port), base_len));
+    SAY(recv(c, b, 1, 0));
+    close(c), close(u);
+}
+
+static void c_udp_refused(void)
+{
+    int port, u = udp(&port), c = socket(family, SOCK_DGRAM, 0);
+    char b;
+    close(u);
+    settle();
+    SAY(connect(c, addr(port), base_len));
+    SAY(send(c, "x", 1, 0));
+    settle();
+    SAY(recv(c, &b, 1, MSG_DONTWAIT));
+    SAY(recv(c, &b, 1, MSG_DONTWAIT));
+    SAY(send(c, "x", 1, 0));
+    settle();
+    so_error(c);
+    so_error(c);
+    close(c);
+}
+
+static void c_udp_many(void)
+{
+    int port, u = udp(&port), c = socket(family, SOCK_DGRAM, 0);
+    char b[4][8];
+    struct iovec v[4];
+    struct mmsghdr m[4];
+    struct sockaddr_storage a[4];
+    memset(m, 0, sizeof m);
+    for (int i = 0; i < 4; i++) {
+        v[i] = (struct iovec){b[i], (size_t)i + 1};
+        m[i].msg_hdr.msg_iov = &v[i];
+        m[i].msg_hdr.msg_iovlen = 1;
+        m[i].msg_hdr.msg_name = addr(port);
+        m[i].msg_hdr.msg_namelen = base_len;
+    }
+    SAY(sendmmsg(c, m, 4, 0));
+    settle();
+    for (int i = 0; i < 4; i++) {
+        v[i].iov_len = 3;
+        m[i].msg_hdr.msg_name = &a[i];
+        m[i].msg_hdr.msg_namelen = sizeof a[i];
+    }
+    SAY(recvmmsg(u, m, 4, MSG_DONTWAIT, NULL));
+    for (int i = 0; i < 4; i++)
+        printf("%u bytes, flags %x, from %s\n", m[i].msg_len, (unsigned)m[i].msg_hdr.msg_flags,
+               same(&a[i], m[i].msg_hdr.msg_namelen));
+    SAY(recvmmsg(u, m, 4, MSG_DONTWAIT, NULL));
+    close(c), close(u);
+}
+
+static void c_udp_info(void)
+{
+    int port, u = udp(&port), c = socket(family, SOCK_DGRAM, 0), one = 1;
+    char b[8], control[256];
+    if (family == AF_INET)
+        SAY(setsockopt(u, IPPROTO_IP, IP_PKTINFO, &one, sizeof one));
+    else
+        SAY(setsockopt(u, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof one));
+    SAY(sendto(c, "x", 1, 0, addr(port), base_len));
+    struct iovec v = {b, sizeof b};
+    struct msghdr m = {NULL, 0, &v, 1, control, sizeof control, 0};
+    SAY(recvmsg(u, &m, 0));
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
+        struct sockaddr_storage a = {.ss_family = (sa_family_t)family};
+        if (family == AF_INET)
+            ((struct sockaddr_in *)&a)->sin_addr =
+                ((struct in_pktinfo *)(void *)CMSG_DATA(h))->ipi_addr;
+        else
+            ((struct sockaddr_in6 *)&a)->sin6_addr =
+                ((struct in6_pktinfo *)(void *)CMSG_DATA(h))->ipi6_addr;
+        printf("control level %d type %d: to %s\n", h->cmsg_level, h->cmsg_type,
+               same(&a, base_len));
+    }
+    m.msg_controllen = 4;
+    SAY(sendto(c, "x", 1, 0, addr(port), base_len));
+    SAY(recvmsg(u, &m, 0));
+    printf("flags %x\n", (unsigned)m.msg_flags);
+    close(c), close(u);
+}
+
+const struct conform_case cases_dgram[] = {
+    {"udp", c_udp},
+    {"udp_refused", c_udp_refused},
+    {"udp_many", c_udp_many},
+    {"udp_info", c_udp_info},
+    {NULL, NULL},
+};

@@ -296,11 +296,12 @@ static void end(struct query *q)
 static unsigned watch(struct query *q, struct pollfd *p, int *timeout_ms)
 {
     ares_socket_t s[ARES_GETSOCK_MAXNUM];
-    int bits = ares_getsock(q->channel, s, ARES_GETSOCK_MAXNUM);
+    unsigned bits = (unsigned)ares_getsock(q->channel, s, ARES_GETSOCK_MAXNUM);
     unsigned n = 0;
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-                               (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+        /* c-ares's own macros shift a signed 1 into the sign */
+        short events = (short)((bits >> i & 1 ? POLLIN : 0) |
+                               (bits >> (i + ARES_GETSOCK_MAXNUM) & 1 ? POLLOUT : 0));
         if (events != 0)
             p[n++] = (struct pollfd){.fd = s[i], .events = events};
     }

@@ -117,6 +117,7 @@
 #define TCP_FAST_INTERVAL 10 /* the longest an ACK is held back */
 #define TCP_SLOW_INTERVAL 25
 #define TCP_MSL 5000
+#define LWIP_TCP_PCB_NUM_EXT_ARGS 1 /* for what a connection takes from its listener */
 #define TCP_RTO_MIN 250 /* upstream peers hold an ACK back for up to 250 ms */
 #define TCP_RTO_MAX 60000
 #define TCP_RTO_INITIAL 1000

@@ -189,7 +189,8 @@ struct zt_state_head {
     uint32_t nranges;
     uint32_t has_network; /* a network is joined */
     uint32_t online;
-    uint32_t configuring; /* networks joined that have no addresses yet */
+    uint32_t configuring; /* networks joined that have no addresses yet; one more while the node
+                             starts and has not looked which networks there are */
     uint8_t host_id[16];
     uint64_t pid;
     struct zt_state_if ifs[ZT_STATE_IFS]; /* guarded by seq like the ranges */

@@ -266,7 +266,8 @@ bool zt_in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a)
     return !rest || !((r->ip[whole] ^ a->ip[whole]) >> (8 - rest));
 }
 
-static bool in_page(const struct zt_state_head *h, const struct zt_ctl_addr *a)
+/* 1, 0, or -1: the page was being changed all the time (its node died while it did that). */
+static int in_page(const struct zt_state_head *h, const struct zt_ctl_addr *a)
 {
     for (int tries = 0; tries < 1000; tries++) {
         uint32_t seq = __atomic_load_n(&h->seq, __ATOMIC_ACQUIRE);
@@ -282,7 +283,7 @@ static bool in_page(const struct zt_state_head *h, const struct zt_ctl_addr *a)
         if (__atomic_load_n(&h->seq, __ATOMIC_RELAXED) == seq)
             return found;
     }
-    return false;
+    return -1;
 }
 
 /* ---- interfaces ---- */
@@ -455,7 +456,9 @@ bool zt_home_has_network(void)
     int saved = errno;
     zt_page_open();
     const struct zt_state_head *h = current();
-    bool yes = h ? __atomic_load_n(&h->has_network, __ATOMIC_ACQUIRE) != 0 : joined_on_disk();
+    bool yes = h && __atomic_load_n(&h->has_network, __ATOMIC_ACQUIRE) != 0;
+    if (!yes && (!h || __atomic_load_n(&h->configuring, __ATOMIC_ACQUIRE)))
+        yes = joined_on_disk(); /* no node, or one that has not looked yet */
     errno = saved;
     return yes;
 }
@@ -488,8 +491,9 @@ bool zt_managed_slow(const struct zt_ctl_addr *a)
             h = current();
         }
     }
-    if (h) {
-        yes = in_page(h, a);
+    int there = h ? in_page(h, a) : -1;
+    if (there >= 0) {
+        yes = there;
         if (!yes && ZT_UNLIKELY(__atomic_load_n(&h->configuring, __ATOMIC_ACQUIRE))) {
             /* What it was last time it will most likely be again: wait for those only. */
             read_remembered();

@@ -120,6 +120,7 @@ struct zt_node {
     struct zt_list reloads; /* reload.c: waiting for the file */
     bool sticky; /* `up`: do not end when idle */
     bool online;
+    bool restoring; /* the networks of the last run are being joined: not all are there yet */
     char *ranges_text;
     struct zt_list pings;
     uint16_t ping_seq;

@@ -66,6 +66,7 @@ static int map_page(struct zt_state *s, int fd, const uint8_t host_id[16])
     memcpy(s->head->host_id, host_id, 16);
     s->head->pid = (uint64_t)getpid();
     s->head->version = ZT_CTL_VERSION;
+    s->head->configuring = 1; /* until the node has said which networks there are */
     __atomic_store_n(&s->head->magic, ZT_STATE_MAGIC, __ATOMIC_RELEASE);
     return 0;
 }

@@ -329,7 +329,7 @@ static char *ranges_text(const struct range_list *l, const char *domains)
 
 static void publish_ranges(struct zt_node *n)
 {
-    struct range_list l = {0};
+    struct range_list l = {.configuring = n->restoring};
     void *v;
     for (size_t i = 0; zt_map_next(&n->nets, &i, NULL, &v);) {
         const struct zt_netent *e = v;
@@ -897,7 +897,9 @@ int zt_turn_init(void *user, struct zt_loop *l)
     pthread_mutex_unlock(&n->lock);
     zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_UP});
     zt_underlay_announce(n);
+    n->restoring = true;
     restore(n);
+    n->restoring = false;
     publish_ranges(n);
     zt_core_tick(n->core, zt_loop_now(l));
     zt_turn_drain(n);

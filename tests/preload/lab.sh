@@ -6,6 +6,15 @@
 #   $build      the build folder, set by the caller before
 #   $a6 $b6 $a4 $b4   the virtual addresses, after lab_up
 set -u
+
+# By root in a network namespace of its own: what should have stayed in the virtual network and did not ends
+# here, as an error, and not at somebody else's machine that has the same private address.
+if [ -z "${ZT_LAB_ALONE-}" ] && [ "$(id -u)" = 0 ] && unshare -n true 2> /dev/null; then
+    mapfile -d '' -t zt_command < "/proc/$$/cmdline"
+    export ZT_LAB_ALONE=1
+    exec unshare -n sh -c 'ip link set lo up && ip address add 192.0.2.7/32 dev lo && exec "$@"' sh "${zt_command[@]}"
+fi
+
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=../../tools/lib/common.sh
 . "$here/../../tools/lib/common.sh"

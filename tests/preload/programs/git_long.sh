@@ -22,6 +22,7 @@ test_git_long() {
     check "git daemon $v listens" up a 9418
     check "git $v clone over git://" git_daemon
     stop "$server"
+    sshd_folder
     check "keys for sshd" prepare_ssh
     serve sshd a "$(command -v sshd)" -D -e -f "$work/ssh/server" -o "ListenAddress=$addr" -p 2224
     check "sshd $v listens" up a 2224

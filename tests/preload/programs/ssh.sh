@@ -1,8 +1,10 @@
 # shellcheck shell=bash disable=SC2154 # a row of programs.sh, sourced by it
 needs_ssh='sshd ssh ssh-keygen scp sftp'
 
+sshd_folder() { # sshd insists on it when it is root
+    [ "$(id -u)" != 0 ] || [ -d /run/sshd ] || { mkdir -m 755 /run/sshd && at_end='rmdir /run/sshd'; }
+}
 prepare_ssh() {
-    [ "$(id -u)" != 0 ] || mkdir -p -m 755 /run/sshd || return # sshd insists on it when it is root
     [ ! -d ssh ] || return 0
     mkdir -m 700 ssh
     ssh-keygen -q -t ed25519 -N '' -f ssh/host && ssh-keygen -q -t ed25519 -N '' -f ssh/user || return
@@ -44,6 +46,7 @@ sftp_back() {
     echo "get $work/data8 $work/got" | ssh_opts sftp -P 2222 -b - "$(me "$host")" && cmp data8 got
 }
 test_ssh() {
+    sshd_folder
     check "keys for sshd" prepare_ssh
     serve sshd a "$(command -v sshd)" -D -e -f "$work/ssh/server" -o "ListenAddress=$addr" -p 2222
     local s=$server

@@ -23,6 +23,7 @@ in_tmux() {
     ssh_opts ssh -tt -p 2223 "$(me "$addr")" "TERM=xterm tmux -S $work/tmux new-session 'echo inside; sleep 1'" < /dev/null | grep -q inside
 }
 test_ssh_long() {
+    sshd_folder
     check "keys for sshd" prepare_ssh
     [ -f big ] || head -c 268435456 /dev/urandom > big
     serve sshd a "$(command -v sshd)" -D -e -f "$work/ssh/server" -o "ListenAddress=$addr" -p 2223

@@ -25,7 +25,8 @@ enum zt_event_kind {
     ZT_EVENT_ONLINE,        /* a root answers, or we are one */
     ZT_EVENT_OFFLINE,       /* no root has answered for the activity timeout */
     ZT_EVENT_COLLISION,     /* an upstream says that our address belongs to another identity */
-    ZT_EVENT_PEER,          /* id: node address; paths appeared or went; ask zt_core_peer */
+    ZT_EVENT_PEER,          /* id: node address; the way there changed; ask zt_core_peer, which
+                               doesn't know it any more when it was forgotten as silent */
     ZT_EVENT_NETWORK,       /* id: network id; status, config or addresses changed; ask zt_core_network */
     ZT_EVENT_PLANET,        /* the planet was replaced by a signed update; it was also saved */
     ZT_EVENT_REROUTED,      /* id: node address; the way there was lost, what follows goes another */

@@ -144,8 +144,8 @@ static void *deliver(void *arg)
 {
     struct zt_events *e = arg;
     zt_thread_begins();
-    /* On Linux a nice value is a thread's own (id 0: the caller). */
-    (void)setpriority(PRIO_PROCESS, 0, 5);
+    /* On Linux a nice value is a thread's own (id 0: the caller). Below the program's, whatever it is. */
+    (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + 5);
     pthread_mutex_lock(&e->lock);
     while (!e->ending || !zt_list_empty(&e->queue)) {
         if (zt_list_empty(&e->queue)) {

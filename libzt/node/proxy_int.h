@@ -240,6 +240,7 @@ int zt_listen_merge(struct zt_proxy *p, const struct zt_ctl_req *q, int host, st
                     int *fd);
 /* A connection for the program, and its end; the caller closes fd. 0 or an errno. */
 int zt_listen_send(struct zt_listener *l, const struct zt_ctl_accept *a, int fd);
+void zt_listen_apply(struct zt_listener *l);
 /* Would a connection fit into the pair now? */
 bool zt_listen_room(const struct zt_listener *l);
 int zt_listen_start(struct zt_listener *l, int backlog, bool all_ports);

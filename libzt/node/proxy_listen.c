@@ -222,6 +222,25 @@ static void set_backlog(struct zt_listener *l, int backlog)
     set_gate(l);
 }
 
+/* lwIP's connections begin with its defaults: the SYN|ACK, before anybody hears of it, has to carry what
+ * the listener was told. */
+static err_t inherit(u8_t id, struct tcp_pcb_listen *from, struct tcp_pcb *pcb)
+{
+    pcb->ttl = from->ttl;
+    pcb->tos = from->tos;
+    return ERR_OK;
+}
+
+static const struct tcp_ext_arg_callbacks passive_open = {.passive_open = inherit};
+
+void zt_listen_apply(struct zt_listener *l)
+{
+    if (l->pcb && l->s.opt.ttl > 0)
+        l->pcb->ttl = (u8_t)l->s.opt.ttl;
+    if (l->pcb && l->s.opt.tos >= 0)
+        l->pcb->tos = (u8_t)l->s.opt.tos;
+}
+
 int zt_listen_start(struct zt_listener *l, int backlog, bool all_ports)
 {
     struct tcp_pcb *pcb;
@@ -256,6 +275,8 @@ int zt_listen_start(struct zt_listener *l, int backlog, bool all_ports)
     }
     tcp_arg(l->pcb, l);
     tcp_accept(l->pcb, on_accept);
+    tcp_ext_arg_set_callbacks(l->pcb, 0, &passive_open);
+    zt_listen_apply(l);
     l->s.p->counts.listeners++;
     if (all_ports && (err = catch_all(l)) != 0) {
         stop_listening(l);

@@ -94,6 +94,8 @@ static void apply(struct zt_sock *s)
 {
     if (s->kind == ZT_SOCK_STREAM)
         zt_stream_apply((struct zt_stream *)s);
+    else if (s->kind == ZT_SOCK_BOUND)
+        zt_listen_apply((struct zt_listener *)s);
     else if (s->kind == ZT_SOCK_DGRAM)
         zt_dgram_apply((struct zt_dgram *)s);
     else if (s->kind == ZT_SOCK_RAW)

@@ -571,16 +571,22 @@ static void peer_changed(struct zt_node *n, uint64_t addr)
     struct zt_peer_info *now = calloc(1, sizeof *now);
     if (now == NULL)
         return;
-    if (zt_core_peer(n->core, zt_loop_now(n->loop), addr, now) != 0) {
+    bool known = zt_core_peer(n->core, zt_loop_now(n->loop), addr, now) == 0;
+    if (!known && was != NULL) { /* silent for so long that the core forgot it */
+        *now = *was;
+        now->is_alive = false;
+        now->npaths = 0;
+    }
+    if (known || was != NULL)
+        zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_PEER, .peer_was = was, .peer = now});
+    if (!known) {
         free(zt_map_del(&n->peers, addr));
         free(now);
-        return;
-    }
-    zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_PEER, .peer_was = was, .peer = now});
-    if (zt_map_put(&n->peers, addr, now) != 0)
+    } else if (zt_map_put(&n->peers, addr, now) != 0) {
         free(now);
-    else
+    } else {
         free(was);
+    }
 }
 
 static void handle_event(struct zt_node *n, const struct zt_event *ev)

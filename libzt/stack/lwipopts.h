@@ -117,6 +117,7 @@
 #define TCP_FAST_INTERVAL 10 /* the longest an ACK is held back */
 #define TCP_SLOW_INTERVAL 25
 #define TCP_MSL 5000
+#define LWIP_TCP_PCB_NUM_EXT_ARGS 1 /* for what a connection takes from its listener */
 #define TCP_RTO_MIN 250 /* upstream peers hold an ACK back for up to 250 ms */
 #define TCP_RTO_MAX 60000
 #define TCP_RTO_INITIAL 1000
@@ -144,5 +145,25 @@
 #define MEMP_STATS 0 /* not counted with MEMP_MEM_MALLOC; MEM_STATS has all of it */
 #define SYS_STATS 0
 #define MIB2_STATS 0
+
+/* --- traces -------------------------------------------------------------------------------- */
+/* LWIP_DBG_ON for the modules in question, then build again: they say on stderr what they do. What
+ * is off costs nothing. Others of lwip/opt.h may be added. */
+#define LWIP_DEBUG 1
+#define IP_DEBUG LWIP_DBG_OFF
+#define IP6_DEBUG LWIP_DBG_OFF
+#define ICMP_DEBUG LWIP_DBG_OFF
+#define IGMP_DEBUG LWIP_DBG_OFF
+#define RAW_DEBUG LWIP_DBG_OFF
+#define UDP_DEBUG LWIP_DBG_OFF
+#define TCP_DEBUG LWIP_DBG_OFF
+#define TCP_INPUT_DEBUG LWIP_DBG_OFF
+#define TCP_OUTPUT_DEBUG LWIP_DBG_OFF
+#define TCP_RTO_DEBUG LWIP_DBG_OFF
+#define TCP_CWND_DEBUG LWIP_DBG_OFF
+#define TCP_RST_DEBUG LWIP_DBG_OFF
+#define NETIF_DEBUG LWIP_DBG_OFF
+#define PBUF_DEBUG LWIP_DBG_OFF
+#define TIMERS_DEBUG LWIP_DBG_OFF
 
 #endif

@@ -1,5 +1,7 @@
 #include "stack/port.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lwip/opt.h"
@@ -97,6 +99,14 @@ uint16_t zt_lwip_chksum(const void *data, int len)
     a = (a & 0xffffu) + (a >> 16);
     a = (a & 0xffffu) + (a >> 16);
     return (uint16_t)a;
+}
+
+void zt_lwip_trace(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vfprintf(stderr, fmt, ap);
+    va_end(ap);
 }
 
 uint32_t zt_lwip_rand(void)

@@ -242,13 +242,18 @@ void zt_peer_wake(struct zt_vl1 *v, struct zt_peer *peer, int64_t at_ms)
         (void)zt_heap_set(&v->heap, &peer->timer, at_ms); /* queued since zt_peer_add: no growth */
 }
 
-/* Tell the application when a peer becomes reachable directly, or stops being so. */
-static void report_direct(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms)
+/* Tell the application when the way to a peer changes: by a relay, directly, none at all. The last
+ * shows by time alone, so the timer must fire then. */
+static void report_reach(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms)
 {
-    bool direct = zt_peer_best(peer, now_ms, false) != NULL;
-    if (direct == peer->was_direct)
+    enum zt_reach reach = zt_peer_best(peer, now_ms, false) != NULL ? ZT_REACH_DIRECT
+                          : zt_peer_alive(peer, now_ms)             ? ZT_REACH_RELAYED
+                                                                    : ZT_REACH_NONE;
+    if (reach == peer->told)
         return;
-    peer->was_direct = direct;
+    peer->told = reach;
+    if (reach != ZT_REACH_NONE)
+        zt_peer_wake(v, peer, peer->last_receive_ms + ZT_PEER_ALIVE_MS);
     zt_event(v, ZT_EVENT_PEER, peer->id.addr);
 }
 
@@ -420,7 +425,7 @@ static void drop_forbidden_paths(struct zt_vl1 *v, const struct zt_now *now, str
         return;
     peer->npaths = kept;
     paths_changed(peer);
-    report_direct(v, peer, now->mono_ms);
+    report_reach(v, peer, now->mono_ms);
     zt_peer_wake(v, peer, now->mono_ms);
 }
 
@@ -507,10 +512,10 @@ void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
         peer->last_trust_ms = t;
     if (trusted && hops == 0)
         zt_rx_trust(v, now, link);
-    if (hops == 0) {
+    if (hops == 0)
         received_direct(v, now, peer, link, verb, asked);
-        report_direct(v, peer, t);
-    }
+    if (hops == 0 || peer->told == ZT_REACH_NONE)
+        report_reach(v, peer, t);
     if (peer->is_upstream)
         zt_roots_heard(v, now);
     if (t - peer->last_trust_ms < ZT_PEER_TRUST_MS)
@@ -576,7 +581,7 @@ void zt_vl1_socket_gone(struct zt_vl1 *v, const struct zt_now *now, int sock)
             if (peer->probed[i].link.sock == sock)
                 peer->probed[i].link.sock = -1;
         if (lost) {
-            report_direct(v, peer, now->mono_ms);
+            report_reach(v, peer, now->mono_ms);
             rerouted(v, now, peer);
         }
     }
@@ -713,6 +718,8 @@ static int64_t earlier(int64_t a, int64_t b)
 static void set_timer(struct zt_vl1 *v, struct zt_peer *peer, int64_t now_ms)
 {
     int64_t at = earlier(peer->is_upstream ? ZT_NEVER : forget_at(peer), peer->measure_at_ms);
+    if (peer->told != ZT_REACH_NONE)
+        at = earlier(at, peer->last_receive_ms + ZT_PEER_ALIVE_MS);
     for (unsigned i = 0; i < peer->npaths; i++) {
         const struct zt_path *path = &peer->paths[i];
         at = earlier(at, path->last_in_ms + ZT_PATH_EXPIRE_MS);
@@ -737,10 +744,9 @@ void zt_peer_service(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer 
     int64_t t = now->mono_ms;
     if (!peer->is_upstream && t >= forget_at(peer)) {
         zt_peer_save(v, peer);
-        if (peer->was_direct) {
-            peer->npaths = 0;
-            report_direct(v, peer, t);
-        }
+        peer->npaths = 0;
+        peer->last_receive_ms = ZT_LONG_AGO;
+        report_reach(v, peer, t);
         peer_free(v, peer);
         return;
     }
@@ -760,7 +766,7 @@ void zt_peer_service(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer 
     if (t - peer->saved_ms >= SAVE_AGAIN_MS)
         mark_unsaved(v, now, peer); /* files that are not touched for 30 days are deleted */
 
-    report_direct(v, peer, t);
+    report_reach(v, peer, t);
     if (doubt)
         zt_event(v, ZT_EVENT_REROUTED, peer->id.addr);
     if (peer->is_upstream)

@@ -18,13 +18,20 @@
 
 struct zt_expected;
 
+/* The way to a peer, as the application is told of it. */
+enum zt_reach {
+    ZT_REACH_NONE, /* never heard, or not for ZT_PEER_ALIVE_MS */
+    ZT_REACH_RELAYED,
+    ZT_REACH_DIRECT,
+};
+
 struct zt_peer {
     struct zt_identity id; /* public */
     struct zt_keys keys;
     struct zt_timer timer; /* next time anything here is due */
     struct zt_list lru;    /* in zt_peers.lru, least recently heard first */
     bool is_upstream;
-    bool was_direct;                   /* as last told to the application */
+    enum zt_reach told;
     uint16_t proto, major, minor, rev; /* proto 0: unknown */
 
     int64_t added_ms;        /* when its identity was learned */

@@ -505,6 +505,10 @@ static enum zt_verdict error(void *user, const struct zt_now *now, const struct 
         if (in_re_verb != ZT_VERB_NETWORK_CONFIG_REQUEST)
             return ZT_VERDICT_IGNORED;
         return controller_error(v, now, net, rx->from, ZT_NET_NOT_FOUND);
+    case ZT_ERROR_BAD_PROTOCOL_VERSION:
+        if (in_re_verb != ZT_VERB_NETWORK_CONFIG_REQUEST)
+            return ZT_VERDICT_IGNORED;
+        return controller_error(v, now, net, rx->from, ZT_NET_CLIENT_TOO_OLD);
     case ZT_ERROR_NETWORK_ACCESS_DENIED:
         return controller_error(v, now, net, rx->from, ZT_NET_ACCESS_DENIED);
     case ZT_ERROR_AUTHENTICATION_REQUIRED:

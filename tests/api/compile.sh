@@ -107,6 +107,28 @@ sys.exit(0 if o["buildtype"] == "release" else 1)' "$build/meson-info/intro-buil
     "$work/first" "$work/n1" "$network" 2>&1 > /dev/null | grep . && return 1
     return 0
 }
+# The module alone is built again, against options in which one line is changed: then it has its traces.
+stack_traces() {
+    local command on off
+    mkdir -p "$work/options"
+    command=$(python3 -c 'import json, shlex, sys
+build, work = sys.argv[1:]
+for c in json.load(open(build + "/compile_commands.json")):
+    if c["file"].endswith("lwip/src/core/tcp.c"):
+        a = shlex.split(c["command"])
+        a = [x for i, x in enumerate(a) if x not in ("-MD", "-MQ", "-MF", "-o") and a[i - 1] not in ("-MQ", "-MF", "-o")]
+        at = next(i for i, x in enumerate(a) if x.startswith("-I"))
+        a.insert(at, "-I" + work + "/options")
+        print(shlex.join(a + ["-o", work + "/tcp.o"]))
+        break' "$build" "$work") && [ -n "$command" ] || return 1
+    traces() { (cd "$build" && eval "$command") && grep -c 'tcp_bind: bind to port' "$work/tcp.o"; }
+    cp "$top/libzt/stack/lwipopts.h" "$work/options/"
+    off=$(traces)
+    sed -i 's/^#define TCP_DEBUG LWIP_DBG_OFF$/#define TCP_DEBUG LWIP_DBG_ON/' "$work/options/lwipopts.h"
+    on=$(traces)
+    echo "traces of tcp_bind: off $off, on $on"
+    [ "$off" = 0 ] && [ "$on" = 1 ] && nm "$work/tcp.o" | grep -q 'U zt_lwip_trace'
+}
 licences() {
     DESTDIR=$work/dest meson install -C "$build" --no-rebuild > "$work/install.log" 2>&1 || { cat "$work/install.log"; return 1; }
     local doc
@@ -133,6 +155,7 @@ case_ R11_static_library_links_alone static_library
 case_ only_zts_is_exported exports
 case_ R121_release_is_stripped_and_silent stripped_and_silent
 case_ R6_R7_R8_R10_targets targets
+case_ R122_traces_of_one_module stack_traces
 case_ R128_licences_are_shipped licences
 echo "[==========] $ran test(s) run."
 echo "[  PASSED  ] $((ran - failed)) test(s)."

@@ -340,6 +340,20 @@ int env_fds(void)
     return count_entries("/proc/self/fd") - 1;
 }
 
+int env_fds_settled(int most)
+{
+    int64_t began = env_ms(), changed = began, idle = most > 0 ? 2000 : 300;
+    int n = env_fds();
+    while (n > most && env_ms() - changed < idle && env_ms() - began < 20000) {
+        zts_delay_ms(10);
+        int now = env_fds();
+        if (now != n)
+            changed = env_ms();
+        n = now;
+    }
+    return n;
+}
+
 uint64_t env_event_id(int i)
 {
     pthread_mutex_lock(&lock);

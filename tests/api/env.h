@@ -87,5 +87,9 @@ int env_wait_event(int code, int from, int ms);
 /* Number of threads and of descriptors of this process. */
 int env_threads(void);
 int env_fds(void);
+/* Descriptors close on the loop some time after zts_close: wait until there are `most` at most (2 s of
+ * nothing closing, or 20 s, end it), and how many there are then. With most 0: until no more close for
+ * 300 ms, as a number to compare with later. */
+int env_fds_settled(int most);
 
 #endif

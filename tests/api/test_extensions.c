@@ -79,6 +79,63 @@ static void layer2_callback_agrees_with_statistics(void **state)
 }
 
 /* An ARP request of our own making, answered by the peer's stack. */
+/* The least and the most that came, by protocol. */
+static _Atomic int ttl_least[256], ttl_most[256];
+static void on_ttl(uint64_t nwid, const void *frame, size_t len, void *user)
+{
+    const unsigned char *p = frame;
+    bool v4 = len >= 34 && p[12] == 8 && p[13] == 0, v6 = len >= 54 && p[12] == 0x86 && p[13] == 0xdd;
+    if (!v4 && !v6)
+        return;
+    int proto = v4 ? p[23] : p[20], ttl = v4 ? p[22] : p[21];
+    if (atomic_load(&ttl_most[proto]) == 0 || ttl < atomic_load(&ttl_least[proto]))
+        atomic_store(&ttl_least[proto], ttl);
+    if (ttl > atomic_load(&ttl_most[proto]))
+        atomic_store(&ttl_most[proto], ttl);
+}
+
+/* What getsockopt says of a socket, connected or accepted, is what the packets of the peer, which has set
+ * nothing either, carry: the document's 255. */
+static void time_to_live_is_what_packets_carry(void **state)
+{
+    struct zts_sockaddr_in tcp = peer4(ENV_TCP_ECHO), udp = peer4(ENV_UDP_ECHO), own = {0};
+    zts_socklen_t len = sizeof own;
+    struct zts_timeval tv = {.tv_sec = 10};
+    char c;
+    int ttl, protos[] = {ZTS_IPPROTO_TCP, ZTS_IPPROTO_UDP};
+    assert_int_equal(zts_l2_set_callback(net, on_ttl, NULL), 0);
+    int s = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0), u = zts_socket(ZTS_AF_INET, ZTS_SOCK_DGRAM, 0);
+    assert_int_equal(zts_connect(s, &tcp, sizeof tcp), 0);
+    assert_int_equal(zts_send(s, "x", 1, 0), 1);
+    assert_int_equal(zts_recv(s, &c, 1, 0), 1);
+    assert_int_equal(zts_connect(u, &udp, sizeof udp), 0);
+    assert_int_equal(zts_setsockopt(u, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
+    assert_int_equal(zts_send(u, "x", 1, 0), 1);
+    assert_int_equal(zts_recv(u, &c, 1, 0), 1);
+    assert_int_equal(zts_l2_set_callback(net, NULL, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(atomic_load(&ttl_least[protos[i]]), 255);
+        assert_int_equal(atomic_load(&ttl_most[protos[i]]), 255);
+    }
+    /* Connected, and accepted: we are our own client. */
+    int l = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0), k = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+    assert_int_equal(zts_getsockname(s, &own, &len), 0);
+    own.sin_port = 0;
+    assert_int_equal(zts_bind(l, &own, sizeof own), 0);
+    assert_int_equal(zts_listen(l, 1), 0);
+    assert_int_equal(zts_getsockname(l, &own, &len), 0);
+    assert_int_equal(zts_connect(k, &own, sizeof own), 0);
+    int all[] = {s, u, l, k, zts_accept(l, NULL, NULL)};
+    for (int i = 0; i < 5; i++) {
+        len = sizeof ttl;
+        assert_int_equal(zts_getsockopt(all[i], ZTS_IPPROTO_IP, ZTS_IP_TTL, &ttl, &len), 0);
+        if (ttl != 255)
+            fail_msg("socket %d: %d", i, ttl);
+    }
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(zts_close(all[i]), 0);
+}
+
 static void layer2_descriptor(void **state)
 {
     struct zts_network_details d;
@@ -440,6 +497,7 @@ int main(int argc, char **argv)
         return env_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer2_callback_agrees_with_statistics),
+        cmocka_unit_test(time_to_live_is_what_packets_carry),
         cmocka_unit_test(layer2_descriptor),
         cmocka_unit_test(a_listener_for_all_ports),
         cmocka_unit_test(names),

@@ -181,7 +181,7 @@ static void R20_identities_are_unique(void **state)
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
     int n = 10; /* the search for an identity takes its time here */
 #else
-    int n = getenv("ZT_TEST_ALL") != NULL ? N : 25;
+    int n = getenv("ZT_TEST_ALL") != NULL ? N : 8;
 #endif
     snprintf(cmd, sizeof cmd,
              "for i in $(seq %d); do %s/ztctl identity new -o %s/id$i >/dev/null || exit 1;"
@@ -252,7 +252,7 @@ static void R106_no_root_answers(void **state)
     assert_int_equal(system(cmd), 0);
     env_clear_events();
     assert_int_equal(zts_start(home, env_callback, 0), 0);
-    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 2000) < 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 1000) < 0);
     assert_int_equal(zts_join(ENV_NWID), ZTS_ERR_SERVICE);
     int online = -1;
     struct zts_node_details node;

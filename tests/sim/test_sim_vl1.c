@@ -48,7 +48,7 @@ static void a_packet_sent_before_being_online_waits(void **state)
 static void rendezvous_brings_a_direct_path(void **state)
 {
     struct trio t = trio_connected(4);
-    assert_int_equal(t.a->events[ZT_EVENT_PEER], 2); /* the root and b */
+    assert_int_equal(t.a->events[ZT_EVENT_PEER], 3); /* the root; b by the relay, then directly */
     unsigned before = t.b->direct_frames;
     uint64_t relayed = sim_link(t.a, t.root)->bytes;
     for (int i = 0; i < 10; i++)
@@ -73,6 +73,53 @@ static void blocked_nodes_stay_relayed(void **state)
     assert_int_equal(t.b->direct_frames, 0);
     assert_int_equal(t.a->direct_frames, 0);
     sim_assert(t.s, !sim_is_direct(t.a, t.b) && !sim_is_direct(t.b, t.a));
+    sim_free(t.s);
+}
+
+static bool is_alive(const struct sim_node *by, const struct sim_node *whom)
+{
+    struct zt_now now = sim_node_now(by);
+    struct zt_peer_info info;
+    return zt_vl1_peer(by->vl1, &now, whom->id.addr, &info) == 0 && info.is_alive;
+}
+
+/* It is told when the path dies, and when the time is over in which the peer might be heard by the
+ * relay; nothing else happens meanwhile. */
+static void a_dead_peer_is_told_of_when_its_time_is_over(void **state)
+{
+    struct trio t = trio_connected(7);
+    unsigned before = t.a->events[ZT_EVENT_PEER];
+    sim_stop(t.b);
+    sim_run(t.s, 60000);
+    sim_assert(t.s, !sim_is_direct(t.a, t.b) && is_alive(t.a, t.b));
+    assert_int_equal(t.a->events[ZT_EVENT_PEER], before + 1);
+    sim_run(t.s, 430000);
+    sim_assert(t.s, is_alive(t.a, t.b));
+    assert_int_equal(t.a->events[ZT_EVENT_PEER], before + 1);
+    sim_run(t.s, 15000);
+    sim_assert(t.s, !is_alive(t.a, t.b));
+    assert_int_equal(t.a->events[ZT_EVENT_PEER], before + 2);
+    sim_free(t.s);
+}
+
+/* A root is never forgotten, yet told of in the same way; and once more when it is back. */
+static void a_dead_root_is_told_of_and_when_it_is_back(void **state)
+{
+    struct trio t = trio_connected(8);
+    unsigned before = t.a->events[ZT_EVENT_PEER];
+    sim_block(t.a, t.root);
+    sim_run(t.s, 490000);
+    sim_assert(t.s, is_alive(t.a, t.root));
+    assert_int_equal(t.a->events[ZT_EVENT_PEER], before + 1);
+    sim_run(t.s, 30000);
+    sim_assert(t.s, !is_alive(t.a, t.root));
+    assert_int_equal(t.a->events[ZT_EVENT_PEER], before + 2);
+    sim_run(t.s, 100000);
+    assert_int_equal(t.a->events[ZT_EVENT_PEER], before + 2);
+    sim_link(t.a, t.root)->blocked = sim_link(t.root, t.a)->blocked = false;
+    sim_run(t.s, 10000);
+    sim_assert(t.s, is_alive(t.a, t.root));
+    assert_int_equal(t.a->events[ZT_EVENT_PEER], before + 3);
     sim_free(t.s);
 }
 
@@ -369,6 +416,8 @@ int main(void)
         cmocka_unit_test(a_packet_sent_before_being_online_waits),
         cmocka_unit_test(rendezvous_brings_a_direct_path),
         cmocka_unit_test(blocked_nodes_stay_relayed),
+        cmocka_unit_test(a_dead_peer_is_told_of_when_its_time_is_over),
+        cmocka_unit_test(a_dead_root_is_told_of_and_when_it_is_back),
         cmocka_unit_test(a_broken_direct_path_falls_back_to_the_relay),
         cmocka_unit_test(ping_pong_survives_30_percent_loss),
         cmocka_unit_test(peers_recover_from_a_root_restart),

@@ -15,13 +15,20 @@
 /* lwIP's asserts state its own invariants, some of them about packets: a broken one must never be
  * run past. The NOASSERT build (release) compiles them out with ours. */
 #define LWIP_PLATFORM_ASSERT(message) assert(!message)
-#define LWIP_PLATFORM_DIAG(message) \
-    do {                            \
+/* Traces that lwipopts.h switches on; message is in brackets. */
+#define LWIP_PLATFORM_DIAG(message) zt_lwip_trace message
+/* A caller's mistake is his return code, no line on stderr. */
+#define LWIP_ERROR(message, expression, handler) \
+    do {                                         \
+        if (!(expression)) {                     \
+            handler;                             \
+        }                                        \
     } while (0)
 #ifdef NDEBUG
 #define LWIP_NOASSERT
 #endif
 
+void zt_lwip_trace(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 uint32_t zt_lwip_rand(void);
 uint16_t zt_lwip_chksum(const void *data, int len);
 

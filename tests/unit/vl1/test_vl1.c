@@ -40,6 +40,8 @@ static struct {
     struct zt_identity checked;
     unsigned nchecked;
     bool busy;
+    unsigned peer_events;
+    uint64_t peer_told; /* the last of them */
 } out;
 
 static void on_send(void *user, const struct zt_link *to, const uint8_t *head, size_t nhead,
@@ -66,8 +68,16 @@ static bool on_check(void *user, const struct zt_identity *id)
     return !out.busy;
 }
 
+static void on_event(void *user, const struct zt_event *ev)
+{
+    if (ev->kind != ZT_EVENT_PEER)
+        return;
+    out.peer_events++;
+    out.peer_told = ev->id;
+}
+
 static const struct zt_host host = {
-    .send = on_send, .random = on_random, .check_identity = on_check};
+    .send = on_send, .random = on_random, .check_identity = on_check, .event = on_event};
 static struct zt_drops drops;
 
 static struct zt_vl1 *make(const char *text, const struct zt_now *now, const uint8_t *planet,
@@ -129,6 +139,41 @@ static void a_stranger_is_answered_as_recorded(void **state)
     assert_int_equal(info.version_proto, 12);
     assert_int_equal(info.version_minor, 14);
     assert_int_equal(info.npaths, 0); /* a HELLO alone makes no path */
+    zt_vl1_free(v);
+}
+
+static void a_peer_that_falls_silent_is_told_once(void **state)
+{
+    struct zt_now now = {.mono_ms = 1000, .wall_ms = 0x18000000010};
+    struct zt_vl1 *v = make(id_b, &now, NULL, 0);
+    struct zt_link in = link_of("10.9.8.7/45678");
+    uint8_t p[400];
+    size_t n = unhex(hello_wire, p);
+    zt_vl1_datagram(v, &now, &in, p, n);
+    assert_int_equal(out.peer_events, 0); /* a stranger still */
+    struct zt_identity id = out.checked;
+    zt_vl1_identity_checked(v, &now, &id, true);
+    assert_int_equal(out.peer_events, 1); /* heard, no path yet */
+    assert_int_equal(out.peer_told, id.addr);
+
+    struct zt_peer_info info;
+    unsigned ticks = 0;
+    int64_t heard_ms = now.mono_ms;
+    while (zt_vl1_deadline(v) < heard_ms + 500000) {
+        now.mono_ms = zt_vl1_deadline(v);
+        zt_vl1_tick(v, &now);
+        assert_true(ticks++ < 10); /* its deadline, no polling */
+    }
+    assert_int_equal(zt_vl1_peer(v, &now, id.addr, &info), 0);
+    assert_true(info.is_alive);
+    assert_int_equal(out.peer_events, 1);
+    assert_int_equal(zt_vl1_deadline(v), heard_ms + 500000);
+    now.mono_ms = heard_ms + 500000;
+    zt_vl1_tick(v, &now);
+    assert_int_equal(out.peer_events, 2);
+    assert_int_equal(out.peer_told, id.addr);
+    assert_int_equal(zt_vl1_peer(v, &now, id.addr, &info), ZT_E_NOENT);
+    assert_int_equal(zt_vl1_deadline(v), ZT_NEVER);
     zt_vl1_free(v);
 }
 
@@ -266,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stranger_is_answered_as_recorded),
+        cmocka_unit_test(a_peer_that_falls_silent_is_told_once),
         cmocka_unit_test(a_failed_check_leaves_nothing),
         cmocka_unit_test(a_hello_is_parsed_at_every_length),
         cmocka_unit_test(our_hello_is_the_recorded_one),

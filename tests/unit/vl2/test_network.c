@@ -212,13 +212,14 @@ static void errors_of_the_controller(void **state)
         {ZT_ERROR_NETWORK_ACCESS_DENIED, ZT_NET_ACCESS_DENIED},
         {ZT_ERROR_UNSUPPORTED_OPERATION, ZT_NET_NOT_FOUND},
         {ZT_ERROR_AUTHENTICATION_REQUIRED, ZT_NET_AUTHENTICATION_REQUIRED},
+        {ZT_ERROR_BAD_PROTOCOL_VERSION, ZT_NET_CLIENT_TOO_OLD},
     };
     const uint8_t verb = ZT_VERB_NETWORK_CONFIG_REQUEST;
     uint8_t body[8];
 
     zt_put64(body, CTL_NWID);
     ctl_join(a, NULL);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         unsigned events = a->events;
         enum zt_net_status before = ctl_status(a);
         fake_inject_error(a, B, verb, cases[i].code, body, 8); /* anybody may claim that */
@@ -235,8 +236,9 @@ static void errors_of_the_controller(void **state)
     fake_inject_error(a, CTL, verb, ZT_ERROR_NETWORK_ACCESS_DENIED, body, 8);
     assert_int_equal(ctl_status(a), ZT_NET_ACCESS_DENIED);
     assert_int_equal(ctl_frame(a, B), 0);
-    /* Of another verb: 0x03 means nothing. */
+    /* Of another verb: these mean nothing. */
     fake_inject_error(a, CTL, ZT_VERB_MULTICAST_GATHER, ZT_ERROR_OBJECT_NOT_FOUND, body, 8);
+    fake_inject_error(a, CTL, ZT_VERB_MULTICAST_GATHER, ZT_ERROR_BAD_PROTOCOL_VERSION, body, 8);
     assert_int_equal(ctl_status(a), ZT_NET_ACCESS_DENIED);
 }
 

@@ -252,6 +252,7 @@ static void R106_no_root_answers(void **state)
     assert_int_equal(system(cmd), 0);
     env_clear_events();
     assert_int_equal(zts_start(home, env_callback, 0), 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_UP, 0, 60000) >= 0); /* it makes its identity first */
     assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 1000) < 0);
     assert_int_equal(zts_join(ENV_NWID), ZTS_ERR_SERVICE);
     int online = -1;

@@ -271,8 +271,9 @@ def equal(a, b):
         sorted(x) == sorted(y) if line_lists(x, y) else alike(x, y) for x, y in zip(a, b))
 
 
-def line_lists(x, y):  # of networks and peers: in any order
-    return isinstance(x, list) and isinstance(y, list) and x and re.match("200 (list|peers)", x[0])
+def line_lists(x, y):  # of networks and peers, as text: in any order
+    return all(isinstance(v, list) and v and isinstance(v[0], str) for v in (x, y)) and re.match(
+        "200 (list|peers)", x[0])
 
 
 def comparable(answer):

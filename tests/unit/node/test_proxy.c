@@ -70,8 +70,10 @@ static void connect_gives_an_edge(void **state)
     assert_int_equal(c.local.family, 4);
     assert_true(c.local.port >= 16384);
     epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
-    while (epoll_wait(ep, &ev, 1, edges ? 200 : 5000) == 1)
+    while (epoll_wait(ep, &ev, 1, edges ? 200 : 5000) == 1) {
+        assert_int_equal(env_slot(e, c.id).phase, ZT_PHASE_CONNECTED); /* none comes before */
         edges++;
+    }
     assert_in_range(edges, 1, 2);
     assert_int_equal(env_phase(e, c.id, ZT_PHASE_CONNECTED), ZT_PHASE_CONNECTED);
     assert_int_equal(getpeername(fd, (struct sockaddr *)&name, &n), 0);

@@ -524,7 +524,8 @@ static bool in_domains(const char *list, const char *name, size_t n)
     return false;
 }
 
-static bool name_in_page(const struct zt_state_head *h, const char *name, size_t n)
+/* As in_page. */
+static int name_in_page(const struct zt_state_head *h, const char *name, size_t n)
 {
     for (int tries = 0; tries < 1000; tries++) {
         uint32_t seq = __atomic_load_n(&h->seq, __ATOMIC_ACQUIRE);
@@ -537,7 +538,7 @@ static bool name_in_page(const struct zt_state_head *h, const char *name, size_t
         if (__atomic_load_n(&h->seq, __ATOMIC_RELAXED) == seq)
             return found;
     }
-    return false;
+    return -1;
 }
 
 bool zt_name_managed(const char *name)
@@ -550,10 +551,11 @@ bool zt_name_managed(const char *name)
     int saved = errno;
     if (zt_settings.networks[0])
         zt_networks_names();
-    bool open = zt_page_open(), yes = false;
-    const struct zt_state_head *h = current();
-    if (open && h) {
-        yes = name_in_page(h, name, n);
+    const struct zt_state_head *h = zt_page_open() ? current() : NULL;
+    int there = h ? name_in_page(h, name, n) : -1;
+    bool yes = false;
+    if (there >= 0) {
+        yes = there;
         if (!yes && __atomic_load_n(&h->configuring, __ATOMIC_ACQUIRE)) {
             read_remembered();
             yes = in_domains(remembered_domains, name, n);

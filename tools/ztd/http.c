@@ -398,26 +398,42 @@ static int listen_on(const struct sockaddr *sa, socklen_t len, mode_t mode)
     return -1;
 }
 
-/* Loopback only, unless local.conf lets others in. */
-static bool listen_tcp(struct ztd_http *h, uint16_t port, bool everywhere)
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_in sin = {0};
+    socklen_t len = sizeof sin;
+    return getsockname(fd, (struct sockaddr *)&sin, &len) == 0 ? ntohs(sin.sin_port) : 0;
+}
+
+/* Loopback only, unless local.conf lets others in. The port is the node's, or any free one while
+ * somebody else has that: the file zerotier-one.port says which. 0 when there is none at all. */
+static uint16_t listen_tcp(struct ztd_http *h, uint16_t port, bool everywhere)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET,
                              .sin_port = htons(port),
                              .sin_addr.s_addr = htonl(everywhere ? INADDR_ANY : INADDR_LOOPBACK)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
-                              .sin6_port = htons(port),
                               .sin6_addr = everywhere ? in6addr_any : in6addr_loopback};
     int fd = listen_on((struct sockaddr *)&v4, sizeof v4, 0);
+    if (fd < 0 && errno == EADDRINUSE) {
+        v4.sin_port = 0;
+        fd = listen_on((struct sockaddr *)&v4, sizeof v4, 0);
+    }
+    uint16_t got = fd >= 0 ? port_of(fd) : 0;
+    if (got != port)
     if (fd < 0) {
         ztd_say(ZTS_SERVICE_WARNING, "http: TCP port %u: %s; the local API is on %s/api.sock only",
                 port, strerror(errno), h->home);
-        return false;
+        return 0;
     }
+    if (got != port)
+        ztd_say(ZTS_SERVICE_NOTICE, "http: TCP port %u is taken; the local API is on %u", port, got);
     add_listener(h, fd);
+    v6.sin6_port = htons(got);
     fd = listen_on((struct sockaddr *)&v6, sizeof v6, 0);
     if (fd >= 0) /* a machine without IPv6 is fine */
         add_listener(h, fd);
-    return true;
+    return got;
 }
 
 static void listen_unix(struct ztd_http *h)
@@ -441,8 +457,8 @@ static void listen_unix(struct ztd_http *h)
 /* ---- files -------------------------------------------------------------------------------------
  */
 
-/* Where clients find the port; not there while somebody else has it, so that none sends the token
- * to that one. */
+/* Where clients find the port; not there while we have none, so that nobody sends the token to
+ * whoever has it. */
 static void write_port(const struct ztd_http *h, uint16_t port)
 {
     char path[PATH_MAX + 32], tmp[PATH_MAX + 40];
@@ -472,7 +488,7 @@ struct ztd_http *ztd_http_start(struct zts_service *s, const struct zts_service_
     h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     bool has_token = ztd_guard_init(&h->guard, s, h->home);
     if (h->wake >= 0 && has_token) {
-        write_port(h, listen_tcp(h, info->port, info->has_managers) ? info->port : 0);
+        write_port(h, listen_tcp(h, info->port, info->has_managers));
         listen_unix(h);
     }
     sigset_t all, was;

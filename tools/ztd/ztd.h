@@ -39,8 +39,9 @@ int ztd_guard_check(const struct ztd_guard *g, struct MHD_Connection *c, const c
 /* http.c: one thread. start and stop are called by one thread at a time. */
 struct ztd_http;
 
-/* Serves on 127.0.0.1, ::1 (port of the node) and HOME/api.sock, and writes zerotier-one.port. What
- * can't be had is said and left out; NULL when nothing can. */
+/* Serves on 127.0.0.1, ::1 (port of the node, or another while somebody else has it) and
+ * HOME/api.sock, and writes zerotier-one.port. What can't be had is said and left out; NULL when
+ * nothing can. */
 struct ztd_http *ztd_http_start(struct zts_service *s, const struct zts_service_up *info);
 /* Every call into the service has been answered, or will be without us. NULL is fine. */
 void ztd_http_stop(struct ztd_http *h);

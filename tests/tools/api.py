@@ -563,12 +563,15 @@ def damaged_conf(node):
 
 
 def taken_port(top):
-    """Somebody else has the TCP port: said, served on api.sock, and no port file to mislead."""
+    """Somebody else has the TCP port: said, and served on another one, which the port file names."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()
-        node = Node(top + "/taken", s.getsockname()[1])
-        good("taken port: no port file", node.port is None)
+        taken = s.getsockname()[1]
+        node = Node(top + "/taken", taken)
+        good("taken port: another one", node.port not in (None, 0, taken), node.port)
+        a = node.call("GET", "/status")
+        good("taken port: it answers", a.status == 200, repr(a))
         a = node.call("GET", "/status", family=socket.AF_UNIX)
         good("taken port: api.sock", a.status == 200, repr(a))
         good("taken port: clean end", node.stop() == 0)

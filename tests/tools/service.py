@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
 ZTD, ZTCTL, UNIT, USER_UNIT = map(os.path.realpath, sys.argv[1:5])
 NWID = "ff0000ffff000000"
@@ -281,29 +280,6 @@ def clients_at_the_end(top):
         s.close()
 
 
-def port_of_another(top):
-    """TCP port of the node's number taken: the API has another one, and the file names it."""
-    home = make_home(top, "taken")
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen(1)
-        taken = other.getsockname()[1]
-        p = subprocess.Popen([ZTD, "-H", home, "-p", str(taken)], stderr=subprocess.PIPE, text=True)
-        up(home)
-        port = int(wait_for(lambda: os.path.exists(home + "/zerotier-one.port") and
-                            open(home + "/zerotier-one.port").read()) or 0)
-        good("taken port: another one", port not in (0, taken), port)
-        with open(home + "/authtoken.secret") as f:
-            token = f.read()
-        request = urllib.request.Request("http://127.0.0.1:%d/status" % port,
-                                         headers={"X-ZT1-Auth": token})
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(request, timeout=20) as answer:
-            good("taken port: it answers", "address" in json.load(answer))
-        good("taken port: end", end(p)[0] == 0)
-        good("taken port: said", "TCP port %d is taken" % taken in p.stderr.read())
-
-
 def units(top):
     if shutil.which("systemd-analyze") is None:
         print("SKIP units: no systemd-analyze")
@@ -390,7 +366,6 @@ def main():
         lines_with_levels(top)
         settings_that_change(top)
         clients_at_the_end(top)
-        port_of_another(top)
         units(top)
     finally:
         shutil.rmtree(top, ignore_errors=True)

@@ -219,6 +219,9 @@ struct netif *zt_first_netif(bool v6, int index, const uint8_t *ip4);
 bool zt_bind_may_share(const struct zt_sock *s);
 
 /* proxy_tcp.c */
+/* Of a flow, never 0; nobody without the seed can choose it. */
+uint64_t zt_tuple_hash(const struct zt_proxy *p, const struct zt_ctl_addr *l,
+                       const struct zt_ctl_addr *r);
 int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r,
                       int *fd);
 struct zt_stream *zt_stream_accepted(struct zt_listener *l, struct tcp_pcb *pcb);

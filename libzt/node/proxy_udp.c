@@ -270,6 +270,36 @@ static void hand_to_all(struct zt_proxy *p, const struct zt_ctl_dgram *h, struct
     }
 }
 
+static bool shares(const struct zt_binding *b, const struct zt_dgram *d)
+{
+    const struct zt_dgram *o = ZT_CONTAINER(b, struct zt_dgram, bound);
+
+    return o->s.fd >= 0 && !o->remote.family &&
+           memcmp(&b->addr, &d->bound.addr, sizeof b->addr) == 0 &&
+           ((o->s.opt.reuseport > 0 && d->s.opt.reuseport > 0) ||
+            (b->origin && b->origin == d->bound.origin) || o == d);
+}
+
+/* With SO_REUSEPORT, or after a restart, several sockets share an address, but lwIP gives everything to one
+ * of them. One flow goes to one socket while none comes or goes, as in Linux. */
+static struct zt_dgram *choose_member(struct zt_dgram *d, const struct zt_ctl_dgram *h)
+{
+    struct zt_binding *first = zt_map_get(&d->s.p->bound, d->bound.key);
+    struct zt_ctl_addr to = d->bound.addr;
+    unsigned n = 0, pick;
+
+    if (d->remote.family || !first || !first->next)
+        return d;
+    for (struct zt_binding *b = first; b; b = b->next)
+        n += shares(b, d);
+    memcpy(to.ip, h->lip, sizeof to.ip);
+    pick = n ? (unsigned)(zt_tuple_hash(d->s.p, &to, &h->remote) % n) : 0;
+    for (struct zt_binding *b = first; b; b = b->next)
+        if (shares(b, d) && !pick--)
+            return ZT_CONTAINER(b, struct zt_dgram, bound);
+    return d;
+}
+
 static bool is_for_all(void)
 {
     if (ip_current_is_v6())
@@ -302,7 +332,7 @@ static void on_dgram(void *arg, struct udp_pcb *pcb, struct pbuf *pb, const ip_a
     if (is_for_all())
         hand_to_all(d->s.p, &h, pb, pcb->local_port);
     else
-        hand_in(d, &h, pb);
+        hand_in(choose_member(d, &h), &h, pb);
     pbuf_free(pb);
 }
 

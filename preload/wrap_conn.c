@@ -389,6 +389,17 @@ ZT_EXPORT int __connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 /* ---- bind, listen ---- */
 
+/* What the kernel says to a virtual address for something that can't be virtual. */
+static int bind_refused(int fd)
+{
+    int domain = 0;
+    socklen_t n = sizeof domain;
+    long r = zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
+    if (r < 0)
+        return (int)r; /* EBADF, ENOTSOCK */
+    return domain == AF_INET || domain == AF_INET6 ? -EADDRNOTAVAIL : -EINVAL;
+}
+
 static int bind_attach(int fd, const struct zt_ctl_addr *local, sa_family_t family)
 {
     struct zt_facts f;
@@ -396,7 +407,7 @@ static int bind_attach(int fd, const struct zt_ctl_addr *local, sa_family_t fami
     struct zt_ctl_rep rep;
     int newfd;
     if (!zt_facts_read(fd, &f))
-        return -EADDRNOTAVAIL;
+        return bind_refused(fd);
     if (family != f.domain)
         return f.domain == AF_INET6 ? -EINVAL : -EAFNOSUPPORT;
     if (f.used || f.local.family)

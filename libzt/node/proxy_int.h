@@ -27,7 +27,7 @@ struct zt_sockopts {
     int linger; /* seconds; 0: reset at close */
     int nodelay, cork, keepidle, keepintvl, keepcnt, user_timeout, maxseg, quickack, defer_accept;
     int ttl, tos, mcast_ttl, mcast_loop, mcast_if6;
-    int sndbuf, rcvbuf, no_check, checksum;
+    int sndbuf, rcvbuf, no_check, checksum, recverr;
     int ifindex; /* SO_BINDTODEVICE; 0: any */
     uint8_t mcast_if4[4];
 };
@@ -256,6 +256,8 @@ int zt_dgram_merge(struct zt_proxy *p, const struct zt_ctl_req *q, int host, str
                    int *fd);
 /* A datagram of n bytes for the program. */
 void zt_dgram_hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, const void *data, size_t n);
+/* An error for the program, about a datagram to remote. */
+void zt_dgram_report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remote);
 void zt_dgram_pump(struct zt_dgram *d);
 void zt_dgram_drop(struct zt_dgram *d);
 void zt_dgram_apply(struct zt_dgram *d);

@@ -336,7 +336,7 @@ static void on_dgram(void *arg, struct udp_pcb *pcb, struct pbuf *pb, const ip_a
     pbuf_free(pb);
 }
 
-static void report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remote)
+void zt_dgram_report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remote)
 {
     struct zt_ctl_dgram h = {.type = ZT_DGRAM_ERROR, .err = err, .remote = *remote};
 
@@ -350,11 +350,14 @@ void zt_dgram_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
 
     for (struct zt_binding *b = zt_map_get(&p->bound, key); b; b = b->next) {
         struct zt_dgram *d = ZT_CONTAINER(b, struct zt_dgram, bound);
-        if (d->remote.family != remote->family || d->remote.port != remote->port ||
-            memcmp(d->remote.ip, remote->ip, 16) != 0)
+        bool peer = d->remote.family == remote->family && d->remote.port == remote->port &&
+                    memcmp(d->remote.ip, remote->ip, 16) == 0;
+
+        /* As in Linux: an unconnected one hears of it when it asked to. */
+        if (!peer && (d->remote.family || d->s.opt.recverr <= 0))
             continue;
         if (zt_addr_is_any(&b->addr) || memcmp(b->addr.ip, local->ip, 16) == 0)
-            report(d, err, remote);
+            zt_dgram_report(d, err, remote);
     }
 }
 
@@ -520,7 +523,7 @@ void zt_dgram_pump(struct zt_dgram *d)
         memcpy(&h, b, sizeof h);
         err = send_one(d, &h, b + sizeof h, (size_t)n - sizeof h);
         if (err)
-            report(d, err, h.remote.family ? &h.remote : &d->remote);
+            zt_dgram_report(d, err, h.remote.family ? &h.remote : &d->remote);
     }
     zt_sock_watch(&d->s, UV_READABLE); /* again, should an error have stopped it */
 }

@@ -210,6 +210,10 @@ extern atomic_bool zt_any_lost; /* this process has such */
 
 bool zt_addr_from(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out);
 bool zt_addr_any(const struct zt_ctl_addr *a);
+static inline bool zt_addr_group(const struct zt_ctl_addr *a) /* multicast, or broadcast */
+{
+    return a->family == 4 ? a->ip[0] >= 224 : a->ip[0] == 0xff;
+}
 /* Fill a sockaddr as getsockname does; v6: an IPv4 address is given in its mapped form. */
 void zt_addr_to(const struct zt_ctl_addr *a, bool v6, struct sockaddr *sa, socklen_t *len);
 

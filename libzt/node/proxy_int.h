@@ -126,8 +126,8 @@ struct zt_listener {
 struct zt_group {
     ip_addr_t addr;
     uint8_t netif; /* index; 0 = unused */
-    uint8_t nsources; /* > 0: heard from these IPv4 addresses only */
-    uint32_t source[ZT_GROUP_SOURCES];
+    uint8_t nsources; /* > 0: heard from these addresses only */
+    uint8_t source[ZT_GROUP_SOURCES][16];
 };
 
 struct zt_dgram {

@@ -121,7 +121,7 @@ int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_
     if (level == SOL_IP_ && name == 32)
         return set_mcast_if4(s, val, n);
     if ((level == SOL_IP_ && (name == 35 || name == 36 || name == 39 || name == 40)) ||
-        (level == SOL_IPV6_ && (name == 20 || name == 21)))
+        (level == SOL_IPV6_ && (name == 20 || name == 21 || name == 46 || name == 47)))
         return s->kind == ZT_SOCK_DGRAM ? zt_dgram_member((struct zt_dgram *)s, level, name, val, n)
                                         : ENOPROTOOPT;
     if (n >= sizeof v)

@@ -20,11 +20,11 @@ counts() {
     awk '{ n[$1]++ } END { printf "%d passed, %d failed, %d skipped", n["ok"], n["failed"], n["skipped"] }' "$1"
 }
 
-# suite_agrees KNOWN: are kernel.tests and virtual.tests the same, but for what KNOWN lists? And is there
-# nothing in it that does not differ any more?
+# suite_agrees KNOWN: are kernel.tests and virtual.tests the same, but for what KNOWN lists and what passes on the
+# virtual network alone (the kernel's multicast needs a route)?
 suite_agrees() {
     [ -s virtual.tests ] || { echo 'nothing ran'; return 1; }
-    diff kernel.tests virtual.tests | sed -n 's/^[<>] [a-z]* //p' | sort -u > differ
+    diff kernel.tests virtual.tests | sed -n 's/^[<>] [a-z]* //p' | sort -u | grep -vxFf <(sed -n 's/^ok //p' virtual.tests) > differ
     grep -v '^#' "$1" | cut -f1 > patterns
     grep -vxE -f patterns differ > surprise || return 0
     local t

@@ -29,6 +29,13 @@ static inline int zt_fail(int err)
     return -1;
 }
 
+/* Nobody's memory: the zero page, and what is the kernel's half. (What else leads nowhere is found by reading
+ * it, as in other functions of libraries.) */
+static inline bool zt_wild(const void *p)
+{
+    return (uintptr_t)p < 4096 || (intptr_t)p < 0;
+}
+
 /* ---- init.c: settings read from the environment once ---------------------------------------- */
 
 enum zt_any { ZT_ANY_BOTH, ZT_ANY_KERNEL, ZT_ANY_VIRTUAL };

@@ -326,6 +326,8 @@ static int connect_virtual(int fd, zt_word w, const struct sockaddr *sa, socklen
     struct zt_ctl_addr remote;
     if (len < sizeof(sa_family_t))
         return zt_fail(EINVAL);
+    if (zt_wild(sa))
+        return zt_fail(EFAULT);
     if (sa->sa_family == AF_UNSPEC) {
         if (!(w & ZT_W_DGRAM))
             return back_to_kernel(fd, w);
@@ -450,7 +452,7 @@ ZT_EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
     struct zt_ctl_addr local;
     zt_word w = zt_word_of(fd);
     if (w) {
-        if (sa && len >= sizeof(sa_family_t) && sa->sa_family != (w & ZT_W_V6 ? AF_INET6 : AF_INET))
+        if (!zt_wild(sa) && len >= sizeof(sa_family_t) && sa->sa_family != (w & ZT_W_V6 ? AF_INET6 : AF_INET))
             return zt_fail(w & ZT_W_V6 ? EINVAL : EAFNOSUPPORT);
         return zt_fail(EINVAL); /* bound, or connected, already */
     }
@@ -740,7 +742,7 @@ static int name_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, 
 {
     struct zt_state_slot s;
     struct zt_ctl_addr a = {.family = w & ZT_W_V6 ? 6 : 4};
-    if (!sa || !len)
+    if (zt_wild(sa) || zt_wild(len))
         return zt_fail(EFAULT);
     if ((int)*len < 0)
         return zt_fail(EINVAL);

@@ -295,10 +295,13 @@ static int get_virtual(int fd, zt_word w, int level, int name, void *out, sockle
 {
     zt_word flag;
     int r;
-    if (!out || !len)
+    if (zt_wild(out) || zt_wild(len))
         return zt_fail(EFAULT);
     if ((int)*len < 0)
         return zt_fail(EINVAL);
+    if (!(w & ZT_W_V6) && level != SOL_SOCKET && level != IPPROTO_IP &&
+        level != (w & ZT_W_DGRAM ? IPPROTO_UDP : IPPROTO_TCP))
+        return zt_fail(EOPNOTSUPP);
     if (level == SOL_SOCKET && (r = get_socket_level(fd, w, name, out, len)) <= 0)
         return r;
     if (level == IPPROTO_TCP && (w & ZT_W_DGRAM))
@@ -524,6 +527,8 @@ static int set_virtual(int fd, zt_word w, int level, int name, const void *value
     int r;
     if ((int)len < 0)
         return zt_fail(EINVAL);
+    if (zt_wild(value) && len)
+        return zt_fail(EFAULT);
     if (level == SOL_SOCKET && (r = set_socket_level(fd, w, name, value, len)) <= 0)
         return r;
     if (level == IPPROTO_TCP && (w & ZT_W_DGRAM))

@@ -105,9 +105,9 @@ static int parse_membership(struct zt_dgram *d, bool v6, const uint8_t *val, siz
     return 0;
 }
 
-/* IP_ADD_SOURCE_MEMBERSHIP (39), IP_DROP_SOURCE_MEMBERSHIP (40); of IPv6 46 and 47 with an ipv6_mreq and the
- * source: lwIP knows no sources, so the group is joined as a whole and what others send is left out on its
- * way to the program. */
+/* IP_ADD_SOURCE_MEMBERSHIP (39), IP_DROP_SOURCE_MEMBERSHIP (40); of IPv6 46 and 47 with an
+ * ipv6_mreq and the source: lwIP knows no sources, so the group is joined as a whole and what
+ * others send is left out on its way to the program. */
 static int source_member(struct zt_dgram *d, bool v6, bool join, const uint8_t *val, size_t n)
 {
     struct zt_group want = {0}, none = {0}, *g;
@@ -287,8 +287,8 @@ static bool shares(const struct zt_binding *b, const struct zt_dgram *d)
             (b->origin && b->origin == d->bound.origin) || o == d);
 }
 
-/* With SO_REUSEPORT, or after a restart, several sockets share an address, but lwIP gives everything to one
- * of them. One flow goes to one socket while none comes or goes, as in Linux. */
+/* With SO_REUSEPORT, or after a restart, several sockets share an address, but lwIP gives
+ * everything to one of them. One flow goes to one socket while none comes or goes, as in Linux. */
 static struct zt_dgram *choose_member(struct zt_dgram *d, const struct zt_ctl_dgram *h)
 {
     struct zt_binding *first = zt_map_get(&d->s.p->bound, d->bound.key);
@@ -528,6 +528,10 @@ void zt_dgram_pump(struct zt_dgram *d)
         if ((size_t)n < sizeof h)
             continue;
         memcpy(&h, b, sizeof h);
+        if (h.type == ZT_DGRAM_ERROR) { /* it was given one at a bad moment, and will ask again */
+            zt_dgram_report(d, h.err, &h.remote);
+            continue;
+        }
         err = send_one(d, &h, b + sizeof h, (size_t)n - sizeof h);
         if (err)
             zt_dgram_report(d, err, h.remote.family ? &h.remote : &d->remote);

@@ -218,8 +218,10 @@ static bool begins(struct tcp_pcb *pcb)
 void zt_lwip_recover(struct tcp_pcb *pcb, bool partial)
 {
     bool first_is_lost = partial;
-    if (pcb->unacked == NULL)
+    if (pcb->unacked == NULL) {
+        pcb->pipe = 0; /* nothing is on its way: what is to be sent again must not wait for it */
         return;
+    }
     if (begins(pcb))
         first_is_lost = true;
     else if ((pcb->flags & TF_INFR) == 0)

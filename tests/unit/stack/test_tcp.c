@@ -224,6 +224,27 @@ static void test_several_losses_in_a_window(void **state)
 
 static unsigned ndata, nagain, ndata_lost;
 static uint32_t loss_state, highest_seq;
+/* A third of all is lost, ACKs too: whatever a recovery meets, nothing waits for what isn't on its way
+ * (wire.c looks after each step). */
+static void test_heavy_loss(void **state)
+{
+    delay_ms = 10;
+    loss_percent = 30;
+    for (int i = 0; i < 60; i++)
+        (void)transfer(100000, 3600 * 1000);
+}
+
+/* What is to be sent again waits for what is on its way only. */
+static void test_nothing_on_its_way(void **state)
+{
+    struct zt_ep to = target();
+    client = A->connect(&to, 10000, false);
+    wire_run(1000);
+    assert_int_equal(A->all_arrived(client), 0);
+    A->abort(client);
+    wire_run(1000);
+}
+
 static bool lose_one_in_fifty(unsigned from, const uint8_t *eth, size_t n)
 {
     if (from != 0 || n < 1000)
@@ -692,6 +713,8 @@ int main(void)
         T(test_ipv6_6plane),
         T(test_loss),
         T(test_several_losses_in_a_window),
+        T(test_heavy_loss),
+        T(test_nothing_on_its_way),
         T(test_only_lost_segments_again),
         T(test_tail_loss),
         T(test_rerouted),

@@ -51,6 +51,7 @@ struct twin {
     void (*release)(struct twin_conn *c); /* read what was held */
     void (*abort)(struct twin_conn *c);
     void (*keepalive)(struct twin_conn *c);
+    bool (*paced)(struct twin_conn *c); /* by its path's rate; false: Reno's window */
     void (*pump)(struct twin_conn *c); /* after to_send grew */
 
     struct twin_udp *(*udp)(unsigned family, unsigned port);

@@ -347,6 +347,12 @@ static void t_keepalive(struct twin_conn *c)
     zt_stack_kick(stack);
 }
 
+static bool t_paced(struct twin_conn *c)
+{
+    struct tcp_pcb *p = c->pcb;
+    return p != NULL && p->rate.on;
+}
+
 /* --- UDP --- */
 
 static void on_udp(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *from,
@@ -412,6 +418,7 @@ const struct twin twin_api = {
     .abort = t_abort,
     .keepalive = t_keepalive,
     .all_arrived = t_all_arrived,
+    .paced = t_paced,
     .pump = pump,
     .udp = t_udp,
     .udp_send = t_udp_send,

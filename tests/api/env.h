@@ -11,6 +11,18 @@
 
 #include "ZeroTierSockets.h"
 
+/* What a sanitizer takes for itself (threads, memory, time) is not ours to judge. */
+#ifdef __SANITIZE_THREAD__
+#define ENV_TSAN 1
+#else
+#define ENV_TSAN 0
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define ENV_ASAN 1
+#else
+#define ENV_ASAN 0
+#endif
+
 #define ENV_NWID 0xff0001ffff000000ull /* without a controller, every port */
 #define ENV_TCP_ECHO 7001
 #define ENV_UDP_ECHO 7002

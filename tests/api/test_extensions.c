@@ -358,9 +358,8 @@ static void more_than_ten_thousand_sockets(void **state)
         want = (int)(r.rlim_cur - 200) / 2;
         print_message("the limit of descriptors allows %d sockets only\n", want);
     }
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-    want = want < 2000 ? want : 2000;
-#endif
+    if (ENV_TSAN || ENV_ASAN)
+        want = want < 2000 ? want : 2000;
     int *fd = calloc((size_t)want, sizeof *fd);
     struct zts_sockaddr_in a = own4;
     int l = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);

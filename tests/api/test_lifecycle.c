@@ -344,17 +344,10 @@ static void test_free_is_the_end(void **state)
     assert_in_range(env_fds(), base_fds, base_fds + 2);
 }
 
-static int setup(void **state)
+static int setup(void)
 {
-    int rc = env_start(&e);
     base_threads = env_threads();
     base_fds = env_fds();
-    return rc;
-}
-
-static int teardown(void **state)
-{
-    env_stop(&e);
     return 0;
 }
 
@@ -371,6 +364,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(freeing_leaves_nothing_behind),
         cmocka_unit_test(test_free_is_the_end),
     };
-    cmocka_set_test_filter(getenv("ZT_TEST_CASE"));
-    return cmocka_run_group_tests_name("lifecycle", tests, setup, teardown);
+    env_program(&e, argc, argv, setup);
+    return cmocka_run_group_tests_name("lifecycle", tests, env_setup, env_teardown);
 }

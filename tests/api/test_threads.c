@@ -320,26 +320,13 @@ static void R38_an_idle_node_uses_little(void **state)
     assert_true(ENV_TSAN || ENV_ASAN || (cpu * 100 < ms && rss < 1024));
 }
 
-static int setup(void **state)
+static int setup(void)
 {
-    if (env_start(&e) != 0 || env_start_peer(&e) != 0 || env_up(&e, "us") != 0) {
-        env_stop(&e);
-        return -1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    int rc = zts_free();
-    env_stop(&e);
-    return rc;
+    return env_start_peer(&e) | env_up(&e, "us");
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
-        return env_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R115_many_threads),
         cmocka_unit_test(R116_send_receive_and_close_at_once),
@@ -348,6 +335,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(R38_an_idle_node_uses_little),
         cmocka_unit_test(R117_control_from_eight_threads),
     };
-    cmocka_set_test_filter(getenv("ZT_TEST_CASE"));
-    return cmocka_run_group_tests_name("threads", tests, setup, teardown);
+    env_program(&e, argc, argv, setup);
+    return cmocka_run_group_tests_name("threads", tests, env_setup, env_teardown);
 }

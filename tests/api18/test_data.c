@@ -405,10 +405,15 @@ static void test_other_generation_beside(void **state)
     assert_int_equal(zts_close(fd), ZTS_ERR_OK);
 }
 
-static int setup(void **state)
+static void test_freed(void **state)
+{
+    assert_int_equal(zts_node_free(), ZTS_ERR_OK);
+}
+
+static int setup(void)
 {
     char home[128];
-    if (lab_start() != 0 || lab_start_peer(peer) != 0)
+    if (lab_start_peer(peer) != 0)
         return -1;
     lab_home("us", 1, home);
     if (zts_init_from_storage(home) != 0 || zts_node_start() != 0)
@@ -424,17 +429,8 @@ static int setup(void **state)
     return -1;
 }
 
-static int teardown(void **state)
-{
-    int rc = zts_node_free();
-    lab_stop();
-    return rc;
-}
-
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
-        return lab_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_network),
         cmocka_unit_test(test_tcp_client),
@@ -447,6 +443,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_statistics),
         cmocka_unit_test(test_other_generation_beside),
+        cmocka_unit_test(test_freed),
     };
-    return cmocka_run_group_tests_name("data18", tests, setup, teardown);
+    lab_program(argc, argv, setup);
+    return cmocka_run_group_tests_name("data18", tests, lab_setup, lab_teardown);
 }

@@ -200,6 +200,12 @@ static void test_connect_waits(void **state)
     /* An address of the network that no node has. */
     assert_int_equal(zts_connect(fd, "fc00:1:ff11:2233:4455::1", 1, 1000), ZTS_ERR_SOCKET);
     assert_in_range(now_ms() - from, 700, 4000);
+    /* The last try begins when the time is over, or nearly: it is no reason to wait longer. */
+    for (int ms = 1001; ms < 1004; ms++) {
+        from = now_ms();
+        assert_int_equal(zts_connect(fd, "fc00:1:ff11:2233:4455::1", 1, ms), ZTS_ERR_SOCKET);
+        assert_in_range(now_ms() - from, 700, 4000);
+    }
     zts_close(fd);
     assert_zts(ZTS_EBADF, zts_connect(99, peer, LAB_TCP_ECHO, 0));
 }

@@ -34,7 +34,7 @@ static void run_call(void *arg)
     struct call *c = arg;
     zt_loop_update(c->n->loop);
     c->fn(c);
-    zt_turn_drain(c->n);
+    zt_host_drain(c->n);
 }
 
 static int on_loop(struct zt_node *n, struct call *c, void (*fn)(struct call *))
@@ -60,7 +60,7 @@ static int on_loop(struct zt_node *n, struct call *c, void (*fn)(struct call *))
 
 static void do_join(struct call *c)
 {
-    c->rc = zt_turn_join(c->n, c->id);
+    c->rc = zt_nets_join(c->n, c->id);
 }
 
 int zt_node_join(struct zt_node *n, uint64_t nwid)
@@ -71,7 +71,7 @@ int zt_node_join(struct zt_node *n, uint64_t nwid)
 
 static void do_leave(struct call *c)
 {
-    c->rc = zt_turn_leave(c->n, c->id);
+    c->rc = zt_nets_leave(c->n, c->id);
 }
 
 int zt_node_leave(struct zt_node *n, uint64_t nwid)
@@ -137,7 +137,7 @@ int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total
 
 static void do_network(struct call *c)
 {
-    c->rc = zt_turn_network_used(c->n, c->id, c->out);
+    c->rc = zt_nets_used(c->n, c->id, c->out);
 }
 
 int zt_node_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
@@ -148,7 +148,7 @@ int zt_node_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
 
 static void do_settings(struct call *c)
 {
-    c->rc = zt_turn_settings(c->n, c->id, c->out);
+    c->rc = zt_nets_settings(c->n, c->id, c->out);
 }
 
 int zt_node_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out)
@@ -159,7 +159,7 @@ int zt_node_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *o
 
 static void do_set(struct call *c)
 {
-    c->rc = zt_turn_set(c->n, c->id, c->settings);
+    c->rc = zt_nets_set(c->n, c->id, c->settings);
 }
 
 int zt_node_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings)
@@ -333,7 +333,7 @@ static void run_api(void *arg)
 {
     struct api_post *p = arg;
     zt_api_call(p->n, &p->r, p->done, p->arg);
-    zt_turn_drain(p->n);
+    zt_host_drain(p->n);
     free(p);
 }
 

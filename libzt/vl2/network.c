@@ -233,11 +233,17 @@ enum origin {
     FROM_ANYBODY,
 };
 
+static void answered(struct zt_network *net, const struct zt_now *now)
+{
+    net->loaded_ms = now->mono_ms;
+    net->unanswered = 0;
+}
+
 /* The controller gave us once more what we have, as it does while its clock stands still: it is fresh,
  * and a refusal before it is over. */
 static void confirmed(struct zt_network *net, const struct zt_now *now)
 {
-    net->loaded_ms = now->mono_ms;
+    answered(net, now);
     if (net->failure == ZT_NET_OK)
         return;
     net->failure = ZT_NET_OK;
@@ -275,7 +281,7 @@ static int load(struct zt_network *net, const struct zt_now *now, uint8_t *dict,
     if (r != 0)
         return r;
     if (from != FROM_CACHE) {
-        net->loaded_ms = now->mono_ms;
+        answered(net, now);
         net->vl2->host->save(net->vl2->host->user, ZT_OBJECT_NETWORK, net->nwid, dict, n);
     }
     zt_network_wake(net, now);
@@ -326,6 +332,7 @@ void zt_network_start(struct zt_network *net, const struct zt_now *now, const ui
 
 void zt_network_fail(struct zt_network *net, enum zt_net_status status)
 {
+    net->unanswered = 0;
     if (net->failure == status)
         return;
     net->failure = status;
@@ -356,6 +363,7 @@ static void request_config(struct zt_network *net, const struct zt_now *now)
     struct zt_wr w = zt_vl2_begin(net->vl2);
 
     net->requested_ms = now->mono_ms;
+    net->unanswered++;
     if (zt_addr_reserved(controller))
         return; /* an ad-hoc form nobody knows: never gets a configuration */
     if (controller == zt_vl1_address(net->vl2->vl1)) {
@@ -663,8 +671,10 @@ void zt_network_root_up(struct zt_network *net, const struct zt_now *now, uint64
     if (t != NULL)
         t->liked_ms = ZT_LONG_AGO;
     /* A request may have been lost while there was no way out. */
-    if (net->cfg == NULL)
+    if (net->cfg == NULL) {
         net->requested_ms = ZT_LONG_AGO;
+        net->unanswered = 0;
+    }
     zt_network_wake(net, now);
 }
 
@@ -705,10 +715,19 @@ static int64_t refresh_interval(const struct zt_network *net)
     return ms > ZT_CONFIG_REFRESH_MS ? ms : ZT_CONFIG_REFRESH_MS;
 }
 
+/* One lost datagram should not cost a join five seconds. A controller takes a request a second. */
+static int64_t retry_interval(const struct zt_network *net)
+{
+    if (!net->vl2->low_bandwidth && net->unanswered == 1)
+        return ZT_CONFIG_RETRY_FIRST_MS;
+    if (!net->vl2->low_bandwidth && net->unanswered == 2)
+        return ZT_CONFIG_RETRY_SECOND_MS;
+    return zt_vl2_pause(net->vl2, ZT_CONFIG_RETRY_MS, ZT_CONFIG_RETRY_LOW);
+}
+
 static bool config_due(const struct zt_network *net, const struct zt_now *now, int64_t *next)
 {
-    int64_t retry = zt_vl2_pause(net->vl2, ZT_CONFIG_RETRY_MS, ZT_CONFIG_RETRY_LOW);
-    int64_t at = net->requested_ms + retry;
+    int64_t at = net->requested_ms + retry_interval(net);
 
     if (zt_nwid_is_adhoc(net->nwid))
         return false; /* it made its own, or nobody can */
@@ -719,7 +738,6 @@ static bool config_due(const struct zt_network *net, const struct zt_now *now, i
         *next = at;
         return false;
     }
-    *next = now->mono_ms + retry;
     return true;
 }
 
@@ -727,8 +745,10 @@ static void run_pass(struct zt_network *net, const struct zt_now *now)
 {
     int64_t next = ZT_NEVER, at;
 
-    if (config_due(net, now, &next))
+    if (config_due(net, now, &next)) {
         request_config(net, now);
+        next = now->mono_ms + retry_interval(net);
+    }
     if (zt_nwid_is_adhoc(net->nwid) && net->cfg == NULL && net->failure == ZT_NET_OK) {
         start_adhoc(net, now); /* there was no memory when it was joined */
         if (net->cfg == NULL)

@@ -11,6 +11,8 @@
 
 #define ZT_SUBSCRIPTIONS_MAX 1024
 #define ZT_TARGETS_MAX 32
+#define ZT_CONFIG_RETRY_FIRST_MS 1200
+#define ZT_CONFIG_RETRY_SECOND_MS 2400
 #define ZT_CONFIG_RETRY_MS 5000
 #define ZT_CONFIG_RETRY_LOW 5 /* times as long in low bandwidth mode; the others likewise */
 #define ZT_CONFIG_REFRESH_MS 60000
@@ -61,6 +63,7 @@ struct zt_network {
     int64_t config_ms;    /* last install that changed something, monotonic */
     int64_t loaded_ms;    /* last fresh one; ZT_LONG_AGO: only the cached one */
     int64_t requested_ms; /* last request */
+    unsigned unanswered;  /* requests since the controller's last word */
     struct zt_assembly assembly;
     struct zt_net_auth *auth; /* the login it asks for; NULL: none */
 

@@ -243,7 +243,7 @@ static void run_connect(void *arg)
     zt_loop_update(n->loop);
     if (!zt_proxy_connect(n->proxy, c->req, &c->waiter, c->rep, c->fd))
         sem_post(&c->done);
-    zt_turn_drain(n);
+    zt_host_drain(n);
 }
 
 static void run_give(void *arg)

@@ -195,6 +195,8 @@ ssize_t zt_dgram_send(int fd, zt_word w, const struct msghdr *m, int flags)
         r = vec_make(&v, &h, m);
     if (r < 0)
         return zt_fail(-r);
+    if (flags & MSG_MORE)
+        h.type = ZT_DGRAM_MORE;
     struct msghdr out = {.msg_iov = v.v, .msg_iovlen = v.n};
     ssize_t n = -1;
     if (v.bytes > zt_dgram_most(w, &h)) {

@@ -24,7 +24,7 @@
 
 #define TURN_DATAGRAMS 64
 #define IPPROTO_UDP_ 17
-#define MOST_V4 65507
+#define MOST_V4 ZT_DGRAM_MOST
 #define MOST_V6 65487 /* a pbuf's 16 bits less both headers */
 #define IOVS 64
 
@@ -496,12 +496,43 @@ static void retire(struct zt_dgram *d)
             (void)change_group(&groups[i], false);
     d->groups = NULL;
     free(groups);
+    free(d->more);
+    d->more = NULL;
     if (d->pcb)
         udp_remove(d->pcb);
     d->pcb = NULL;
     d->s.p->counts.udp--;
     zt_bind_drop(d->s.p, &d->bound);
     zt_sock_retire(&d->s, false);
+}
+
+static void more_drop(struct zt_dgram *d)
+{
+    free(d->more);
+    d->more = NULL;
+    d->more_n = 0;
+}
+
+/* MSG_MORE: the pieces of one datagram. */
+static int send_piece(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint8_t *data, size_t n)
+{
+    int err = EMSGSIZE;
+
+    if (!d->more) {
+        d->more_h = *h;
+        d->more = malloc(MOST_V4);
+    }
+    if (!d->more)
+        return ENOBUFS;
+    if (d->more_n + n <= MOST_V4) {
+        memcpy(d->more + d->more_n, data, n);
+        d->more_n += n;
+        if (h->type == ZT_DGRAM_MORE)
+            return 0;
+        err = send_one(d, &d->more_h, d->more, d->more_n);
+    }
+    more_drop(d);
+    return err;
 }
 
 void zt_dgram_pump(struct zt_dgram *d)
@@ -532,7 +563,9 @@ void zt_dgram_pump(struct zt_dgram *d)
             zt_dgram_report(d, h.err, &h.remote);
             continue;
         }
-        err = send_one(d, &h, b + sizeof h, (size_t)n - sizeof h);
+        err = h.type == ZT_DGRAM_MORE || d->more
+                  ? send_piece(d, &h, b + sizeof h, (size_t)n - sizeof h)
+                  : send_one(d, &h, b + sizeof h, (size_t)n - sizeof h);
         if (err)
             zt_dgram_report(d, err, h.remote.family ? &h.remote : &d->remote);
     }

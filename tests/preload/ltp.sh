@@ -74,7 +74,8 @@ one() {
 }
 kernel() { ZT_HOST4=127.0.0.1 ZT_HOST6=::1 one kernel "$1"; }
 virtual() { (
-    export ZT_HOST4=$a4 ZT_HOST6=$a6 ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload
+    # some try every kind of descriptor, io_uring's among them, which is not to be had otherwise
+    export ZT_PRELOAD_IO_URING=1 ZT_HOST4=$a4 ZT_HOST6=$a6 ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload
     one virtual "$1"
 ); }
 

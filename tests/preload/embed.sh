@@ -9,9 +9,13 @@ build=$(readlink -f "$1")
 need curl python3
 python=$(python3 -c 'import sys; print(sys.executable)')
 
+# A library built with AddressSanitizer wants its runtime first in the program, which has leaks of its own.
+embedded=$preload
+asan=$(ldd "$build/libzt/libzt.so" | sed -n 's/.*libasan[^ ]* => \([^ ]*\) .*/\1/p')
+[ -z "$asan" ] || { embedded=$asan:$preload && export ASAN_OPTIONS=detect_leaks=0; }
 # c COMMAND...: the command with the node of home C in it
 c() {
-    ZT_HOME=$work/c ZT_NETWORKS=$network4 ZT_PRELOAD_EMBED=1 LD_PRELOAD=$preload timeout 60 "$@"
+    ZT_HOME=$work/c ZT_NETWORKS=$network4 ZT_PRELOAD_EMBED=1 LD_PRELOAD=$embedded timeout 60 "$@"
 }
 says() {
     local want=$1 got

@@ -66,8 +66,9 @@ fi
 
 # all assertions of a program: `ok`, `failed` or `skipped`, its name and their number
 one() {
-    timeout 120 "$tree/testcases/kernel/syscalls/$2" > "$1.${2##*/}.log" 2>&1 < /dev/null
-    sed -nE 's/.*T(PASS|FAIL|BROK|CONF) ?:.*/\1/p' "$1.${2##*/}.log" | awk -v name="${2##*/}" '
+    (mkdir -p "$1.d" && cd "$1.d" && exec timeout 120 "$tree/testcases/kernel/syscalls/$2") \
+        > "$1.${2##*/}.log" 2>&1 < /dev/null
+    sed -nE 's/.*T(PASS|FAIL|BROK|CONF) *:.*/\1/p' "$1.${2##*/}.log" | awk -v name="${2##*/}" '
         BEGIN { word["PASS"] = "ok"; word["CONF"] = "skipped"; word["FAIL"] = word["BROK"] = "failed" }
         { print word[$1], name "." ++n }
         END { if (!n) print "failed", name ".0" }'

@@ -162,6 +162,8 @@ static ssize_t send_virtual(int fd, zt_word w, const struct msghdr *m, int flags
     int bad = bad_message(m);
     if (ZT_UNLIKELY(bad))
         return zt_fail(bad);
+    if (m->msg_name && m->msg_namelen > sizeof(struct sockaddr_storage))
+        return zt_fail(EINVAL);
     if (w & ZT_W_DGRAM)
         return zt_dgram_send(fd, w, m, flags);
     if (flags & MSG_OOB)

@@ -59,8 +59,11 @@ END
 started+=($!)
 wait_for 15 grep -q ready sink.log || fail "no sink: $(cat sink.log)"
 
-get() { rm -f got && c curl -q -sS --noproxy '*' --max-time 40 -o got "http://$a4:8000/data" && cmp data got; }
-check 'curl with its own node' get
+get() { rm -f got && c "${getter[@]}" "http://$a4:8000/data" && cmp data got; }
+getter=(curl -q -sS --noproxy '*' --max-time 40 -o got)
+# Debian's curl hangs in setlocale with AddressSanitizer before it, whether we are there or not.
+[ -z "$asan" ] || getter=("$python" -c 'import sys, urllib.request; urllib.request.urlretrieve(sys.argv[1], "got")')
+check "${getter[0]##*/} with its own node" get
 check 'no ztd was started' no_ztd
 check 'once more, with the identity of before' get
 check 'the door is gone' test ! -e c/control.sock

@@ -543,6 +543,26 @@ static void test_statistics(void **state)
     assert_int_equal(zts_get_protocol_stats(0, NULL), ZTS_ERR_ARG);
 }
 
+/* zts_stop throws nothing away that was written before, closed or not. */
+static void test_written_before_the_stop(void **state)
+{
+    static char buf[8192];
+    struct zts_sockaddr_in6 a = peer(ENV_TCP_LAST);
+    uint32_t before;
+    for (int i = 0; i < 6; i++) {
+        int fd = zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0);
+        assert_int_equal(zts_connect(fd, &a, sizeof a), 0);
+        assert_int_equal(zts_recv(fd, &before, sizeof before, ZTS_MSG_WAITALL), sizeof before);
+        assert_int_equal(before, i > 0 ? sizeof buf : 0);
+        assert_int_equal(zts_write(fd, buf, sizeof buf), sizeof buf);
+        if (i % 2 == 0)
+            assert_int_equal(zts_close(fd), 0);
+        assert_int_equal(env_down(), 0);
+        (void)zts_close(fd);
+        assert_int_equal(env_up(&e, "us"), 0);
+    }
+}
+
 static int setup(void)
 {
     return env_start_peer(&e) | env_up(&e, "us");
@@ -572,6 +592,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_close_wakes_others),
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_written_before_the_stop),
     };
     env_program(&e, argc, argv, setup);
     return cmocka_run_group_tests_name("sockets", tests, env_setup, env_teardown);

@@ -1,19 +1,19 @@
-/* Many members in one process: whole cores with a real clock and a UDP socket each, on loopback or at
- * an address of the host. They keep a controller busy with what fifty service processes would send,
- * for a fiftieth of the memory, and are the peers of a node that should have many.
+/* Many members in one process: whole cores with a real clock and a UDP socket each, on loopback or
+ * at an address of the host. They keep a controller busy with what fifty service processes would
+ * send, for a fiftieth of the memory, and are the peers of a node that should have many.
  *
  *   swarm PLANET FIRST COUNT [ADDRESS]
  *
- * Members are the identities FIRST, FIRST + 1, ... of the simulator. Input, one command a line; I is a
- * member, 0 and up:
+ * Members are the identities FIRST, FIRST + 1, ... of the simulator. Input, one command a line; I
+ * is a member, 0 and up:
  *
  *   join I NWID
  *   leave I NWID
  *   greet I NWID NODE        an echo request (IPv6, the 6plane addresses) to that node
  *   restart I                a new core, of the same identity, in the networks it was in
  *   show                     one line of JSON: all members and what they know of their networks
- *   ask COUNT                so many requests, of one member after the other, for its first network: leave,
- *                            join, and wait for the configuration; prints the time of each in microseconds
+ *   ask COUNT                so many requests, of one member after the other, for its first
+ * network: leave, join, and wait for the configuration; prints the time of each in microseconds
  *
  * It ends with its input. */
 #include <arpa/inet.h>
@@ -54,7 +54,7 @@ struct member {
 };
 
 static struct member members[MEMBERS];
-static struct in_addr host_ip; /* where the sockets are; set by main */
+static struct in_addr host_ip;         /* where the sockets are; set by main */
 static struct pollfd fds[MEMBERS + 1]; /* the last one: input */
 static unsigned count;
 static struct zt_now now;
@@ -369,8 +369,8 @@ static bool read_lines(void)
 int main(int argc, char **argv)
 {
     host_ip.s_addr = htonl(INADDR_LOOPBACK);
-    if ((argc != 4 && !(argc == 5 && inet_pton(AF_INET, argv[4], &host_ip) == 1)) || atoi(argv[2]) < 0 || atoi(argv[3]) < 1 ||
-        atoi(argv[2]) + atoi(argv[3]) > MEMBERS) {
+    if ((argc != 4 && !(argc == 5 && inet_pton(AF_INET, argv[4], &host_ip) == 1)) ||
+        atoi(argv[2]) < 0 || atoi(argv[3]) < 1 || atoi(argv[2]) + atoi(argv[3]) > MEMBERS) {
         fprintf(stderr, "usage: swarm PLANET FIRST COUNT (of %d) [ADDRESS]\n", MEMBERS);
         return 2;
     }

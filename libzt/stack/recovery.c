@@ -199,7 +199,9 @@ static void find_lost(struct tcp_pcb *pcb, bool first_is_lost)
 
 static void recover(struct tcp_pcb *pcb, bool partial)
 {
-    if (pcb->unacked != NULL && (begins(pcb) || (pcb->flags & TF_INFR) != 0))
+    if (pcb->unacked == NULL)
+        pcb->pipe = 0; /* nothing is on its way: what is to be sent again must not wait for it */
+    else if (begins(pcb) || (pcb->flags & TF_INFR) != 0)
         find_lost(pcb, partial);
 }
 

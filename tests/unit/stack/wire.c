@@ -1,9 +1,13 @@
 #include "wire.h"
 
 #include <dlfcn.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "base/buf.h"
 
@@ -219,8 +223,10 @@ static void step(void)
     for (unsigned i = 0; i < 2; i++)
         if (side[i].t->deadline() <= clock_ms)
             side[i].t->tick(clock_ms);
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 2; i++) {
         side[i].t->flush();
+        assert_int_equal(side[i].t->stalled(), 0);
+    }
 }
 
 static bool never(void)

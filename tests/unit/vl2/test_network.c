@@ -13,9 +13,10 @@
 #include "base/err.h"
 #include "base/settings.h"
 #include "crypto/identity.h"
+#include "vl2/config.h"
 #include "vl2/frame.h"
+#include "vl2/groups.h"
 #include "vl2/hold.h"
-#include "vl2/network.h"
 
 #define A 0x1122334455u
 #define B 0x360273b27fu
@@ -757,10 +758,10 @@ static void bridges(void **state)
     assert_int_equal(b->nframes, 2);
     /* A multicast from behind the bridge makes it a listener of the group. */
     assert_int_equal(fake_frame_out(b, CTL_NWID, 0x01005e000001u, behind, 0x0800, p, 30), 0);
-    assert_true(zt_network_subscribed(zt_network_find(b->vl2, CTL_NWID), 0x01005e000001u, 0));
+    assert_true(zt_groups_has(zt_network_find(b->vl2, CTL_NWID), 0x01005e000001u, 0));
     fake_now.mono_ms += ZT_BRIDGED_GROUP_MS + 1;
     zt_vl2_tick(b->vl2, &fake_now);
-    assert_false(zt_network_subscribed(zt_network_find(b->vl2, CTL_NWID), 0x01005e000001u, 0));
+    assert_false(zt_groups_has(zt_network_find(b->vl2, CTL_NWID), 0x01005e000001u, 0));
 }
 
 /* The other form of a multicast: one packet to a replicator, which sends it on and delivers it. Others

@@ -431,7 +431,7 @@ static void for_us(struct zt_vl1 *v, const struct zt_now *now, const struct zt_l
     }
     if (!is_head || p[ZT_PKT_FLAGS] & ZT_FLAG_FRAGMENTED) {
         bool whole = zt_defrag_add(&v->defrag, now->mono_ms, in, p, n, &p, &n, &link);
-        if (v->defrag_timer.pos == 0 && !zt_list_empty(&v->defrag.used))
+        if (v->defrag_timer.pos == 0)
             (void)zt_heap_set(&v->heap, &v->defrag_timer, now->mono_ms + ZT_DEFRAG_MS);
         if (!whole)
             return;

@@ -13,8 +13,10 @@
  *   at any time    a frame that is delivered is one that was sent to this node, byte by byte, and
  *                  by the member whose MAC it bears; on the private network only when both were
  *                  members lately; not more than once by a node that remembers
+ *                  a byte that a TCP stream delivers is the one that was sent there
  *                  no table is fuller than its bound
  *   once healed    within HEAL_MS every pair that may talk has talked, both ways, on both networks
+ *                  TCP streams that were not given up end whole; new ones arrive whole, both ways
  *   then, in peace no pair is silent for a minute; no events, and not more datagrams than keeping
  *                  alive needs; afterwards no more memory than before the faults, but for the
  *                  room that containers keep (KEPT_BY_NODE) */
@@ -28,6 +30,7 @@
 #include <unistd.h>
 
 #include "sim.h"
+#include "streams.h"
 
 #include "base/buf.h"
 #include "vl1/nat.h"
@@ -44,6 +47,9 @@
 #define HEAL_MS 90000
 #define PEACE_MS 300000
 #define FORGET_MS 1300000
+#define STREAM_BYTES 100000
+#define STREAM_MS 60000
+#define STREAM_END_MS 180000 /* TCP waits up to a minute between its attempts */
 #define NUMBERS 65536
 #define CAUGHT 32
 
@@ -114,6 +120,7 @@ struct caught { /* to be sent again */
 
 struct world {
     struct sim *s;
+    struct streams *streams; /* TCP between two of the members, on the ad-hoc network */
     uint64_t seed, chance;
     bool verbose, failed;
 
@@ -221,8 +228,11 @@ static void on_frame(void *user, struct sim_node *at, uint64_t nwid, const uint8
 {
     struct world *w = user;
     static uint8_t want[FRAME_MAX];
-    if (n < ETH || zt_be16(eth + 12) != TYPE)
+    if (n < ETH || zt_be16(eth + 12) != TYPE) {
+        if (w->streams != NULL)
+            streams_frame(w->streams, at, nwid, eth, n);
         return;
+    }
     unsigned net = nwid == w->nwid[1];
     if (n < ETH + HEAD || n > ETH + FRAME_MAX || nwid != w->nwid[net]) {
         FAIL(w, "node %u got a frame of %zu bytes on %016" PRIx64, at->no, n, nwid);
@@ -515,7 +525,8 @@ static void faults(struct world *w)
             talk(w, 4);
             for (unsigned k = pick(w, 6); k > 0; k--)
                 attack(w);
-            sim_run(w->s, ms);
+            streams_write(w->streams, 3000);
+            streams_run(w->streams, ms);
             check_tables(w);
             left -= ms;
         }
@@ -639,6 +650,26 @@ static size_t held(struct world *w)
     return n;
 }
 
+static void streams_open(struct world *w)
+{
+    unsigned n = w->nnodes - w->nroots, a = pick(w, n), b = (a + 1 + pick(w, n - 1)) % n;
+    w->streams = streams_new(w->s, w->seed, w->nwid[0], w->node[w->nroots + a], w->node[w->nroots + b]);
+}
+
+static void streams_close(struct world *w)
+{
+    if (!streams_end(w->streams, STREAM_END_MS))
+        FAIL(w, "a TCP stream from before neither ends nor fails");
+    struct streams_count old = streams_count(w->streams);
+    if (!streams_whole(w->streams, STREAM_BYTES, STREAM_MS))
+        FAIL(w, "a new TCP stream does not arrive");
+    if (old.damaged || streams_count(w->streams).damaged)
+        FAIL(w, "a TCP stream delivered other bytes than were sent");
+    NOTE(w, "%u TCP streams, %u given up, %" PRIu64 " bytes among faults", old.opened, old.given_up, old.received);
+    streams_free(w->streams);
+    w->streams = NULL;
+}
+
 static void build(struct world *w)
 {
     static const enum sim_nat_kind kinds[] = {SIM_NAT_FULL_CONE, SIM_NAT_ADDR_RESTRICTED,
@@ -700,6 +731,7 @@ static uint64_t run(uint64_t seed, bool verbose, bool *ok)
     size_t before = held(&w);
 
     snprintf(w.where, sizeof w.where, "among faults");
+    streams_open(&w);
     sim_tap(w.s, on_datagram, &w);
     faults(&w);
     sim_tap(w.s, NULL, NULL);
@@ -707,6 +739,8 @@ static uint64_t run(uint64_t seed, bool verbose, bool *ok)
     snprintf(w.where, sizeof w.where, "healed");
     heal(&w);
     all_talk(&w, HEAL_MS);
+    if (!w.failed)
+        streams_close(&w);
     snprintf(w.where, sizeof w.where, "in peace");
     if (!w.failed)
         peace(&w);
@@ -715,6 +749,7 @@ static uint64_t run(uint64_t seed, bool verbose, bool *ok)
     if (after > before + w.nnodes * (size_t)KEPT_BY_NODE + FLYING)
         FAIL(&w, "%zu bytes held, %zu before the faults", after, before);
 
+    streams_free(w.streams); /* of one that failed */
     uint64_t hash = sim_hash(w.s);
     *ok = !w.failed;
     sim_free(w.s);

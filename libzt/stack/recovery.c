@@ -218,8 +218,10 @@ static bool begins(struct tcp_pcb *pcb)
 void zt_lwip_recover(struct tcp_pcb *pcb, bool partial)
 {
     bool first_is_lost = partial;
-    if (pcb->unacked == NULL)
+    if (pcb->unacked == NULL) {
+        pcb->pipe = 0; /* a partial acknowledgment of all but what waits to be sent again */
         return;
+    }
     if (begins(pcb))
         first_is_lost = true;
     else if ((pcb->flags & TF_INFR) == 0)
@@ -245,6 +247,24 @@ void zt_lwip_recover(struct tcp_pcb *pcb, bool partial)
     pcb->unacked_last = last;
 }
 
+/* Lost segments that wait to be sent again go back among those sent after them: lwIP puts one queue before
+ * the other, and both must end up in order, or the first one is never sent. */
+void zt_lwip_timeout(struct tcp_pcb *pcb)
+{
+    const uint32_t last = seq_of(pcb->unacked_last);
+    struct tcp_seg **at = &pcb->unacked;
+    while (pcb->unsent != NULL && TCP_SEQ_LT(seq_of(pcb->unsent), last)) {
+        struct tcp_seg *seg = pcb->unsent;
+        pcb->unsent = seg->next;
+        while (TCP_SEQ_LT(seq_of(*at), seq_of(seg)))
+            at = &(*at)->next;
+        seg->next = *at;
+        *at = seg;
+    }
+    if (pcb->unsent == NULL)
+        pcb->unsent_last = NULL;
+}
+
 /* In recovery nothing may be left that could show the loss of a segment that was sent again. After
  * two round trips it goes out once more, instead of the time-out, which is many times that and
  * starts over. */
@@ -255,7 +275,7 @@ void zt_recovery_tick(struct tcp_pcb *pcb)
         sys_now() - first->sent_ms < 2 * pcb->rate.rtt_min_ms + PATIENCE_MS)
         return;
     pcb->unacked = first->next;
-    pcb->pipe -= first->len < pcb->pipe ? first->len : pcb->pipe;
+    pcb->pipe = pcb->unacked == NULL || first->len > pcb->pipe ? 0 : pcb->pipe - first->len;
     send_again(pcb, first);
     tcp_output(pcb);
 }

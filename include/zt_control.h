@@ -5,10 +5,11 @@
  * Everything here is between processes of one machine and one build: host byte order, fixed
  * little structs, ports in host byte order. A version byte refuses a mixed installation clearly.
  *
- * One short-lived connection per operation: connect, send one request, receive one reply, close.
- * (ZT_CTL_COMMAND may answer with several messages; `more` says that another one follows. A client
- * may send the next request on the same connection once it has the reply.) One descriptor may come
- * along with ZT_CTL_MERGE; any other is closed unread. A request of another version gets EPROTO. */
+ * Connect, send one request, receive one reply, and close or go on with the next request. The node
+ * ends a connection whose last request was about a socket when nothing more comes for a second or
+ * two: such a client then connects again. (ZT_CTL_COMMAND may answer with several messages; `more`
+ * says that another one follows.) One descriptor may come along with ZT_CTL_MERGE; any other is
+ * closed unread. A request of another version gets EPROTO. */
 #ifndef ZT_CONTROL_H
 #define ZT_CONTROL_H
 
@@ -61,7 +62,8 @@ static_assert(sizeof(struct zt_ctl_addr) == 24, "zt_ctl_addr");
 enum zt_ctl_type {
     ZT_CTL_HELLO = 1, /* reply: fd of the state page (read-only) */
     ZT_CTL_CONNECT,   /* stream: id (bound socket, or 0), remote, opts. reply: id, local if known, fd;
-                         at once, the result shows in the descriptor and the state page */
+                         at once, the result shows in the descriptor and the state page. value 1: the
+                         reply waits for the result (`done`, or err and no fd) or ZT_NOTE_GIVE */
     ZT_CTL_BIND,      /* stream or datagram: local, opts. reply: id, local with its port, fd. id: what it
                          was at a node that has ended; sockets that come from one id share the address */
     ZT_CTL_LISTEN,    /* id, value = backlog, level 1: on all ports that nobody else listens on. reply: error
@@ -96,6 +98,7 @@ enum zt_ctl_type {
 enum zt_ctl_note {
     ZT_NOTE_SHUT_RD = 1,
     ZT_NOTE_RESET_ON_CLOSE, /* SO_LINGER {1, 0} */
+    ZT_NOTE_GIVE,           /* to the connect of this connection: answer now, whatever there is */
 };
 
 #define ZT_CTL_OPTS 16
@@ -119,7 +122,8 @@ struct zt_ctl_req {
 };
 
 struct zt_ctl_rep {
-    uint8_t version, type, more /* another message follows */, pad;
+    uint8_t version, type, more /* another message follows */;
+    uint8_t done; /* CONNECT with value 1: it is connected */
     int32_t err; /* 0 or a Linux errno */
     uint64_t id;
     struct zt_ctl_addr local, remote;

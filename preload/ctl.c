@@ -1,6 +1,7 @@
-/* The client of the node's door: one short-lived connection per operation, so that the program
- * never holds a descriptor of ours that its own `close everything` could hit. Signals are blocked
- * by the caller's guard where it matters; waiting is bounded by ZT_PRELOAD_WAIT. */
+/* The client of the node's door: as a rule one short-lived connection per operation, so that the
+ * program holds no descriptor of ours that its own `close everything` could hit. A program that asks
+ * often keeps one (`kept`, below). Signals are blocked by the caller's guard where it matters; waiting
+ * is bounded by ZT_PRELOAD_WAIT. */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -154,12 +155,99 @@ void zt_req_init(struct zt_ctl_req *req, enum zt_ctl_type type, uint64_t id)
     req->id = id;
 }
 
+/* How long a blocking connect waits for its result together with its descriptor. Most are answered by
+ * then; the others get the descriptor first and wait for it as for any other. */
+#define HOLD_MS 2
+
+/* ---- the connection that is kept ----
+ *
+ * Making a connection costs more than what is said over it, so it is used again by a program that has
+ * connected KEPT_AFTER times in a row, none later than KEPT_MS after the one before. The node ends it a
+ * second or two after the last request. Whoever uses it
+ * has taken it out of `fd` for that time; others make one of their own meanwhile.
+ *
+ * It is a descriptor in the program's table, and the program may do with its numbers what it likes. So
+ * it stands high up, closes on exec, and is looked at before each use: is it still what was put there?
+ * If not, the number is the program's and nothing is done to it. A forked child shares the connection
+ * and must not speak on it; it closes its copy. A vfork child has our memory, but not our table, and
+ * touches nothing. After a change of user the node has to judge anew. */
+#define KEPT_MS 100
+#define KEPT_AFTER 8
+
+enum { KEPT_NONE, KEPT_TAKEN, KEPT_THERE };
+static struct {
+    atomic_int state; /* who takes it, from THERE or NONE, may change what follows */
+    int fd, pid;
+    uid_t uid;
+    uint64_t dev, ino;
+} kept;
+static _Atomic int64_t last_ms; /* of a connect */
+static atomic_uint in_a_row;
+
+static bool kept_is_there(void)
+{
+    struct stat st;
+    return zt_sys2(SYS_fstat, kept.fd, &st) == 0 && st.st_dev == kept.dev && st.st_ino == kept.ino;
+}
+
+/* The kept connection, which is then the caller's to give back or close; or -1. */
+static int kept_take(void)
+{
+    int there = KEPT_THERE;
+    if (atomic_load_explicit(&kept.state, memory_order_relaxed) != KEPT_THERE || !zt_fds_ours() ||
+        !atomic_compare_exchange_strong(&kept.state, &there, KEPT_TAKEN))
+        return -1;
+    if (kept_is_there()) {
+        if (kept.pid == (int)zt_sys0(SYS_getpid) && kept.uid == (uid_t)zt_sys0(SYS_geteuid))
+            return kept.fd;
+        zt_sys1(SYS_close, kept.fd);
+    }
+    atomic_store(&kept.state, KEPT_NONE);
+    return -1;
+}
+
+/* After use. well: more can be said on it. */
+static void kept_give(bool well)
+{
+    if (!well)
+        zt_sys1(SYS_close, kept.fd);
+    atomic_store(&kept.state, well ? KEPT_THERE : KEPT_NONE);
+}
+
+/* A connect went over s: keep it, or close it. */
+static void keep(int s)
+{
+    int64_t now = zt_now_ms();
+    bool soon = now - atomic_exchange(&last_ms, now) < KEPT_MS;
+    unsigned row = soon ? atomic_fetch_add(&in_a_row, 1) + 1 : 0;
+    int none = KEPT_NONE;
+    struct stat st;
+    if (!soon)
+        atomic_store(&in_a_row, 0);
+    if (row < KEPT_AFTER || !zt_fds_ours() || zt_sys2(SYS_fstat, s, &st) < 0 ||
+        !atomic_compare_exchange_strong(&kept.state, &none, KEPT_TAKEN)) {
+        zt_sys1(SYS_close, s);
+        return;
+    }
+    kept.fd = s;
+    kept.pid = (int)zt_sys0(SYS_getpid);
+    kept.uid = (uid_t)zt_sys0(SYS_geteuid);
+    kept.dev = st.st_dev;
+    kept.ino = st.st_ino;
+    atomic_store(&kept.state, KEPT_THERE);
+}
+
+static bool readable(int s, int ms)
+{
+    struct pollfd p = {.fd = s, .events = POLLIN};
+    struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
+    return zt_sys5(SYS_ppoll, &p, 1, &t, NULL, 8) == 1;
+}
+
 /* Wait for a message; received descriptors arrive close-on-exec. */
 static int receive(int s, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd)
 {
-    struct pollfd p = {.fd = s, .events = POLLIN};
-    struct timespec t = {zt_settings.wait_ms / 1000 + 1, 0};
-    if (zt_sys5(SYS_ppoll, &p, 1, &t, NULL, 8) != 1)
+    if (!readable(s, (zt_settings.wait_ms / 1000 + 1) * 1000))
         return -ETIMEDOUT;
     union {
         struct cmsghdr h;
@@ -207,17 +295,47 @@ static long send_request(int s, const struct zt_ctl_req *req, int with)
     return zt_sys3(SYS_sendmsg, s, &m, MSG_NOSIGNAL);
 }
 
+static long send_note(int s, enum zt_ctl_note what)
+{
+    struct zt_ctl_req req;
+    zt_req_init(&req, ZT_CTL_NOTE, 0);
+    req.value = (int32_t)what;
+    return send_request(s, &req, -1);
+}
+
+static int exchange_on(int s, const struct zt_ctl_req *req, int with, struct zt_ctl_rep *rep,
+                       void *data, size_t cap, int *fd)
+{
+    long r = send_request(s, req, with);
+    if (r < 0 || !rep)
+        return r < 0 ? (int)r : 0;
+    if (req->type == ZT_CTL_CONNECT && req->value == 1 && !readable(s, HOLD_MS))
+        send_note(s, ZT_NOTE_GIVE);
+    return receive(s, rep, data, cap, fd);
+}
+
 static int exchange(struct zt_ctl_req *req, int with, struct zt_ctl_rep *rep, void *data,
                     size_t cap, int *fd)
 {
-    int s = door_connect();
+    int s = req->type != ZT_CTL_HELLO && req->type != ZT_CTL_COMMAND ? kept_take() : -1;
+    int r;
+    if (s >= 0) {
+        r = exchange_on(s, req, with, rep, data, cap, fd);
+        bool ended = r < 0 && (!rep || rep->err == 0);
+        kept_give(!ended);
+        /* Ended by the node, which then has not looked at what we said. */
+        if (r != -EPIPE && r != -ECONNRESET && !(ended && r == -EPROTO))
+            return r;
+    }
+    s = door_connect();
     if (s < 0)
         return s;
-    long r = send_request(s, req, with);
-    if (r >= 0)
-        r = rep ? receive(s, rep, data, cap, fd) : 0;
-    zt_sys1(SYS_close, s);
-    return (int)r;
+    r = exchange_on(s, req, with, rep, data, cap, fd);
+    if (req->type == ZT_CTL_CONNECT && (r >= 0 || rep->err != 0))
+        keep(s);
+    else
+        zt_sys1(SYS_close, s);
+    return r;
 }
 
 int zt_ctl(struct zt_ctl_req *req, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd,

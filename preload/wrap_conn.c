@@ -136,7 +136,7 @@ static void finish_options(uint64_t id, const struct zt_ctl_opt *opts, unsigned 
 
 /* Ask the node for a pair that connects to remote and put it under the number. Signals are blocked.
  */
-static int stream_attach(int fd, zt_word w, const struct zt_ctl_addr *remote, bool *blocking)
+static int stream_attach(int fd, zt_word w, const struct zt_ctl_addr *remote, bool *wait)
 {
     struct zt_ctl_req req;
     struct zt_ctl_rep rep;
@@ -162,13 +162,17 @@ static int stream_attach(int fd, zt_word w, const struct zt_ctl_addr *remote, bo
         v6 = f.flags & ZT_W_V6;
     }
     req.family = v6 ? AF_INET6 : AF_INET;
+    int fl = w & ZT_W_KIND ? (int)zt_sys3(SYS_fcntl, fd, F_GETFL, 0) : f.fl;
+    bool blocking = !(fl & O_NONBLOCK);
+    req.value = blocking;
     int newfd;
     int r = zt_ctl(&req, &rep, NULL, 0, &newfd, true);
     if (r < 0 || newfd < 0)
         return r < 0 ? r : -ENETUNREACH;
     zt_page_open();
-    *blocking = !nonblocking(fd);
-    r = zt_swap(fd, newfd, (rep.id & ZT_W_ID_MASK) | ZT_W_STREAM | v6);
+    *wait = blocking && !rep.done;
+    w = (rep.id & ZT_W_ID_MASK) | ZT_W_STREAM | v6;
+    r = zt_swap_as(fd, newfd, rep.done ? w | ZT_W_TOLD : w, fl);
     if (r == 0)
         finish_options(rep.id, req.opts, req.nopts);
     return r;
@@ -177,16 +181,16 @@ static int stream_attach(int fd, zt_word w, const struct zt_ctl_addr *remote, bo
 static int stream_connect(int fd, const struct zt_ctl_addr *remote)
 {
     struct zt_guard g;
-    bool blocking = false;
+    bool wait = false;
     zt_enter(&g, fd);
-    int r = stream_attach(fd, zt_word_of(fd), remote, &blocking);
+    int r = stream_attach(fd, zt_word_of(fd), remote, &wait);
     zt_word w = zt_word_of(fd);
     zt_leave(&g);
     if (r < 0)
         return zt_fail(-r);
-    if (!blocking)
-        return zt_fail(EINPROGRESS);
-    return connect_wait(fd, w);
+    if (w & ZT_W_TOLD)
+        return 0;
+    return wait ? connect_wait(fd, w) : zt_fail(EINPROGRESS);
 }
 
 /* What the program has set stays set, as it does on a socket of the kernel's. */

@@ -120,7 +120,7 @@ static void emit_missing(const struct zt_net_info *a, const struct zt_net_info *
 
 static const struct zt_net_info nothing;
 
-/* The interface stays while the controller refuses a configured network (node/turn.c). */
+/* The interface stays while the controller refuses a configured network (node/ranges.c). */
 static bool is_up(const struct zt_net_info *n)
 {
     return n->has_config && n->status != ZT_NET_PORT_ERROR;

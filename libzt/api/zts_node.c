@@ -418,6 +418,18 @@ int zts_request(const struct zt_ctl_req *req, struct zt_ctl_rep *rep, uint8_t *d
     return rep->err == 0 ? ZTS_ERR_OK : zts_fail(rep->err);
 }
 
+int zts_request_connect(const struct zt_ctl_req *req, struct zt_ctl_rep *rep, int *fd, int wait_ms)
+{
+    int rc = ZT_E_STATE;
+    pthread_rwlock_rdlock(&g.node_lock);
+    if (g.node != NULL && zts_ready())
+        rc = zt_node_connect(g.node, req, rep, fd, wait_ms);
+    pthread_rwlock_unlock(&g.node_lock);
+    if (rc != 0)
+        return zts_socket_error(rc);
+    return rep->err == 0 ? ZTS_ERR_OK : zts_fail(rep->err);
+}
+
 static struct zts_page *map_page(int fd)
 {
     struct stat st;

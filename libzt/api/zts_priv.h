@@ -31,6 +31,8 @@ bool zts_ready(void);
 /* One socket request to the node. Returns ZTS_ERR_OK, ZTS_ERR_SERVICE, or ZTS_ERR_SOCKET with
  * zts_errno from the reply. data may be NULL; fd too when none is expected. */
 int zts_request(const struct zt_ctl_req *req, struct zt_ctl_rep *rep, uint8_t *data, int *fd);
+/* A connect (see zt_node_connect), with the results of zts_request. */
+int zts_request_connect(const struct zt_ctl_req *req, struct zt_ctl_rep *rep, int *fd, int wait_ms);
 void zts_engine_in_child(void); /* after fork */
 /* Called on the event thread before the application's callback. */
 void zts_saw_note(const struct zt_node_note *note);

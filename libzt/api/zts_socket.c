@@ -2,7 +2,8 @@
  *
  * The node answers CONNECT and BIND at once with the program's end of a socketpair. From there on
  * the kernel does the waiting: a connecting stream is not writable until the handshake is over (the
- * node keeps it full), and the reason of a failure stands in the state page. */
+ * node keeps it full), and the reason of a failure stands in the state page. A blocking connect asks the
+ * node to answer when it is over instead, and falls back to that when it takes longer than WAIT_MS. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #include "api/zts_priv.h"
+
+#define WAIT_MS 2 /* with the descriptor's lock held */
 
 static int64_t now_ms(void)
 {
@@ -121,12 +124,14 @@ int zts_get_host_fd(int fd)
 /* ---- requests
  * ------------------------------------------------------------------------------------- */
 
-/* Ask for a descriptor and put it in the place of the present one. With s->lock. */
+/* Ask for a descriptor and put it in the place of the present one; wait: for the end of a connect too,
+ * if it is near. With s->lock. */
 static int request_fd(struct zts_sock *s, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
-                      enum zts_kind kind)
+                      enum zts_kind kind, bool wait)
 {
     int fresh = -1;
-    int rc = zts_request(req, rep, NULL, &fresh);
+    int rc = wait ? zts_request_connect(req, rep, &fresh, WAIT_MS)
+                  : zts_request(req, rep, NULL, &fresh);
     if (rc != ZTS_ERR_OK) {
         if (fresh >= 0)
             close(fresh);
@@ -159,7 +164,7 @@ int zts_sock_need_dgram(struct zts_sock *s)
     int rc = ZTS_ERR_OK;
     if (atomic_load(&s->kind) == ZTS_KIND_FRESH) {
         zts_req_init(s, ZT_CTL_UDP, &req);
-        rc = request_fd(s, &req, &rep, ZTS_KIND_DGRAM);
+        rc = request_fd(s, &req, &rep, ZTS_KIND_DGRAM, false);
     }
     pthread_mutex_unlock(&s->lock);
     return rc;
@@ -247,15 +252,18 @@ static int connect_stream(struct zts_sock *s, const struct zt_ctl_addr *to, bool
     }
     zts_req_init(s, ZT_CTL_CONNECT, &req);
     req.remote = *to;
-    int rc = request_fd(s, &req, &rep, ZTS_KIND_STREAM);
+    int flags = fcntl(s->fd, F_GETFL);
+    bool blocking = flags < 0 || !(flags & O_NONBLOCK);
+    int rc = request_fd(s, &req, &rep, ZTS_KIND_STREAM, blocking);
     if (rc != ZTS_ERR_OK)
         return rc;
     s->peer = *to;
-    int flags = fcntl(s->fd, F_GETFL);
     /* Also when the answer is there already: one behaviour, whatever the timing. */
-    if (flags >= 0 && (flags & O_NONBLOCK))
+    if (!blocking)
         return zts_fail(EINPROGRESS);
-    *wait = true;
+    *wait = !rep.done;
+    if (rep.done)
+        atomic_store(&s->told, true);
     return ZTS_ERR_OK;
 }
 
@@ -283,7 +291,7 @@ static int connect_dgram(struct zts_sock *s, const struct zt_ctl_addr *to)
     struct zt_ctl_rep rep;
     zts_req_init(s, ZT_CTL_UDP, &req);
     req.remote = *to;
-    int rc = atomic_load(&s->kind) == ZTS_KIND_FRESH ? request_fd(s, &req, &rep, ZTS_KIND_DGRAM)
+    int rc = atomic_load(&s->kind) == ZTS_KIND_FRESH ? request_fd(s, &req, &rep, ZTS_KIND_DGRAM, false)
                                                      : zts_request(&req, &rep, NULL, NULL);
     if (rc == ZTS_ERR_OK) {
         s->local = rep.local;
@@ -338,7 +346,8 @@ static int bind_locked(struct zts_sock *s, const struct zt_ctl_addr *local)
         return zts_fail(EINVAL);
     zts_req_init(s, ZT_CTL_BIND, &req);
     req.local = *local;
-    return request_fd(s, &req, &rep, s->type == ZTS_SOCK_STREAM ? ZTS_KIND_BOUND : ZTS_KIND_DGRAM);
+    return request_fd(s, &req, &rep, s->type == ZTS_SOCK_STREAM ? ZTS_KIND_BOUND : ZTS_KIND_DGRAM,
+                      false);
 }
 
 int zts_bind(int fd, const void *addr, zts_socklen_t addrlen)

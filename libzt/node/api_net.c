@@ -144,8 +144,8 @@ json_t *zt_network_json(struct zt_node *n, uint64_t nwid, bool more)
     struct zt_net_info *i = calloc(2, sizeof *i);
     struct zt_net_settings s;
     json_t *o = NULL;
-    if (i != NULL && zt_turn_network(n, nwid, &i[0]) == 0 &&
-        zt_turn_network_used(n, nwid, &i[1]) == 0 && zt_turn_settings(n, nwid, &s) == 0) {
+    if (i != NULL && zt_nets_get(n, nwid, &i[0]) == 0 &&
+        zt_nets_used(n, nwid, &i[1]) == 0 && zt_nets_settings(n, nwid, &s) == 0) {
         o = network_json(&i[0]);
         json_object_set_new(o, "multicastSubscriptions", groups_json(n, nwid));
         add_settings(o, &s);
@@ -210,7 +210,7 @@ static bool read_settings(const json_t *in, struct zt_net_settings *s)
 void zt_api_join(struct zt_node *n, const struct zt_api_request *r, uint64_t id,
                  struct zt_api_to to)
 {
-    int rc = zt_turn_join(n, id);
+    int rc = zt_nets_join(n, id);
     if (rc == ZT_E_INVAL) { /* 0: the reference joins even this */
         zt_api_error(to, 400, "not a network id");
         return;
@@ -221,15 +221,15 @@ void zt_api_join(struct zt_node *n, const struct zt_api_request *r, uint64_t id,
     }
     json_t *in = json_loadb(r->body != NULL ? r->body : "", r->nbody, 0, NULL);
     struct zt_net_settings s;
-    if (zt_turn_settings(n, id, &s) == 0 && read_settings(in, &s))
-        (void)zt_turn_set(n, id, &s);
+    if (zt_nets_settings(n, id, &s) == 0 && read_settings(in, &s))
+        (void)zt_nets_set(n, id, &s);
     json_decref(in);
-    zt_turn_drain(n);
+    zt_host_drain(n);
     zt_api_json(to, 200, zt_network_json(n, id, false));
 }
 
 void zt_api_leave(struct zt_node *n, const struct zt_api_request *r, uint64_t id,
                   struct zt_api_to to)
 {
-    zt_api_json(to, 200, zt_turn_leave(n, id) == 0 ? zt_api_result() : json_object());
+    zt_api_json(to, 200, zt_nets_leave(n, id) == 0 ? zt_api_result() : json_object());
 }

@@ -2,11 +2,15 @@
  * one is inside (`users`) the loop isn't taken down; outside of RUNNING there is ZT_E_STATE. */
 #include "node/node.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
+#include "base/list.h"
 #include "node/api.h"
 #include "node/fork.h"
 #include "node/moon.h"
@@ -34,33 +38,43 @@ static void run_call(void *arg)
     struct call *c = arg;
     zt_loop_update(c->n->loop);
     c->fn(c);
-    zt_turn_drain(c->n);
+    zt_host_drain(c->n);
 }
 
-static int on_loop(struct zt_node *n, struct call *c, void (*fn)(struct call *))
+static bool enter(struct zt_node *n)
 {
     if (zt_node_is_inherited(n))
-        return ZT_E_STATE;
+        return false;
     pthread_mutex_lock(&n->lock);
     bool ok = n->state == ZT_NODE_RUNNING;
     if (ok)
         n->users++;
     pthread_mutex_unlock(&n->lock);
-    if (!ok)
-        return ZT_E_STATE;
-    c->n = n;
-    c->fn = fn;
-    int rc = zt_loop_call(n->loop, run_call, c);
+    return ok;
+}
+
+static void leave(struct zt_node *n)
+{
     pthread_mutex_lock(&n->lock);
     if (--n->users == 0)
         pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
+}
+
+static int on_loop(struct zt_node *n, struct call *c, void (*fn)(struct call *))
+{
+    if (!enter(n))
+        return ZT_E_STATE;
+    c->n = n;
+    c->fn = fn;
+    int rc = zt_loop_call(n->loop, run_call, c);
+    leave(n);
     return rc != 0 ? rc : c->rc;
 }
 
 static void do_join(struct call *c)
 {
-    c->rc = zt_turn_join(c->n, c->id);
+    c->rc = zt_nets_join(c->n, c->id);
 }
 
 int zt_node_join(struct zt_node *n, uint64_t nwid)
@@ -71,7 +85,7 @@ int zt_node_join(struct zt_node *n, uint64_t nwid)
 
 static void do_leave(struct call *c)
 {
-    c->rc = zt_turn_leave(c->n, c->id);
+    c->rc = zt_nets_leave(c->n, c->id);
 }
 
 int zt_node_leave(struct zt_node *n, uint64_t nwid)
@@ -137,7 +151,7 @@ int zt_node_networks(struct zt_node *n, uint64_t *out, size_t cap, size_t *total
 
 static void do_network(struct call *c)
 {
-    c->rc = zt_turn_network_used(c->n, c->id, c->out);
+    c->rc = zt_nets_used(c->n, c->id, c->out);
 }
 
 int zt_node_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
@@ -148,7 +162,7 @@ int zt_node_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out)
 
 static void do_settings(struct call *c)
 {
-    c->rc = zt_turn_settings(c->n, c->id, c->out);
+    c->rc = zt_nets_settings(c->n, c->id, c->out);
 }
 
 int zt_node_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out)
@@ -159,7 +173,7 @@ int zt_node_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *o
 
 static void do_set(struct call *c)
 {
-    c->rc = zt_turn_set(c->n, c->id, c->settings);
+    c->rc = zt_nets_set(c->n, c->id, c->settings);
 }
 
 int zt_node_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings)
@@ -201,6 +215,78 @@ int zt_node_socket(struct zt_node *n, const struct zt_ctl_req *req, struct zt_ct
 {
     struct call c = {.req = req, .rep = rep, .data = data, .fd = fd};
     return on_loop(n, &c, do_socket);
+}
+
+/* On the caller's stack. `done` is posted once, with the answer in place. */
+struct connecting {
+    struct zt_node *n;
+    struct zt_waiter waiter;
+    const struct zt_ctl_req *req;
+    struct zt_ctl_rep *rep;
+    int *fd;
+    struct zt_post post;
+    sem_t done;
+};
+
+static void connect_answered(struct zt_waiter *w, const struct zt_ctl_rep *rep, int fd)
+{
+    struct connecting *c = ZT_CONTAINER(w, struct connecting, waiter);
+    *c->rep = *rep;
+    *c->fd = fd;
+    sem_post(&c->done);
+}
+
+static void run_connect(void *arg)
+{
+    struct connecting *c = arg;
+    struct zt_node *n = c->n;
+    zt_loop_update(n->loop);
+    if (!zt_proxy_connect(n->proxy, c->req, &c->waiter, c->rep, c->fd))
+        sem_post(&c->done);
+    zt_host_drain(n);
+}
+
+static void run_give(void *arg)
+{
+    struct connecting *c = arg;
+    if (c->waiter.stream == NULL)
+        return; /* the answer was quicker, and is posted */
+    zt_waiter_give(&c->waiter, c->rep, c->fd);
+    sem_post(&c->done);
+}
+
+static struct timespec after_ms(int ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += (long)ms * 1000000;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    return t;
+}
+
+int zt_node_connect(struct zt_node *n, const struct zt_ctl_req *req, struct zt_ctl_rep *rep, int *fd,
+                    int wait_ms)
+{
+    struct connecting c = {
+        .n = n, .waiter.answer = connect_answered, .req = req, .rep = rep, .fd = fd};
+    struct timespec end = after_ms(wait_ms);
+    int rc, late = 0;
+    *fd = -1;
+    if (!enter(n))
+        return ZT_E_STATE;
+    sem_init(&c.done, 0, 0);
+    rc = zt_loop_post_at(n->loop, &c.post, run_connect, &c);
+    if (rc == 0) {
+        while ((late = sem_clockwait(&c.done, CLOCK_MONOTONIC, &end)) != 0 && errno == EINTR)
+            ;
+        if (late != 0)
+            rc = zt_loop_call(n->loop, run_give, &c);
+    }
+    /* While we are inside, the loop takes every call. */
+    sem_destroy(&c.done);
+    leave(n);
+    return rc;
 }
 
 static void do_state_fd(struct call *c)
@@ -333,7 +419,7 @@ static void run_api(void *arg)
 {
     struct api_post *p = arg;
     zt_api_call(p->n, &p->r, p->done, p->arg);
-    zt_turn_drain(p->n);
+    zt_host_drain(p->n);
     free(p);
 }
 

@@ -181,8 +181,8 @@ static void cmd_join(struct zt_node *n, const char *id, zt_command_done *done, v
         refuse(done, arg, EINVAL, "a network id is 16 hex digits");
         return;
     }
-    int rc = zt_turn_join(n, nwid);
-    zt_turn_drain(n);
+    int rc = zt_nets_join(n, nwid);
+    zt_host_drain(n);
     if (rc != 0)
         refuse(done, arg, rc == ZT_E_LIMIT ? ENOSPC : ENOMEM, zt_err_text(rc));
     else
@@ -194,7 +194,7 @@ static void cmd_leave(struct zt_node *n, const char *id, zt_command_done *done, 
     uint64_t nwid;
     if (zt_hex_parse_u64(id, 16, &nwid) != 0 || nwid == 0)
         refuse(done, arg, EINVAL, "a network id is 16 hex digits");
-    else if (zt_turn_leave(n, nwid) != 0)
+    else if (zt_nets_leave(n, nwid) != 0)
         refuse(done, arg, ENOENT, "not joined to this network");
     else
         answer(done, arg, zt_api_result());
@@ -263,7 +263,7 @@ static void cmd_set(struct zt_node *n, const char *args, zt_command_done *done, 
         refuse(done, arg, EINVAL, "a network id is 16 hex digits");
         return;
     }
-    if (zt_turn_settings(n, nwid, &s) != 0) {
+    if (zt_nets_settings(n, nwid, &s) != 0) {
         refuse(done, arg, ENOENT, "not joined to this network");
         return;
     }
@@ -286,7 +286,7 @@ static void cmd_set(struct zt_node *n, const char *args, zt_command_done *done, 
         }
         at += len;
     }
-    (void)zt_turn_set(n, nwid, &s);
+    (void)zt_nets_set(n, nwid, &s);
     answer(done, arg, zt_network_json(n, nwid, true));
 }
 

@@ -301,7 +301,7 @@ void zt_controller_api(struct zt_node *n, const struct zt_api_request *r, zt_api
     for (size_t i = 0; c.db != NULL && i < sizeof paths / sizeof *paths; i++) {
         if (strcmp(paths[i].method, r->method) == 0 && matches(paths[i].pattern, r->path, &c)) {
             paths[i].run(&c);
-            zt_turn_drain(n);
+            zt_host_drain(n);
             return;
         }
     }

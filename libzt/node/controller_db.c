@@ -294,7 +294,7 @@ static void written(void *arg)
             write_record(db, r);
         else if (r->addr != 0)
             zt_controller_stored(db->ctl, zt_loop_now(db->n->loop), r->nwid, r->addr);
-        zt_turn_drain(db->n);
+        zt_host_drain(db->n);
         zt_loop_touch(db->n->loop);
     }
     free(t);

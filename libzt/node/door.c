@@ -1,10 +1,15 @@
 /* Control clients. Each connection is
  *
  *   idle ──request──> answered ──> idle        (socket requests: at once)
+ *     ├──connect──> held ──its result, or ZT_NOTE_GIVE──> answered
  *     └──command──> waiting ──zt_door_reply──> sending ──> idle
  *                      └──zt_door_watch──> watching, to the end
  *
- * and ends when the client closes. One reply per request is small and fits in an empty socket
+ * and ends when the client closes. A program's connection may stay open for its next socket request
+ * (`kept`): it is ended after IDLE_MS to twice of that without one, or at once when the door is full,
+ * and counts for nothing else.
+ *
+ * One reply per request is small and fits in an empty socket
  * buffer; only the reply of a command may need several messages, and those wait for the client.
  * For those who watch nothing waits but what is in the socket's buffer, which bounds it; they are
  * told what they missed.
@@ -34,6 +39,7 @@
 #define CLIENTS_MOST 512
 #define BACKLOG 128
 #define RETRY_MS 50
+#define IDLE_MS 1000
 
 struct client {
     struct zt_door *door;
@@ -48,6 +54,9 @@ struct client {
     size_t nparts, cap_parts;
     bool watching;
     uint64_t missed; /* watching: what found the socket full */
+    bool kept;       /* waits for nothing but its next socket request */
+    bool quiet;      /* and did so all the time since the last look */
+    struct zt_waiter waiter; /* of a connect that is not answered yet */
 };
 
 struct zt_door_reply {
@@ -66,8 +75,9 @@ struct zt_door {
     struct entrance in[2]; /* file, abstract twin */
     unsigned nin;
     uv_timer_t retry; /* to accept again after EMFILE */
-    struct zt_list clients;
-    unsigned nclients, nwatching, handles;
+    uv_timer_t idle;  /* runs while somebody is `kept` */
+    struct zt_list clients; /* who asked last is last */
+    unsigned nclients, nwatching, nkept, handles;
     int home_fd;
     bool paused, ending;
     uint8_t data[ZT_CTL_REPLY_DATA];
@@ -104,8 +114,11 @@ static void client_close(struct client *c)
         return;
     if (c->waiting)
         c->waiting->client = NULL;
+    if (c->waiter.stream)
+        zt_waiter_drop(&c->waiter);
     zt_list_remove(&c->link);
     c->door->nclients--;
+    c->door->nkept -= c->kept;
     c->door->nwatching -= c->watching;
     uv_close((uv_handle_t *)&c->poll, on_client_closed);
     zt_fd_close(c->fd);
@@ -200,11 +213,106 @@ static void command(struct client *c, const struct zt_ctl_req *q)
     free(text);
 }
 
+/* --- connections that stay open ---------------------------------------------------------------- */
+
+/* Ends those that were quiet since the last look; any: one of them, whether it was or not. */
+static void end_quiet(struct zt_door *d, bool any)
+{
+    for (struct zt_list *l = d->clients.next, *next; l != &d->clients; l = next) {
+        struct client *c = ZT_CONTAINER(l, struct client, link);
+        next = l->next;
+        if (!c->kept)
+            continue;
+        if (c->quiet || any)
+            client_close(c);
+        else
+            c->quiet = true;
+        if (any)
+            return;
+    }
+}
+
+static void on_idle(uv_timer_t *t)
+{
+    struct zt_door *d = t->data;
+
+    end_quiet(d, false);
+    if (d->nkept == 0)
+        uv_timer_stop(t);
+}
+
+static void keep(struct client *c)
+{
+    struct zt_door *d = c->door;
+
+    if (c->fd < 0 || c->kept)
+        return;
+    if (d->paused) { /* others wait */
+        client_close(c);
+        return;
+    }
+    c->kept = true;
+    c->quiet = false;
+    d->nkept++;
+    if (!uv_is_active((uv_handle_t *)&d->idle))
+        uv_timer_start(&d->idle, on_idle, IDLE_MS, IDLE_MS);
+}
+
+static void keep_no_more(struct client *c)
+{
+    c->door->nkept -= c->kept;
+    c->kept = false;
+    zt_list_remove(&c->link);
+    zt_list_push_back(&c->door->clients, &c->link);
+}
+
+/* --- socket requests ---------------------------------------------------------------------------- */
+
+static void answer(struct client *c, const struct zt_ctl_rep *r, int fd)
+{
+    bool ok = send_rep(c, r, c->door->data, fd);
+
+    if (fd >= 0)
+        close(fd); /* not delivered: that was the last copy, and the socket ends */
+    if (ok)
+        keep(c);
+    else
+        client_close(c);
+}
+
+static void on_result(struct zt_waiter *h, const struct zt_ctl_rep *r, int fd)
+{
+    answer(ZT_CONTAINER(h, struct client, waiter), r, fd);
+}
+
+static void connect_request(struct client *c, const struct zt_ctl_req *q)
+{
+    struct zt_ctl_rep r;
+    int fd;
+
+    c->waiter.answer = on_result;
+    if (!zt_proxy_connect(c->door->cfg.proxy, q, &c->waiter, &r, &fd))
+        answer(c, &r, fd);
+}
+
+/* A second request before the answer: there is only one that makes sense. */
+static void while_waiting(struct client *c, const struct zt_ctl_req *q)
+{
+    struct zt_ctl_rep r;
+    int fd;
+
+    if (q->type != ZT_CTL_NOTE || q->value != ZT_NOTE_GIVE) {
+        client_close(c);
+        return;
+    }
+    zt_waiter_give(&c->waiter, &r, &fd);
+    answer(c, &r, fd);
+}
+
 /* with: the descriptor that came along, or -1; taken over. */
 static void socket_request(struct client *c, const struct zt_ctl_req *q, int with)
 {
     struct zt_ctl_rep r;
-    bool ok = true;
     int fd;
 
     if (q->type == ZT_CTL_MERGE)
@@ -212,11 +320,9 @@ static void socket_request(struct client *c, const struct zt_ctl_req *q, int wit
     else
         zt_proxy_request(c->door->cfg.proxy, q, &r, c->door->data, &fd);
     if (q->type != ZT_CTL_NOTE)
-        ok = send_rep(c, &r, c->door->data, fd);
-    if (fd >= 0)
-        close(fd); /* not delivered: that was the last copy, and the socket ends */
-    if (!ok)
-        client_close(c);
+        answer(c, &r, fd);
+    else
+        keep(c);
 }
 
 /* True when the message is a request that can be looked at. */
@@ -265,14 +371,21 @@ static bool serve_one(struct client *c)
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    if (n <= 0)
+    if (n <= 0) {
         client_close(c);
-    else if (!check(&q, (size_t)n, &err))
+        return false;
+    }
+    keep_no_more(c);
+    if (!check(&q, (size_t)n, &err))
         refuse(c, q.type, err);
+    else if (c->waiter.stream)
+        while_waiting(c, &q);
     else if (q.type == ZT_CTL_HELLO)
         hello(c);
     else if (q.type == ZT_CTL_COMMAND)
         command(c, &q);
+    else if (q.type == ZT_CTL_CONNECT && q.value == 1)
+        connect_request(c, &q);
     else if (q.type != ZT_CTL_MORE)
         socket_request(c, &q, with);
     else if ((err = add_part(c, &q)) == 0)
@@ -473,6 +586,8 @@ static void on_entrance(uv_poll_t *h, int status, int events)
         if (fd >= 0) {
             admit(d, fd);
             if (d->nclients >= CLIENTS_MOST)
+                end_quiet(d, true);
+            if (d->nclients >= CLIENTS_MOST)
                 pause_accept(d, false);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             pause_accept(d, true);
@@ -588,8 +703,9 @@ int zt_door_new(const struct zt_door_config *cfg, struct zt_door **out)
     zt_fd_own(d->home_fd);
     open_twin(d);
     uv_timer_init(zt_loop_uv(cfg->loop), &d->retry);
-    d->retry.data = d;
-    d->handles++;
+    uv_timer_init(zt_loop_uv(cfg->loop), &d->idle);
+    d->retry.data = d->idle.data = d;
+    d->handles += 2;
     *out = d;
     return 0;
 }
@@ -618,9 +734,10 @@ void zt_door_free(struct zt_door *d)
         zt_fd_close(d->in[i].fd);
     }
     uv_close((uv_handle_t *)&d->retry, on_timer_closed);
+    uv_close((uv_handle_t *)&d->idle, on_timer_closed);
 }
 
 unsigned zt_door_clients(const struct zt_door *d)
 {
-    return d->nclients;
+    return d->nclients - d->nkept;
 }

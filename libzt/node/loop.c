@@ -14,19 +14,14 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/err.h"
 #include "node/fork.h"
-
-struct post {
-    struct post *next;
-    void (*fn)(void *arg);
-    void *arg;
-    bool *done; /* of a waiting caller, else NULL: the post was allocated */
-};
 
 struct zt_loop {
     uv_loop_t uv;
@@ -46,7 +41,8 @@ struct zt_loop {
 
     pthread_mutex_t lock; /* what follows */
     pthread_cond_t changed;
-    struct post *first, **last;
+    struct zt_post *first, **last;
+    unsigned waking; /* posts whose uv_async_send is still to come, or under way */
     bool started, ending;
     int start_result;
 };
@@ -163,23 +159,16 @@ static void on_prepare(uv_prepare_t *p)
 static void run_posts(struct zt_loop *l)
 {
     pthread_mutex_lock(&l->lock);
-    struct post *p = l->first;
+    struct zt_post *p = l->first;
     l->first = NULL;
     l->last = &l->first;
     pthread_mutex_unlock(&l->lock);
     while (p != NULL) {
-        struct post *next = p->next;
-        bool *done = p->done;
-        p->fn(p->arg);
-        if (done == NULL) {
+        struct zt_post post = *p;
+        if (post.allocated)
             free(p);
-        } else { /* p lies on the caller's stack: not ours after this */
-            pthread_mutex_lock(&l->lock);
-            *done = true;
-            pthread_cond_broadcast(&l->changed);
-            pthread_mutex_unlock(&l->lock);
-        }
-        p = next;
+        post.fn(post.arg);
+        p = post.next;
     }
 }
 
@@ -312,11 +301,14 @@ void zt_loop_stop(struct zt_loop *l)
     uv_async_send(&l->wake);
     pthread_mutex_unlock(&l->lock);
     pthread_join(l->thread, NULL);
+    while (__atomic_load_n(&l->waking, __ATOMIC_ACQUIRE) > 0)
+        sched_yield();
     destroy(l);
 }
 
-/* Returns with the lock held when it succeeded. */
-static int append(struct zt_loop *l, struct post *p)
+/* The thread wakes at once and takes the lock: let it find it free. Until `waking` is 0 again the loop
+ * is not freed. */
+static int append(struct zt_loop *l, struct zt_post *p)
 {
     pthread_mutex_lock(&l->lock);
     if (l->ending) {
@@ -325,37 +317,56 @@ static int append(struct zt_loop *l, struct post *p)
     }
     *l->last = p;
     l->last = &p->next;
+    __atomic_add_fetch(&l->waking, 1, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&l->lock);
     uv_async_send(&l->wake);
+    __atomic_sub_fetch(&l->waking, 1, __ATOMIC_RELEASE);
     return 0;
+}
+
+int zt_loop_post_at(struct zt_loop *l, struct zt_post *p, void (*fn)(void *arg), void *arg)
+{
+    *p = (struct zt_post){.fn = fn, .arg = arg};
+    return append(l, p);
 }
 
 int zt_loop_post(struct zt_loop *l, void (*fn)(void *arg), void *arg)
 {
-    struct post *p = malloc(sizeof *p);
+    struct zt_post *p = malloc(sizeof *p);
     if (p == NULL)
         return ZT_E_NOMEM;
-    *p = (struct post){.fn = fn, .arg = arg};
+    *p = (struct zt_post){.fn = fn, .arg = arg, .allocated = true};
     int e = append(l, p);
     if (e != 0)
         free(p);
-    else
-        pthread_mutex_unlock(&l->lock);
     return e;
+}
+
+struct call {
+    void (*fn)(void *arg);
+    void *arg;
+    sem_t done;
+};
+
+static void run_call(void *arg)
+{
+    struct call *c = arg;
+    c->fn(c->arg);
+    sem_post(&c->done);
 }
 
 int zt_loop_call(struct zt_loop *l, void (*fn)(void *arg), void *arg)
 {
-    bool done = false;
-    struct post p = {.fn = fn, .arg = arg, .done = &done};
+    struct call c = {.fn = fn, .arg = arg};
+    struct zt_post p;
     if (zt_loop_is_current(l)) {
         fn(arg);
         return 0;
     }
-    int e = append(l, &p);
-    if (e != 0)
-        return e;
-    while (!done)
-        pthread_cond_wait(&l->changed, &l->lock);
-    pthread_mutex_unlock(&l->lock);
-    return 0;
+    sem_init(&c.done, 0, 0);
+    int e = zt_loop_post_at(l, &p, run_call, &c);
+    while (e == 0 && sem_wait(&c.done) != 0)
+        ;
+    sem_destroy(&c.done);
+    return e;
 }

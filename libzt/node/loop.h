@@ -47,6 +47,14 @@ void zt_loop_touch(struct zt_loop *l);
 
 /* Run fn(arg) on the loop thread, soon; any thread. 0 or ZT_E_NOMEM, ZT_E_STATE (loop is ending). */
 int zt_loop_post(struct zt_loop *l, void (*fn)(void *arg), void *arg);
+/* The same with memory of the caller's, which stays until fn begins. 0 or ZT_E_STATE. */
+struct zt_post {
+    struct zt_post *next;
+    void (*fn)(void *arg);
+    void *arg;
+    bool allocated; /* by zt_loop_post */
+};
+int zt_loop_post_at(struct zt_loop *l, struct zt_post *p, void (*fn)(void *arg), void *arg);
 /* The same and wait until it has run (called directly on the loop thread). 0 or ZT_E_STATE. */
 int zt_loop_call(struct zt_loop *l, void (*fn)(void *arg), void *arg);
 

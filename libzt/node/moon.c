@@ -6,7 +6,7 @@
 int zt_moon_orbit(struct zt_node *n, uint64_t id, uint64_t seed)
 {
     int rc = zt_core_orbit(n->core, zt_loop_now(n->loop), id, seed);
-    zt_turn_drain(n);
+    zt_host_drain(n);
     zt_loop_touch(n->loop);
     return rc;
 }
@@ -14,7 +14,7 @@ int zt_moon_orbit(struct zt_node *n, uint64_t id, uint64_t seed)
 int zt_moon_deorbit(struct zt_node *n, uint64_t id)
 {
     int rc = zt_core_deorbit(n->core, zt_loop_now(n->loop), id);
-    zt_turn_drain(n);
+    zt_host_drain(n);
     zt_loop_touch(n->loop);
     return rc;
 }

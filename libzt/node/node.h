@@ -110,6 +110,10 @@ struct zt_resolve_question;
 int zt_node_resolve(struct zt_node *n, const struct zt_resolve_question *q, struct zt_ep *out,
                     unsigned *count, int *err);
 
+/* ZT_CTL_CONNECT, and wait for what becomes of it: until the handshake is over (rep->done, or
+ * rep->err), or for wait_ms; then *fd is a socket that is still connecting. 0 or ZT_E_STATE. */
+int zt_node_connect(struct zt_node *n, const struct zt_ctl_req *req, struct zt_ctl_rep *rep, int *fd,
+                    int wait_ms);
 /* One socket request on the loop thread (see zt_proxy_request). Returns 0 or ZT_E_STATE. */
 int zt_node_socket(struct zt_node *n, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
                    uint8_t *data, int *fd);

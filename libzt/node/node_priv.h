@@ -1,5 +1,5 @@
-/* Inside of struct zt_node, shared by node.c (life cycle, files), turn.c (the loop's work) and
- * command.c (ztctl). */
+/* Inside of struct zt_node, shared by node.c (life cycle, files), turn.c, host.c, nets.c, ranges.c
+ * (the work of the loop) and command.c (ztctl). */
 #ifndef ZT_NODE_PRIV_H
 #define ZT_NODE_PRIV_H
 
@@ -69,8 +69,8 @@ struct zt_ping;
 struct zt_node {
     struct zt_node_config cfg; /* what it points to: our own copies, and one conf below */
     struct zt_conf given_conf;
-    char *home;                /* absolute, once the store is open */
-    unsigned generation;       /* of forks, when it was started */
+    char *home;          /* absolute, once the store is open */
+    unsigned generation; /* of forks, when it was started */
 
     pthread_t keeper;
     pthread_mutex_t lock;
@@ -84,8 +84,8 @@ struct zt_node {
 
     /* keeper; and the loop thread during init and fini, while the keeper waits */
     struct zt_store *store;
-    struct zt_conf conf; /* local.conf in force; keeper at start, then the loop's */
-    json_t *conf_doc;    /* its whole text, NULL: no usable file; owned likewise */
+    struct zt_conf conf;          /* local.conf in force; keeper at start, then the loop's */
+    json_t *conf_doc;             /* its whole text, NULL: no usable file; owned likewise */
     struct zt_ctl_db *controller; /* NULL: not a controller */
     struct zt_identity identity;
     uint8_t *planet;
@@ -102,8 +102,8 @@ struct zt_node {
     struct zt_proxy *proxy;
     struct zt_door *door;
     uint16_t port, port2, port3; /* as last told */
-    struct zt_map nets;  /* nwid -> struct zt_netent */
-    struct zt_map peers; /* address -> struct zt_peer_info as last told; only with events */
+    struct zt_map nets;          /* nwid -> struct zt_netent */
+    struct zt_map peers;         /* address -> struct zt_peer_info as last told; only with events */
     struct zt_frames in, in_spare;
     uint64_t in_dropped; /* frames that found `in` full */
     struct zt_event *pending;
@@ -112,13 +112,13 @@ struct zt_node {
     int64_t idle_since;
     struct zt_udp_watch *watch;
     struct zt_portmap *portmap;
-    struct zt_ep mapped; /* our endpoint on the router's outside; family 0: none */
-    int64_t rescan_at;   /* underlay.c: when to look at the interfaces again */
-    int64_t offline_at;  /* since when no root answers, or when the secondary port was chosen */
-    int64_t wall_offset; /* wall less monotonic time at the last look */
-    int64_t clean_at;    /* when to look through peers.d */
+    struct zt_ep mapped;    /* our endpoint on the router's outside; family 0: none */
+    int64_t rescan_at;      /* underlay.c: when to look at the interfaces again */
+    int64_t offline_at;     /* since when no root answers, or when the secondary port was chosen */
+    int64_t wall_offset;    /* wall less monotonic time at the last look */
+    int64_t clean_at;       /* when to look through peers.d */
     struct zt_list reloads; /* reload.c: waiting for the file */
-    bool sticky; /* `up`: do not end when idle */
+    bool sticky;            /* `up`: do not end when idle */
     bool online;
     bool restoring; /* the networks of the last run are being joined: not all are there yet */
     char *ranges_text;
@@ -148,7 +148,7 @@ void zt_keeper_random(void *user, void *out, size_t len);
 int zt_given_identity(struct zt_node *n);
 int zt_given_planet(struct zt_node *n);
 void zt_given_tell(void *user, const char *name, const void *p, size_t len); /* a note STORED */
-bool zt_given_copy(struct zt_node *n, const struct zt_node_config *c); /* false: no memory */
+bool zt_given_copy(struct zt_node *n, const struct zt_node_config *c);       /* false: no memory */
 void zt_given_free(struct zt_node *n);
 
 /* turn.c: all on the loop thread */
@@ -156,24 +156,40 @@ int zt_turn_init(void *user, struct zt_loop *l);
 void zt_turn_due(void *user, const struct zt_now *now);
 int64_t zt_turn_flush(void *user, const struct zt_now *now);
 void zt_turn_fini(void *user);
-int zt_turn_join(struct zt_node *n, uint64_t nwid);
-int zt_turn_leave(struct zt_node *n, uint64_t nwid);
-/* As configured, allowed here or not; ZT_E_NOENT: not joined. */
-int zt_turn_network(struct zt_node *n, uint64_t nwid, struct zt_net_info *out);
-/* The same for what is in use: zt_node_network. */
-int zt_turn_network_used(struct zt_node *n, uint64_t nwid, struct zt_net_info *out);
-int zt_turn_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out);
-/* Apply them now and keep them. */
-int zt_turn_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings);
+
+/* host.c: all on the loop thread but zt_host_random */
+struct zt_host zt_host_of_core(struct zt_node *n);
+struct zt_stack_host zt_host_of_stack(struct zt_node *n);
+void zt_host_random(void *user, void *out, size_t len);
+/* A frame of ours (changed in place) into the network: 0, ZT_E_*. */
+int zt_host_frame(void *user, uint64_t nwid, uint8_t *eth, size_t len);
 /* Deliver the frames and events that the core produced. After every call into the core. */
-void zt_turn_drain(struct zt_node *n);
+void zt_host_drain(struct zt_node *n);
+
+/* nets.c: all on the loop thread. ZT_E_NOENT: not joined. */
+int zt_nets_join(struct zt_node *n, uint64_t nwid);
+/* The same with the configuration of an earlier run (NULL: none), without a file of its own. */
+int zt_nets_restore(struct zt_node *n, uint64_t nwid, const uint8_t *cached, size_t ncached);
+int zt_nets_leave(struct zt_node *n, uint64_t nwid);
+/* As configured, allowed here or not. */
+int zt_nets_get(struct zt_node *n, uint64_t nwid, struct zt_net_info *out);
+/* The same for what is in use: zt_node_network. */
+int zt_nets_used(struct zt_node *n, uint64_t nwid, struct zt_net_info *out);
+int zt_nets_settings(struct zt_node *n, uint64_t nwid, struct zt_net_settings *out);
+/* Apply them now and keep them. */
+int zt_nets_set(struct zt_node *n, uint64_t nwid, const struct zt_net_settings *settings);
+void zt_nets_changed(struct zt_node *n, uint64_t nwid); /* the core has news of it */
+void zt_nets_gone(struct zt_node *n, uint64_t nwid);    /* out of stack and proxies */
+
+/* ranges.c: on the loop thread, when addresses, routes, names or the way out changed */
+void zt_ranges_publish(struct zt_node *n);
 
 /* underlay.c: sockets, ports and own addresses; all on the loop thread */
 int zt_underlay_open(struct zt_node *n, zt_udp_recv_fn *recv); /* a message in why on failure */
 void zt_underlay_close(struct zt_node *n);
 void zt_underlay_due(struct zt_node *n, const struct zt_now *now);
 int64_t zt_underlay_deadline(const struct zt_node *n);
-void zt_underlay_announce(struct zt_node *n); /* tell the core our endpoints */
+void zt_underlay_announce(struct zt_node *n);  /* tell the core our endpoints */
 void zt_underlay_configure(struct zt_node *n); /* n->conf changed */
 
 /* command.c. done is called once, at once or later, on the loop thread: err 0 and JSON, or an errno

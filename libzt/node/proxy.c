@@ -388,7 +388,7 @@ static int dispatch(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ct
         return zt_raw_request(p, q, r, fd);
     switch (q->type) {
     case ZT_CTL_CONNECT:
-        return zt_stream_connect(p, q, r, fd);
+        return zt_stream_connect(p, q, NULL, r, fd);
     case ZT_CTL_BIND:
         return q->stype == SOCK_DGRAM ? zt_dgram_request(p, q, r, fd) : zt_listen_bind(p, q, r, fd);
     case ZT_CTL_LISTEN:
@@ -410,25 +410,43 @@ static int dispatch(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ct
     }
 }
 
+/* False: *r says why not. */
+static bool request_begins(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r,
+                           int *fd)
+{
+    *r = (struct zt_ctl_rep){.version = ZT_CTL_VERSION, .type = q->type};
+    *fd = -1;
+    r->err = p->ending ? ENETDOWN : q->nopts > ZT_CTL_OPTS ? EINVAL : 0;
+    if (r->err)
+        return false;
+    zt_stack_now(p->cfg.stack, zt_loop_now(p->cfg.loop)->mono_ms);
+    return true;
+}
+
+static void request_ends(struct zt_proxy *p)
+{
+    zt_stack_kick(p->cfg.stack);
+    zt_loop_touch(p->cfg.loop);
+}
+
 void zt_proxy_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r,
                       uint8_t *data, int *fd)
 {
-    memset(r, 0, sizeof *r);
-    r->version = ZT_CTL_VERSION;
-    r->type = q->type;
-    *fd = -1;
-    if (p->ending) {
-        r->err = ENETDOWN;
+    if (!request_begins(p, q, r, fd))
         return;
-    }
-    if (q->nopts > ZT_CTL_OPTS) {
-        r->err = EINVAL;
-        return;
-    }
-    zt_stack_now(p->cfg.stack, zt_loop_now(p->cfg.loop)->mono_ms);
     r->err = dispatch(p, q, r, data, fd);
-    zt_stack_kick(p->cfg.stack);
-    zt_loop_touch(p->cfg.loop);
+    request_ends(p);
+}
+
+bool zt_proxy_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_waiter *h,
+                      struct zt_ctl_rep *r, int *fd)
+{
+    h->stream = NULL;
+    if (!request_begins(p, q, r, fd))
+        return false;
+    r->err = zt_stream_connect(p, q, h, r, fd);
+    request_ends(p);
+    return r->err == 0;
 }
 
 void zt_proxy_merge(struct zt_proxy *p, const struct zt_ctl_req *q, int host, struct zt_ctl_rep *r,

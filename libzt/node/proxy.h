@@ -42,6 +42,22 @@ void zt_proxy_free(struct zt_proxy *p);
 void zt_proxy_request(struct zt_proxy *p, const struct zt_ctl_req *req, struct zt_ctl_rep *rep,
                       uint8_t *data, int *fd);
 
+/* A connect whose answer waits for the end of the handshake. Then the caller wakes once, and nothing
+ * has to keep the descriptor from looking connected meanwhile: it is made when it is. */
+struct zt_waiter {
+    /* Called at most once, at the end of a turn; *rep as of zt_proxy_request. fd >= 0: taken over. */
+    void (*answer)(struct zt_waiter *h, const struct zt_ctl_rep *rep, int fd);
+    struct zt_stream *stream; /* NULL: answered */
+};
+/* Serve ZT_CTL_CONNECT so. True: it waits. False: rep and fd have the answer, as of
+ * zt_proxy_request (it could not begin). */
+bool zt_proxy_connect(struct zt_proxy *p, const struct zt_ctl_req *req, struct zt_waiter *h,
+                      struct zt_ctl_rep *rep, int *fd);
+/* The answer now: the descriptor of a connecting socket, as zt_proxy_request gives it. It must wait. */
+void zt_waiter_give(struct zt_waiter *h, struct zt_ctl_rep *rep, int *fd);
+/* Nobody is there for the answer any more: the connection is given up. It must wait. */
+void zt_waiter_drop(struct zt_waiter *h);
+
 /* Serve ZT_CTL_MERGE. host: the kernel socket that came with it, or -1; taken over. */
 void zt_proxy_merge(struct zt_proxy *p, const struct zt_ctl_req *req, int host,
                     struct zt_ctl_rep *rep, int *fd);

@@ -84,6 +84,7 @@ struct zt_binding {
 struct zt_stream {
     struct zt_sock s;
     struct tcp_pcb *pcb;      /* NULL once lwIP is done with it, or we with lwIP */
+    struct zt_waiter *waiter; /* who waits for the end of the handshake; no pair until then */
     struct zt_listener *from; /* while nobody has accepted it */
     struct zt_list waiting;   /* in from->queue */
     uint64_t tuple;           /* key in p->tuples, 0: none */
@@ -219,8 +220,9 @@ struct netif *zt_first_netif(bool v6, int index, const uint8_t *ip4);
 bool zt_bind_may_share(const struct zt_sock *s);
 
 /* proxy_tcp.c */
-int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r,
-                      int *fd);
+/* h: who waits for the result, or NULL; then *fd is the connecting descriptor. 0 or an errno. */
+int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_waiter *h,
+                      struct zt_ctl_rep *r, int *fd);
 struct zt_stream *zt_stream_accepted(struct zt_listener *l, struct tcp_pcb *pcb);
 void zt_stream_pump(struct zt_stream *st);
 void zt_stream_drop(struct zt_stream *st); /* abort and retire */

@@ -10,6 +10,10 @@
  * the filler unread, which the kernel shows as IN OUT RDHUP HUP ERR, again what TCP shows. Whatever
  * the program wrote behind the filler is data.
  *
+ * Who would only wait for the result can be spared the gate and one of two awakenings: no pair is made
+ * until the handshake is over, and then it is the answer (struct zt_waiter). A program that must have its
+ * descriptor earlier asks, and gets the one above.
+ *
  * Open, program to network. We read the pair only while lwIP has room, so a peer that does not read
  * stops the program as it should. All segments of a turn leave with one tcp_output. Room follows
  * the congestion window (twice of it, at least 256 KiB): a slow path doesn't pile up megabytes.
@@ -342,14 +346,43 @@ static int find_local(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_
     return 0;
 }
 
-static int connect_stream(struct zt_stream *st, const struct zt_ctl_req *q, struct zt_ctl_rep *r,
-                          int *fd)
+static void fill_reply(const struct zt_stream *st, struct zt_ctl_rep *r)
+{
+    const struct zt_state_slot *slot = st->s.slot;
+
+    r->id = st->s.id;
+    r->local.family = slot->lfamily;
+    r->local.port = slot->lport;
+    memcpy(r->local.ip, slot->lip, 16);
+    r->remote.family = slot->rfamily;
+    r->remote.port = slot->rport;
+    memcpy(r->remote.ip, slot->rip, 16);
+}
+
+/* The pair, with the program's end filled up. 0 or an errno. */
+static int make_gate(struct zt_stream *st, int *fd)
+{
+    int n, err = zt_sock_pair(&st->s, fd);
+
+    if (err)
+        return err;
+    memset(st->s.p->scratch, 0, 65536);
+    n = zt_sock_fill(*fd, st->s.p->scratch, 65536);
+    if (n < 0)
+        return -n;
+    st->filler = (uint32_t)n;
+    zt_sock_watch(&st->s, UV_PRIORITIZED);
+    return 0;
+}
+
+static int connect_stream(struct zt_stream *st, const struct zt_ctl_req *q, struct zt_waiter *h,
+                          struct zt_ctl_rep *r, int *fd)
 {
     struct zt_proxy *p = st->s.p;
     ip_addr_t dst, want, src;
     struct zt_ctl_addr local;
     struct netif *nif;
-    int err, n;
+    int err;
 
     if (!zt_addr_to_lwip(&q->remote, &dst))
         return EAFNOSUPPORT;
@@ -367,27 +400,23 @@ static int connect_stream(struct zt_stream *st, const struct zt_ctl_req *q, stru
     zt_addr_from_lwip(&src, local.port, &local);
     if ((err = choose_tuple(st, &local, &q->remote)) != 0)
         return err;
-    if ((err = zt_sock_pair(&st->s, fd)) != 0)
+    if (!h && (err = make_gate(st, fd)) != 0)
         return err;
-    memset(p->scratch, 0, 65536);
-    n = zt_sock_fill(*fd, p->scratch, 65536);
-    if (n < 0)
-        return -n;
-    st->filler = (uint32_t)n;
     st->connecting = true;
     zt_state_addrs(st->s.slot, &local, &q->remote);
     st->s.slot->family = (uint16_t)q->family;
     zt_state_phase(st->s.slot, ZT_PHASE_CONNECTING, 0);
     if ((err = start_syn(st, &src, &local, &dst, q->remote.port)) != 0)
         return err;
-    zt_sock_watch(&st->s, UV_PRIORITIZED);
-    r->id = st->s.id;
-    r->local = local;
-    r->remote = q->remote;
+    st->waiter = h;
+    if (h)
+        h->stream = st;
+    fill_reply(st, r);
     return 0;
 }
 
-int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd)
+int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_waiter *h,
+                      struct zt_ctl_rep *r, int *fd)
 {
     struct zt_stream *st = calloc(1, sizeof *st);
     int err;
@@ -399,7 +428,7 @@ int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_
     p->counts.tcp++;
     err = zt_sock_register(p, &st->s, ZT_SOCK_STREAM);
     if (!err)
-        err = connect_stream(st, q, r, fd);
+        err = connect_stream(st, q, h, r, fd);
     if (err) {
         if (*fd >= 0)
             close(*fd);
@@ -768,12 +797,91 @@ static void pump_up(struct zt_stream *st)
     }
 }
 
+/* --- connects whose answer waits ---------------------------------------------------------------  */
+
+static void waiter_answer(struct zt_stream *st, int err, int fd)
+{
+    struct zt_waiter *h = st->waiter;
+    struct zt_ctl_rep r = {
+        .version = ZT_CTL_VERSION, .type = ZT_CTL_CONNECT, .err = err, .done = err == 0};
+
+    if (!err)
+        fill_reply(st, &r);
+    st->waiter = NULL;
+    h->stream = NULL;
+    h->answer(h, &r, fd);
+}
+
+/* It failed, or there is no descriptor for it. */
+static void waiter_fail(struct zt_stream *st, int err)
+{
+    zt_state_phase(st->s.slot, ZT_PHASE_FAILED, err);
+    st->s.p->counts.refused++;
+    waiter_answer(st, err, -1);
+    pcb_abort(st);
+    retire(st);
+}
+
+/* False: it still waits, or was its end. */
+static bool waiter_pump(struct zt_stream *st)
+{
+    int err = st->err, fd;
+
+    if (!st->up && !err)
+        return false;
+    if (st->up)
+        err = zt_sock_pair(&st->s, &fd);
+    if (err) {
+        waiter_fail(st, err);
+        return false;
+    }
+    st->connecting = false;
+    zt_state_phase(st->s.slot, ZT_PHASE_CONNECTED, 0);
+    waiter_answer(st, 0, fd);
+    return true;
+}
+
+void zt_waiter_give(struct zt_waiter *h, struct zt_ctl_rep *r, int *fd)
+{
+    struct zt_stream *st = h->stream;
+    int err;
+
+    *r = (struct zt_ctl_rep){.version = ZT_CTL_VERSION, .type = ZT_CTL_CONNECT};
+    *fd = -1;
+    h->stream = NULL;
+    st->waiter = NULL;
+    err = make_gate(st, fd);
+    if (!err) {
+        fill_reply(st, r);
+        return;
+    }
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    r->err = err;
+    zt_stream_drop(st);
+}
+
+void zt_waiter_drop(struct zt_waiter *h)
+{
+    struct zt_stream *st = h->stream;
+
+    h->stream = NULL;
+    st->waiter = NULL;
+    zt_stream_drop(st);
+}
+
 void zt_stream_pump(struct zt_stream *st)
 {
     uint8_t ev = st->s.ev;
     bool may_read = (ev & ZT_EV_READ) || !(st->s.want & UV_READABLE);
 
     st->s.ev = 0;
+    if (st->waiter) {
+        if (!waiter_pump(st))
+            return;
+        may_read = false; /* it has only just got its descriptor */
+    }
     if (st->s.fd < 0)
         return; /* nobody has accepted it yet: everything waits, also the bad news */
     if (ev & ZT_EV_HUP)
@@ -821,6 +929,8 @@ void zt_stream_drop(struct zt_stream *st)
 {
     zt_state_phase(st->s.slot, st->connecting ? ZT_PHASE_FAILED : ZT_PHASE_RESET,
                    st->connecting ? ENETDOWN : ECONNRESET);
+    if (st->waiter)
+        waiter_answer(st, ENETDOWN, -1);
     pcb_abort(st);
     retire(st);
 }

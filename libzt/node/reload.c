@@ -76,7 +76,7 @@ static void on_loop(void *arg)
             go_by(n, r);
         zt_list_remove(&r->link);
         answer(r);
-        zt_turn_drain(n);
+        zt_host_drain(n);
     }
     free_reload(r);
 }

@@ -4,7 +4,8 @@
  * netif.c    frames in and out
  * pcbs.c     connections by their ends
  * pool.c     memory
- * recovery.c loss and speed of TCP
+ * recovery.c what TCP has lost
+ * rate.c     how fast TCP sends
  * neigh.c    IP address to MAC address
  * route.c    which interface and which next hop */
 #ifndef ZT_STACK_IMPL_H
@@ -31,6 +32,7 @@
 #define LOOP_BYTES_MAX (4u << 20)
 
 struct zt_neigh;
+struct tcp_seg;
 
 /* One lwIP interface. A network has one for IPv6 and its first IPv4 address, and one more for each
  * further IPv4 address. */
@@ -103,9 +105,10 @@ struct zt_stack {
     struct zt_pool pool;
     struct tcp_pcb *owed[ACKS_OWED]; /* have an ACK to send at the end of the turn; NULL: gone */
     unsigned nowed;
+    struct tcp_pcb *waiting; /* for the pace (rate.c) */
 
     struct zt_heap timers;
-    struct zt_timer tcp_slow, tcp_fast, groups, reassembly, loopback;
+    struct zt_timer tcp_slow, tcp_fast, groups, reassembly, loopback, pace;
     int64_t reassembly_until_ms;
 
     struct zt_map neighs;
@@ -132,6 +135,13 @@ void zt_pool_fini(struct zt_stack *s);
 
 /* recovery.c */
 void zt_recovery_tick(struct tcp_pcb *pcb); /* before each run of the slow timer */
+
+/* rate.c: seg leaves; it has arrived at the peer; so much did with this acknowledgment (SACK). */
+void zt_rate_sent(struct tcp_pcb *pcb, struct tcp_seg *seg);
+void zt_rate_arrived(struct tcp_pcb *pcb, const struct tcp_seg *seg);
+void zt_rate_acked(struct tcp_pcb *pcb, uint32_t arrived);
+void zt_rate_go_on(struct zt_stack *s); /* those that waited for the pace */
+void zt_rate_forget(struct tcp_pcb *pcb);
 
 /* netif.c */
 err_t zt_port_init(struct netif *nif);

@@ -98,6 +98,7 @@ void zt_lwip_pcb_remove(struct tcp_pcb *pcb)
         if (s->owed[i] == pcb)
             s->owed[i] = NULL;
     pcb->acks_owed = 0;
+    zt_rate_forget(pcb);
     if (pcb->hash_prev == NULL)
         return;
     *pcb->hash_prev = pcb->hash_next;

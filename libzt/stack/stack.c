@@ -9,6 +9,7 @@
  *   seconds matter (keepalive, TIME_WAIT), not at all when all are silent.
  * - tcp_fast: held-back ACKs; started when one is held back.
  * - groups: IGMP and MLD reports, while a group has one to send.
+ * - pace: while a connection waits for its pace (rate.c).
  * - reassembly, while fragments may be waiting; loopback: packets to ourselves.
  *
  * lwIP counts TCP time in ticks that its slow timer adds up. As ours does not always run, the count
@@ -168,6 +169,11 @@ void zt_stack_flush(struct zt_stack *s)
     s->nowed = 0;
 }
 
+static void on_pace(void *user, struct zt_timer *t)
+{
+    zt_rate_go_on(user);
+}
+
 /* lwIP would set up its cyclic timers here. */
 void sys_timeouts_init(void)
 {
@@ -278,9 +284,10 @@ void zt_stack_rerouted(struct zt_stack *s, uint64_t node)
 
 static int reserve_timers(struct zt_stack *s)
 {
-    struct zt_timer *t[] = {&s->tcp_slow, &s->tcp_fast, &s->groups, &s->reassembly, &s->loopback};
+    struct zt_timer *t[] = {&s->tcp_slow, &s->tcp_fast, &s->groups, &s->reassembly, &s->loopback,
+                            &s->pace};
     void (*fire[])(void *, struct zt_timer *) = {on_tcp_slow, on_tcp_fast, on_groups, on_reassembly,
-                                                 on_loopback};
+                                                 on_loopback, on_pace};
     size_t n = sizeof t / sizeof t[0];
     int e = 0;
     /* Queue all at once, so that the heap has room for these for good. */

@@ -5,7 +5,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
-#include "vl2/network.h"
+#include "vl2/config.h"
 
 /* TCP and UDP to a range of ports, ICMPv6, and what answers to them. */
 static size_t port_rules(uint16_t first, uint16_t last, uint8_t out[ZT_ADHOC_RULES])

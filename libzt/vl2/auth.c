@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
-#include "vl2/network.h"
+#include "vl2/config.h"
 
 static void from_dict(const struct zt_span *d, const char *key, char *out, size_t cap)
 {

@@ -11,17 +11,17 @@
  * those who left are found at its end.
  *
  * Beyond the reference (docs, "Where we differ"): a member that is authorised, deauthorised or
- * whose network is deleted is told at once instead of at its next request, also when this controller
- * has been restarted and has not heard of it since; revocations are also for those who were away
- * (controller_revoke.c). */
+ * whose network is deleted is told at once instead of at its next request, also when this
+ * controller has been restarted and has not heard of it since; revocations are also for those who
+ * were away (controller_revoke.c). */
 #include "vl2/controller.h"
 
 #include <stdlib.h>
 
 #include "base/err.h"
 #include "crypto/identity.h"
+#include "vl2/config.h"
 #include "vl2/controller_priv.h"
-#include "vl2/network.h"
 
 #define REQUEST_SPACING_MS 1000
 #define KEEP_AHEAD_MS 60000 /* members' certificates may differ by several times this */
@@ -71,7 +71,7 @@ static void refuse(struct zt_controller *c, const struct zt_now *now, uint64_t t
     }
     struct zt_network *net = zt_network_find(c->vl2, nwid);
     if (net != NULL)
-        zt_network_fail(net, status_of(code));
+        zt_config_fail(net, status_of(code));
 }
 
 /* One signed piece of the dictionary in c->dict. */
@@ -105,7 +105,7 @@ static void send_dictionary(struct zt_controller *c, const struct zt_now *now,
     if (m->r.addr == self(c)->addr) {
         struct zt_network *net = zt_network_find(c->vl2, m->r.nwid);
         if (net != NULL)
-            zt_network_local_config(net, now, c->dict, total);
+            zt_config_local(net, now, c->dict, total);
         return;
     }
     do
@@ -490,13 +490,14 @@ int zt_controller_set_network(struct zt_controller *c, const struct zt_now *now,
     return 0;
 }
 
-/* A record that there wasn't. At a start it may be of a node that was put out just before the end of the
- * controller, which had no time to tell: the others still take its certificate. */
+/* A record that there wasn't. At a start it may be of a node that was put out just before the end
+ * of the controller, which had no time to tell: the others still take its certificate. */
 static int add_member(struct zt_cnet *net, const struct zt_now *now, struct zt_ctl_member *r)
 {
     struct zt_cmember *m;
     int rc = zt_cmember_add(net, r, &m);
-    if (rc == 0 && !m->r.authorized && now->wall_ms - m->r.deauthorized_ms < zt_controller_window(&net->r))
+    if (rc == 0 && !m->r.authorized &&
+        now->wall_ms - m->r.deauthorized_ms < zt_controller_window(&net->r))
         revoke(net, now, m->r.addr);
     return rc;
 }

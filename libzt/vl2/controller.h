@@ -92,7 +92,7 @@ struct zt_ctl_member {
     uint8_t pub[ZT_PUB];
     bool authorized, is_bridge, no_auto_ips, sso_exempt;
     int64_t sso_expiry_ms;
-    int64_t authorized_ms; /* wall clock, when it was granted last */
+    int64_t authorized_ms;   /* wall clock, when it was granted last */
     int64_t deauthorized_ms; /* and when it was taken away last, by somebody; 0: never */
     int version_major, version_minor, version_rev, version_proto; /* -1: unknown */
     uint64_t trace_target, trace_level; /* target 0: that of the network */
@@ -114,11 +114,11 @@ void zt_ctl_member_init(struct zt_ctl_member *m, uint64_t nwid, uint64_t addr);
  * - at the start, after zt_vl2_control: set each network, then its members. No call of put_member
  *   answers that, and nobody is sent anything but revocations of members that were put out lately;
  * - a change that somebody else makes (the local API, another writer of the same database): set or
- *   delete the record here as well, before or after it is safe, and say so to whoever asked for it once
- *   it is. Until then is_stored is false;
- * - a change that the controller makes: keep what put_member says, in the order of the calls, and when
- *   the newest version of the member is safe, call zt_controller_stored. That may take its time: the
- *   member waits, nothing else does.
+ *   delete the record here as well, before or after it is safe, and say so to whoever asked for it
+ * once it is. Until then is_stored is false;
+ * - a change that the controller makes: keep what put_member says, in the order of the calls, and
+ * when the newest version of the member is safe, call zt_controller_stored. That may take its time:
+ * the member waits, nothing else does.
  *
  * A store that loses what it never called safe loses nothing that anybody was told. */
 

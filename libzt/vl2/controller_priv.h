@@ -23,8 +23,8 @@ struct zt_cnet {
     /* controller_revoke.c */
     struct zt_revocation *revoked; /* of late, oldest first */
     unsigned nrevoked, caprevoked;
-    uint64_t revoked_no;    /* number of the last one; the first was 1 */
-    struct zt_list tell;    /* struct zt_cmember that lack some, by told_ms */
+    uint64_t revoked_no; /* number of the last one; the first was 1 */
+    struct zt_list tell; /* struct zt_cmember that lack some, by told_ms */
     struct zt_timer telling;
 };
 
@@ -118,7 +118,8 @@ int64_t zt_controller_window(const struct zt_ctl_network *n);
 
 /* ---- controller_revoke.c ---- */
 
-/* Certificates of this node up to this time are void: tell online members, and others when they come. */
+/* Certificates of this node up to this time are void: tell online members, and others when they
+ * come. */
 void zt_controller_revoke(struct zt_cnet *net, const struct zt_now *now, uint64_t addr,
                           int64_t time_ms);
 /* m got a configuration: send it what it lacks, some time soon. */

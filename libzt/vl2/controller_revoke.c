@@ -1,15 +1,16 @@
 /* Revocations: the certificates of a node are void from now on, and everybody should know.
  *
- * A network keeps those of late, for as long as a certificate may be older than the one it is compared
- * with (the network's window): whoever gets a configuration gets the ones it has not been sent, so that
- * members which were away, or come when the controller has just been restarted, learn of them too. Each
- * member has the number of the last one sent to it.
+ * A network keeps those of late, for as long as a certificate may be older than the one it is
+ * compared with (the network's window): whoever gets a configuration gets the ones it has not been
+ * sent, so that members which were away, or come when the controller has just been restarted, learn
+ * of them too. Each member has the number of the last one sent to it.
  *
  *   revoke: number + 1 --> online members are to be told --> a packet each, some per tick
  *   a configuration is issued --> that member is to be told, if it lacks any
  *
- * Receivers take one packet of credentials a second, so who was told just now waits for its turn; what
- * is revoked meanwhile goes into the same packet. The list is in the order in which members are due. */
+ * Receivers take one packet of credentials a second, so who was told just now waits for its turn;
+ * what is revoked meanwhile goes into the same packet. The list is in the order in which members
+ * are due. */
 #include "base/err.h"
 #include "vl2/controller_priv.h"
 #include "vl2/network.h"
@@ -23,8 +24,7 @@
 
 static bool is_online(const struct zt_cmember *m, const struct zt_now *now)
 {
-    return m->issued_ms != ZT_LONG_AGO &&
-           now->mono_ms - m->requested_ms < ZT_CONTROLLER_ONLINE_MS;
+    return m->issued_ms != ZT_LONG_AGO && now->mono_ms - m->requested_ms < ZT_CONTROLLER_ONLINE_MS;
 }
 
 static void drop_oldest(struct zt_cnet *net, unsigned n)

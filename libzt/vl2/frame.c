@@ -11,6 +11,8 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "vl2/config.h"
+#include "vl2/groups.h"
 #include "vl2/hold.h"
 
 #define ETH 14
@@ -166,7 +168,7 @@ static int send_behind_bridge(struct zt_network *net, const struct zt_now *now, 
         return ZT_E_PERM;
     targets[0] = find_route(net, dest);
     if (targets[0] == 0 || targets[0] == net->policy.self ||
-        !zt_network_has_role(net, targets[0], ZT_ROLE_BRIDGE))
+        !zt_config_has_role(net, targets[0], ZT_ROLE_BRIDGE))
         count = choose_bridges(net, targets, BRIDGE_FAN_OUT);
     for (unsigned i = 0; i < count; i++) {
         struct zt_member *m = net->is_adhoc ? NULL : zt_member_get(net, targets[i]);
@@ -255,7 +257,7 @@ static int send_multicast(struct zt_network *net, const struct zt_now *now, cons
     if (net->cfg->multicast_limit == 0)
         return refuse(net, ZT_DROP_MULTICAST_OFF);
     if (is_bridged)
-        zt_network_bridged_group(net, now, id.mac, id.adi);
+        zt_groups_bridged(net, now, id.mac, id.adi);
     if (!zt_frame_allowed(net, now, 0, source, id.mac, type, p, n, false))
         return ZT_E_PERM;
     struct zt_mcast_frame f = {
@@ -353,7 +355,7 @@ static enum zt_drop judge_addresses(struct zt_network *net, uint64_t from,
                                     const struct zt_filter_frame *f)
 {
     if (f->mac_source != zt_mac_of(from, net->nwid)) {
-        if (!ZT_GATE(BRIDGE_IN, zt_network_has_role(net, from, ZT_ROLE_BRIDGE)))
+        if (!ZT_GATE(BRIDGE_IN, zt_config_has_role(net, from, ZT_ROLE_BRIDGE)))
             return ZT_DROP_BRIDGE;
         learn_route(net, f->mac_source, from);
         return ZT_DROP_COUNT;
@@ -456,7 +458,7 @@ static bool mcast_body(struct zt_network *net, const struct zt_now *now, struct 
         zt_mcast_send(net, now, in->id, &again);
     }
     if (in->source != zt_mac_of(from, net->nwid)) {
-        if (!ZT_GATE(BRIDGE_IN, zt_network_has_role(net, from, ZT_ROLE_BRIDGE)))
+        if (!ZT_GATE(BRIDGE_IN, zt_config_has_role(net, from, ZT_ROLE_BRIDGE)))
             return drop(net, ZT_DROP_BRIDGE);
         learn_route(net, in->source, from);
     }
@@ -485,7 +487,7 @@ static void answer_implicit_gather(struct zt_network *net, const struct zt_now *
     zt_wr_u48(&w, in->id.mac);
     zt_wr_u32(&w, in->id.adi);
     zt_wr_u8(&w, 0x02);
-    bool self = zt_network_subscribed(net, in->id.mac, in->id.adi);
+    bool self = zt_groups_has(net, in->id.mac, in->id.adi);
     if (zt_mcast_results(&net->vl2->mcast, now, in->id, rx->from, self, in->limit, &w) > 0)
         zt_vl1_reply_ok(net->vl2->vl1, now, rx, w.p, w.n);
 }

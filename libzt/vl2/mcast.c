@@ -5,9 +5,9 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "vl2/config.h"
 #include "vl2/frame.h"
 #include "vl2/hold.h"
-#include "vl2/network.h"
 
 #define GATHER_TARGETS 16
 #define RETRY_FIRST_MS 200
@@ -401,7 +401,7 @@ static unsigned send_to_members(struct zt_network *net, const struct zt_now *now
             swap_random(net->vl2, g, i);
         uint64_t addr = g->members[i].addr;
         if (addr == f->origin ||
-            (net->nbridges > 0 && zt_network_has_role(net, addr, ZT_ROLE_BRIDGE)))
+            (net->nbridges > 0 && zt_config_has_role(net, addr, ZT_ROLE_BRIDGE)))
             continue;
         zt_mcast_send_to(net, now, &g->id, f, limit, addr);
         sent++;
@@ -557,7 +557,7 @@ static void send_waiting(struct zt_network *net, const struct zt_now *now, struc
         struct waiting *w = ZT_CONTAINER(it, struct waiting, link);
         /* Bridges got it when it was sent. */
         if (addr == w->frame.origin ||
-            (net->nbridges > 0 && zt_network_has_role(net, addr, ZT_ROLE_BRIDGE)))
+            (net->nbridges > 0 && zt_config_has_role(net, addr, ZT_ROLE_BRIDGE)))
             continue;
         if (w->sent < max) {
             zt_mcast_send_to(net, now, &g->id, &w->frame, w->limit, addr);

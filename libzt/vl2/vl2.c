@@ -8,8 +8,10 @@
 
 #include "base/err.h"
 #include "base/settings.h"
+#include "vl2/config.h"
 #include "vl2/controller_priv.h"
 #include "vl2/frame.h"
+#include "vl2/groups.h"
 #include "vl2/hold.h"
 #include "vl2/network.h"
 
@@ -189,7 +191,7 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
     if (limit > 0) {
         uint8_t body[1400];
         struct zt_wr w = zt_wr(body, sizeof body);
-        bool self = net != NULL && zt_network_subscribed(net, id.mac, id.adi);
+        bool self = net != NULL && zt_groups_has(net, id.mac, id.adi);
         zt_wr_u64(&w, id.nwid);
         zt_wr_u48(&w, id.mac);
         zt_wr_u32(&w, id.adi);
@@ -400,7 +402,7 @@ static enum zt_verdict chunk_in(struct zt_vl2 *v, const struct zt_now *now, cons
         return ZT_VERDICT_IGNORED;
     }
     uint64_t update_id;
-    enum zt_verdict verdict = zt_network_chunk(net, now, rx, p, n, is_push, &update_id);
+    enum zt_verdict verdict = zt_config_chunk(net, now, rx, p, n, is_push, &update_id);
     if (is_push && update_id != 0) {
         uint8_t body[16];
         struct zt_rx echo = *rx;
@@ -466,7 +468,7 @@ static enum zt_verdict controller_error(struct zt_vl2 *v, const struct zt_now *n
     }
     if (net->failure == ZT_NET_OK)
         zt_network_wake(net, now); /* the next request is due sooner */
-    zt_network_fail(net, status);
+    zt_config_fail(net, status);
     return ZT_VERDICT_OK;
 }
 
@@ -653,7 +655,7 @@ int zt_vl2_join(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid, const
         zt_network_free(net);
         return r;
     }
-    zt_network_start(net, now, cached, ncached);
+    zt_config_start(net, now, cached, ncached);
     return 0;
 }
 
@@ -685,13 +687,13 @@ int zt_vl2_subscribe(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid, 
                      uint32_t adi)
 {
     struct zt_network *net = zt_network_find(v, nwid);
-    return net != NULL ? zt_network_subscribe(net, now, mac, adi) : ZT_E_NOENT;
+    return net != NULL ? zt_groups_subscribe(net, now, mac, adi) : ZT_E_NOENT;
 }
 
 int zt_vl2_unsubscribe(struct zt_vl2 *v, uint64_t nwid, uint64_t mac, uint32_t adi)
 {
     struct zt_network *net = zt_network_find(v, nwid);
-    return net != NULL ? zt_network_unsubscribe(net, mac, adi) : ZT_E_NOENT;
+    return net != NULL ? zt_groups_unsubscribe(net, mac, adi) : ZT_E_NOENT;
 }
 
 size_t zt_vl2_networks(const struct zt_vl2 *v, uint64_t *out, size_t cap)

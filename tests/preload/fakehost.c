@@ -545,17 +545,18 @@ static int serve(const struct zt_ctl_req *q, struct zt_ctl_rep *r, uint8_t *data
     }
 }
 
-static void client(int c)
+/* One request. False: the client has gone. */
+static bool client(int c)
 {
     static struct zt_ctl_req q;
     static _Alignas(8) uint8_t data[ZT_CTL_REPLY_DATA];
     memset(&q, 0, sizeof q);
     ssize_t n = recv(c, &q, sizeof q, 0); /* the shim sends at once */
     if (n < (ssize_t)offsetof(struct zt_ctl_req, data))
-        return;
+        return false;
     if (q.type == ZT_CTL_NOTE) {
         do_note(&q);
-        return;
+        return true;
     }
     struct zt_ctl_rep r = {.version = ZT_CTL_VERSION, .type = q.type};
     int fd = -1;
@@ -574,6 +575,7 @@ static void client(int c)
     sendmsg(c, &m, MSG_NOSIGNAL);
     if (fd >= 0)
         close(fd);
+    return true;
 }
 
 static int open_door(const char *home)
@@ -589,6 +591,32 @@ static int open_door(const char *home)
 }
 
 /* ---- loop ---- */
+
+#define CLIENTS 64
+static int clients[CLIENTS], nclients;
+
+/* The oldest makes room. */
+static void admit(int c)
+{
+    if (nclients == CLIENTS) {
+        close(clients[0]);
+        memmove(clients, clients + 1, sizeof *clients * --nclients);
+    }
+    clients[nclients++] = c;
+}
+
+static void serve_clients(const struct pollfd *p, int n)
+{
+    for (int i = n - 1; i >= 0; i--) {
+        if (!p[i].revents)
+            continue;
+        last_use = now_ms();
+        if (client(p[i].fd))
+            continue;
+        close(p[i].fd);
+        memmove(clients + i, clients + i + 1, sizeof *clients * (--nclients - i));
+    }
+}
 
 static int build_poll(struct pollfd *p, struct vsock **who, int door, int64_t *due)
 {
@@ -616,12 +644,14 @@ static int build_poll(struct pollfd *p, struct vsock **who, int door, int64_t *d
 
 static void turn(int door)
 {
-    static struct pollfd p[MAX + 1];
+    static struct pollfd p[MAX + 1 + CLIENTS];
     static struct vsock *who[MAX + 1];
     int64_t due;
     int n = build_poll(p, who, door, &due);
-    int wait = due ? (int)(due - now_ms()) : 500;
-    if (poll(p, (nfds_t)n, wait < 0 ? 0 : wait) < 0)
+    int wait = due ? (int)(due - now_ms()) : 500, were = nclients;
+    for (int i = 0; i < were; i++)
+        p[n + i] = (struct pollfd){clients[i], POLLIN, 0};
+    if (poll(p, (nfds_t)(n + were), wait < 0 ? 0 : wait) < 0)
         return;
     for (int i = 1; i < n; i++) {
         struct vsock *v = who[i];
@@ -638,13 +668,11 @@ static void turn(int door)
         else if (v->kind == 't' && !v->due_ms && (p[i].revents || v->n))
             pump(v, p[i].revents);
     }
+    serve_clients(p + n, were);
     if (p[0].revents & POLLIN) {
         int c = accept4(door, NULL, NULL, SOCK_CLOEXEC);
-        if (c >= 0) {
-            client(c);
-            close(c);
-            last_use = now_ms();
-        }
+        if (c >= 0)
+            admit(c);
     }
 }
 

@@ -8,7 +8,7 @@
 #include "crypto/identity.h"
 #include "vec.h"
 #include "vl2/assembly.h"
-#include "vl2/network.h"
+#include "vl2/config.h"
 #include "wire/netconf.h"
 
 static bool same_ep(struct vec *v, const char *text, const struct zt_ep *ep)

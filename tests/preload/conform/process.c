@@ -241,6 +241,105 @@ static void c_threads(void)
         close(c[i]), close(s[i]);
 }
 
+/* ---- a program that connects often: what is kept for it, and what it does to its numbers ---- */
+
+static int often_port, often_listener;
+
+/* How many of n connects in a row worked, each with its own byte through. */
+static int often(int n)
+{
+    int good = 0;
+    for (int i = 0; i < n; i++) {
+        char b = 0;
+        int c = socket(family, SOCK_STREAM, 0), s = -1;
+        if (connect(c, addr(often_port), base_len) == 0)
+            s = accept(often_listener, NULL, NULL);
+        good += s >= 0 && write(c, "x", 1) == 1 && read(s, &b, 1) == 1 && b == 'x';
+        close(c), close(s);
+    }
+    return good;
+}
+
+/* A socket above all that the case itself has open: not the program's. */
+static int foreign_socket(void)
+{
+    struct stat st;
+    for (int fd = 100; fd < 1024; fd++)
+        if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+            return fd;
+    return -1;
+}
+
+static void *connect_many(void *arg)
+{
+    int good = 0;
+    for (int i = 0; i < 20; i++) {
+        int c = socket(family, SOCK_STREAM, 0);
+        good += connect(c, addr(often_port), base_len) == 0;
+        close(c);
+    }
+    return (void *)(long)good;
+}
+
+static void *accept_many(void *arg)
+{
+    for (int i = 0; i < 80; i++)
+        close(accept(often_listener, NULL, NULL));
+    return NULL;
+}
+
+static void c_often(void)
+{
+    pthread_t t[5];
+    char name[] = "/tmp/conform.XXXXXX";
+    int status;
+    often_listener = listener(&often_port);
+    listen(often_listener, 128);
+    SAY(often(20));
+    for (int fd = 100; fd < 1024; fd++) /* as daemons do */
+        close(fd);
+    SAY(often(20));
+    int file = mkstemp(name), at = foreign_socket();
+    unlink(name);
+    if (at < 0)
+        at = 210; /* on kernel sockets */
+    OK(dup2(file, at));
+    SAY(often(20));
+    SAY(lseek(file, 0, SEEK_END));
+    OK(fcntl(at, F_GETFD));
+    close(at), close(file);
+    fflush(stdout);
+    if (fork() == 0) {
+        alarm(20);
+        SAY(often(20));
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(&status);
+    SAY(status);
+    SAY(often(20));
+    if (vfork() == 0) {
+        close_range(100, 1023, 0);
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
+    wait(&status);
+    SAY(status);
+    SAY(often(20));
+    pthread_create(&t[0], NULL, accept_many, NULL);
+    for (int i = 1; i < 5; i++)
+        pthread_create(&t[i], NULL, connect_many, NULL);
+    for (int i = 1; i < 5; i++) {
+        void *good;
+        pthread_join(t[i], &good);
+        printf("thread %d: %ld\n", i, (long)good);
+    }
+    pthread_join(t[0], NULL);
+    usleep(2200 * 1000); /* the node ends what is kept for nothing */
+    SAY(often(20));
+    close(often_listener);
+}
+
 const struct conform_case cases_process[] = {
     {"dup", c_dup},
     {"fork", c_fork},
@@ -250,5 +349,6 @@ const struct conform_case cases_process[] = {
     {"rights", c_rights},
     {"close_range", c_close_range},
     {"threads", c_threads},
+    {"often", c_often},
     {NULL, NULL},
 };

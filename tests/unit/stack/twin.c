@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lwip/priv/tcp_priv.h"
+#include "stack/hooks.h"
 #include "stack/impl.h"
 #include "lwip/stats.h"
 #include "lwip/tcp.h"
@@ -129,6 +130,15 @@ static unsigned t_ticking(void)
     unsigned n = 0;
     for (const struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next)
         n++;
+    return n;
+}
+
+/* Connections that wait for a closed window of the peer, which isn't closed. */
+static unsigned t_stalled(void)
+{
+    unsigned n = 0;
+    for (const struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next)
+        n += p->persist_backoff > 0 && p->unsent != NULL && p->snd_wnd >= p->unsent->len;
     return n;
 }
 
@@ -315,6 +325,17 @@ static void t_abort(struct twin_conn *c)
         tcp_abort(c->pcb);
 }
 
+static uint32_t t_all_arrived(struct twin_conn *c)
+{
+    struct tcp_pcb *p = c->pcb;
+    u16_t flags = p->flags;
+    p->flags |= TF_SACK | TF_INFR;
+    p->pipe = 1000000;
+    zt_lwip_recover(p, true);
+    p->flags = flags;
+    return p->unacked == NULL ? p->pipe : UINT32_MAX;
+}
+
 static void t_keepalive(struct twin_conn *c)
 {
     struct tcp_pcb *p = c->pcb;
@@ -324,6 +345,12 @@ static void t_keepalive(struct twin_conn *c)
     p->keep_cnt = 3;
     tcp_awake(p);
     zt_stack_kick(stack);
+}
+
+static bool t_paced(struct twin_conn *c)
+{
+    struct tcp_pcb *p = c->pcb;
+    return p != NULL && p->rate.on;
 }
 
 /* --- UDP --- */
@@ -380,6 +407,7 @@ const struct twin twin_api = {
     .routes = t_routes,
     .memory = t_memory,
     .ticking = t_ticking,
+    .stalled = t_stalled,
     .allocations = t_allocations,
     .listen = t_listen,
     .accepted = t_accepted,
@@ -389,6 +417,8 @@ const struct twin twin_api = {
     .release = t_release,
     .abort = t_abort,
     .keepalive = t_keepalive,
+    .all_arrived = t_all_arrived,
+    .paced = t_paced,
     .pump = pump,
     .udp = t_udp,
     .udp_send = t_udp_send,

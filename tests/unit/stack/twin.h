@@ -40,6 +40,7 @@ struct twin {
     bool (*routes)(const struct zt_ep *ip, uint64_t *nwid);
     size_t (*memory)(void);        /* bytes that lwIP holds */
     unsigned (*ticking)(void);     /* connections that the slow timer looks at */
+    unsigned (*stalled)(void);     /* connections that wait for nothing */
     uint64_t (*allocations)(void); /* so far, from the C library */
 
     /* Accepted connections are put into accepted[]; they read all and close after the peer. */
@@ -51,6 +52,9 @@ struct twin {
     void (*release)(struct twin_conn *c); /* read what was held */
     void (*abort)(struct twin_conn *c);
     void (*keepalive)(struct twin_conn *c);
+    /* In a recovery an ACK takes the last that is on its way: what is left of `pipe`. */
+    uint32_t (*all_arrived)(struct twin_conn *c);
+    bool (*paced)(struct twin_conn *c); /* by its path's rate; false: Reno's window */
     void (*pump)(struct twin_conn *c); /* after to_send grew */
 
     struct twin_udp *(*udp)(unsigned family, unsigned port);

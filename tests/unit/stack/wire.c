@@ -1,9 +1,13 @@
 #include "wire.h"
 
 #include <dlfcn.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "base/buf.h"
 
@@ -15,7 +19,8 @@ bool cut;
 bool (*lose)(unsigned from, const uint8_t *eth, size_t n);
 uint8_t last_frame[2][10000];
 size_t last_size[2];
-static struct frame *queue, **queue_end = &queue;
+struct narrow narrow;
+static struct frame *queue[2], **queue_end[2]; /* by receiver */
 static uint64_t seed;
 static size_t memory_before[2];
 
@@ -32,6 +37,25 @@ static void on_random(void *user, void *out, size_t n)
         *p++ = (uint8_t)chance();
 }
 
+/* When the frame comes out of the narrow place, in ms; < 0: it found the queue full. */
+static int64_t through_narrow(size_t n)
+{
+    int64_t now_us = clock_ms * 1000, rate = narrow.bytes_ms;
+    if (rate == 0)
+        return clock_ms;
+    if (narrow.free_us < now_us)
+        narrow.free_us = now_us;
+    uint64_t waiting = (uint64_t)((narrow.free_us - now_us) * rate / 1000);
+    narrow.passed++;
+    if (waiting + n > narrow.queue) {
+        narrow.dropped++;
+        return -1;
+    }
+    narrow.longest = waiting + n > narrow.longest ? waiting + n : narrow.longest;
+    narrow.free_us += (int64_t)n * 1000 / rate;
+    return (narrow.free_us + 999) / 1000;
+}
+
 static int on_frame(void *user, uint64_t nwid, uint8_t *eth, size_t n)
 {
     struct side *s = user;
@@ -46,11 +70,15 @@ static int on_frame(void *user, uint64_t nwid, uint8_t *eth, size_t n)
     if (cut || (loss_percent > 0 && chance() % 100 < loss_percent) ||
         (lose != NULL && lose(s->index, eth, n)))
         return 0;
+    int64_t out_ms = s->index == 0 ? through_narrow(n) : clock_ms;
+    if (out_ms < 0)
+        return 0;
     struct frame *f = malloc(sizeof *f + n);
-    *f = (struct frame){.at_ms = clock_ms + delay_ms, .to = 1 - s->index, .nwid = nwid, .n = n};
+    unsigned to = 1 - s->index;
+    *f = (struct frame){.at_ms = out_ms + delay_ms, .to = to, .nwid = nwid, .n = n};
     memcpy(f->bytes, eth, n);
-    *queue_end = f;
-    queue_end = &f->next;
+    *queue_end[to] = f;
+    queue_end[to] = &f->next;
     memset(eth, 0xee, n);
     return 0;
 }
@@ -105,6 +133,9 @@ int wire_setup(void **state)
     loss_percent = 0;
     cut = false;
     lose = NULL;
+    narrow = (struct narrow){0};
+    for (unsigned i = 0; i < 2; i++)
+        queue_end[i] = &queue[i];
     for (unsigned i = 0; i < 2; i++) {
         struct side *s = &side[i];
         if (s->dl == NULL && load(i, i == 0 ? TWIN_A : TWIN_B) != 0)
@@ -131,12 +162,14 @@ int wire_setup(void **state)
 
 static void clear_queue(void)
 {
-    while (queue != NULL) {
-        struct frame *f = queue;
-        queue = f->next;
-        free(f);
+    for (unsigned i = 0; i < 2; i++) {
+        while (queue[i] != NULL) {
+            struct frame *f = queue[i];
+            queue[i] = f->next;
+            free(f);
+        }
+        queue_end[i] = &queue[i];
     }
-    queue_end = &queue;
 }
 
 int wire_teardown(void **state)
@@ -161,28 +194,39 @@ int wire_teardown(void **state)
 
 static int64_t earliest(void)
 {
-    int64_t t = queue != NULL ? queue->at_ms : ZT_NEVER;
-    for (unsigned i = 0; i < 2; i++)
+    int64_t t = ZT_NEVER;
+    for (unsigned i = 0; i < 2; i++) {
+        if (queue[i] != NULL && queue[i]->at_ms < t)
+            t = queue[i]->at_ms;
         if (side[i].t->deadline() < t)
             t = side[i].t->deadline();
+    }
     return t;
+}
+
+static void arrive(unsigned to)
+{
+    while (queue[to] != NULL && queue[to]->at_ms <= clock_ms) {
+        struct frame *f = queue[to];
+        queue[to] = f->next;
+        if (queue[to] == NULL)
+            queue_end[to] = &queue[to];
+        side[to].t->input(f->nwid, f->bytes, f->n, clock_ms);
+        free(f);
+    }
 }
 
 static void step(void)
 {
-    while (queue != NULL && queue->at_ms <= clock_ms) {
-        struct frame *f = queue;
-        queue = f->next;
-        if (queue == NULL)
-            queue_end = &queue;
-        side[f->to].t->input(f->nwid, f->bytes, f->n, clock_ms);
-        free(f);
-    }
+    for (unsigned i = 0; i < 2; i++)
+        arrive(i);
     for (unsigned i = 0; i < 2; i++)
         if (side[i].t->deadline() <= clock_ms)
             side[i].t->tick(clock_ms);
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 2; i++) {
         side[i].t->flush();
+        assert_int_equal(side[i].t->stalled(), 0);
+    }
 }
 
 static bool never(void)

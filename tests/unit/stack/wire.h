@@ -1,5 +1,5 @@
 /* Two stacks, a and b, and a network between them on a virtual clock: delay, loss by chance or by
- * choice, and a record of what passed. */
+ * choice, a narrow place with a queue, and a record of what passed. */
 #ifndef STACK_TEST_WIRE_H
 #define STACK_TEST_WIRE_H
 
@@ -41,6 +41,15 @@ extern struct side side[2];
 extern int64_t clock_ms;
 extern int delay_ms;
 extern unsigned loss_percent;
+/* On the way from a to b: so much a ms, and a queue before it. */
+struct narrow {
+    unsigned bytes_ms;        /* 0: as much as comes */
+    size_t queue;             /* bytes that may wait */
+    size_t longest;           /* that it was */
+    uint64_t passed, dropped; /* frames that came, and of these found no room */
+    int64_t free_us;
+};
+extern struct narrow narrow;
 extern bool cut; /* nothing passes */
 /* Called for every frame; true: it is lost. May be NULL. */
 extern bool (*lose)(unsigned from, const uint8_t *eth, size_t n);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "vl2/config.h"
 #include "vl2/frame.h"
 
 #define NET_A 0xff00160050000000u /* IPv6, ports 22 to 80 */

@@ -54,11 +54,6 @@ static void vec_drop(struct vec *v)
 
 /* ---- sending ---- */
 
-static bool groupish(const struct zt_ctl_addr *a)
-{
-    return a->family == 4 ? a->ip[0] >= 224 : a->ip[0] == 0xff;
-}
-
 static int destination(zt_word w, const struct msghdr *m, struct zt_ctl_dgram *h)
 {
     struct zt_state_slot s;
@@ -75,7 +70,7 @@ static int destination(zt_word w, const struct msghdr *m, struct zt_ctl_dgram *h
         return -EINVAL;
     bool ours = zt_managed_slow(&h->remote);
     h->remote.scope = zt_if_in(h->remote.scope);
-    return ours || (w & ZT_W_MERGED) || groupish(&h->remote) ? 0 : -ENETUNREACH;
+    return ours || (w & ZT_W_MERGED) || zt_addr_group(&h->remote) ? 0 : -ENETUNREACH;
 }
 
 static int control_in(const struct msghdr *m, struct zt_ctl_dgram *h)

@@ -29,6 +29,13 @@ static inline int zt_fail(int err)
     return -1;
 }
 
+/* Nobody's memory: the zero page, and what is the kernel's half. (What else leads nowhere is found by reading
+ * it, as in other functions of libraries.) */
+static inline bool zt_wild(const void *p)
+{
+    return (uintptr_t)p < 4096 || (intptr_t)p < 0;
+}
+
 /* ---- init.c: settings read from the environment once ---------------------------------------- */
 
 enum zt_any { ZT_ANY_BOTH, ZT_ANY_KERNEL, ZT_ANY_VIRTUAL };
@@ -210,6 +217,10 @@ extern atomic_bool zt_any_lost; /* this process has such */
 
 bool zt_addr_from(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out);
 bool zt_addr_any(const struct zt_ctl_addr *a);
+static inline bool zt_addr_group(const struct zt_ctl_addr *a) /* multicast, or broadcast */
+{
+    return a->family == 4 ? a->ip[0] >= 224 : a->ip[0] == 0xff;
+}
 /* Fill a sockaddr as getsockname does; v6: an IPv4 address is given in its mapped form. */
 void zt_addr_to(const struct zt_ctl_addr *a, bool v6, struct sockaddr *sa, socklen_t *len);
 

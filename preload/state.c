@@ -48,7 +48,7 @@ void zt_sleep_ms(int ms)
 bool zt_addr_from(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out)
 {
     memset(out, 0, sizeof *out);
-    if (!sa || len < sizeof(sa_family_t))
+    if (zt_wild(sa) || len < sizeof(sa_family_t))
         return false;
     if (sa->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) {
         struct sockaddr_in in;
@@ -572,7 +572,7 @@ bool zt_name_managed(const char *name)
 
 bool zt_sa_managed(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out)
 {
-    if (!sa || len < sizeof(sa_family_t) || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+    if (zt_wild(sa) || len < sizeof(sa_family_t) || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
         return false;
     return zt_addr_from(sa, len, out) && zt_managed_slow(out);
 }

@@ -330,6 +330,8 @@ static int connect_virtual(int fd, zt_word w, const struct sockaddr *sa, socklen
     struct zt_ctl_addr remote;
     if (len < sizeof(sa_family_t))
         return zt_fail(EINVAL);
+    if (zt_wild(sa))
+        return zt_fail(EFAULT);
     if (sa->sa_family == AF_UNSPEC) {
         if (!(w & ZT_W_DGRAM))
             return back_to_kernel(fd, w);
@@ -393,6 +395,17 @@ ZT_EXPORT int __connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 /* ---- bind, listen ---- */
 
+/* What the kernel says to a virtual address for something that can't be virtual. */
+static int bind_refused(int fd)
+{
+    int domain = 0;
+    socklen_t n = sizeof domain;
+    long r = zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
+    if (r < 0)
+        return (int)r; /* EBADF, ENOTSOCK */
+    return domain == AF_INET || domain == AF_INET6 ? -EADDRNOTAVAIL : -EINVAL;
+}
+
 static int bind_attach(int fd, const struct zt_ctl_addr *local, sa_family_t family)
 {
     struct zt_facts f;
@@ -400,7 +413,7 @@ static int bind_attach(int fd, const struct zt_ctl_addr *local, sa_family_t fami
     struct zt_ctl_rep rep;
     int newfd;
     if (!zt_facts_read(fd, &f))
-        return -EADDRNOTAVAIL;
+        return bind_refused(fd);
     if (family != f.domain)
         return f.domain == AF_INET6 ? -EINVAL : -EAFNOSUPPORT;
     if (f.used || f.local.family)
@@ -443,7 +456,7 @@ ZT_EXPORT int bind(int fd, const struct sockaddr *sa, socklen_t len)
     struct zt_ctl_addr local;
     zt_word w = zt_word_of(fd);
     if (w) {
-        if (sa && len >= sizeof(sa_family_t) && sa->sa_family != (w & ZT_W_V6 ? AF_INET6 : AF_INET))
+        if (!zt_wild(sa) && len >= sizeof(sa_family_t) && sa->sa_family != (w & ZT_W_V6 ? AF_INET6 : AF_INET))
             return zt_fail(w & ZT_W_V6 ? EINVAL : EAFNOSUPPORT);
         return zt_fail(EINVAL); /* bound, or connected, already */
     }
@@ -733,7 +746,7 @@ static int name_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, 
 {
     struct zt_state_slot s;
     struct zt_ctl_addr a = {.family = w & ZT_W_V6 ? 6 : 4};
-    if (!sa || !len)
+    if (zt_wild(sa) || zt_wild(len))
         return zt_fail(EFAULT);
     if ((int)*len < 0)
         return zt_fail(EINVAL);

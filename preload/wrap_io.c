@@ -176,6 +176,22 @@ static int send_attach(int fd, const struct sockaddr *sa, socklen_t len, int fla
     return type == SOCK_STREAM ? 0 : zt_fail(ENETUNREACH);
 }
 
+/* A send failed: was it for a group that the host has no way to? The virtual networks have one. 1: the
+ * socket is virtual now, try again. */
+static int send_group(int fd, const struct sockaddr *sa, socklen_t len, int saved)
+{
+    struct zt_ctl_addr remote;
+    if (ZT_LIKELY(errno != ENETUNREACH) || !sa || !zt_addr_from(sa, len, &remote) ||
+        !zt_addr_group(&remote) || zt_settings.any == ZT_ANY_KERNEL || !zt_home_has_network())
+        return 0;
+    if (zt_dgram_attach(fd, &remote, false) < 0) {
+        zt_fail(ENETUNREACH);
+        return 0;
+    }
+    errno = saved;
+    return 1;
+}
+
 /* ---- read family ---- */
 
 static ssize_t do_read(int fd, void *buf, size_t n)
@@ -338,9 +354,12 @@ static ssize_t do_sendto(int fd, const void *buf, size_t n, int flags, const str
 {
     zt_word w = zt_word_of(fd);
     if (!w) {
-        int a = send_attach(fd, sa, len, flags);
-        if (ZT_LIKELY(a == 0))
-            return REAL(sendto)(fd, buf, n, flags, sa, len);
+        int a = send_attach(fd, sa, len, flags), saved = errno;
+        if (ZT_LIKELY(a == 0)) {
+            ssize_t r = REAL(sendto)(fd, buf, n, flags, sa, len);
+            if (ZT_LIKELY(r >= 0) || !send_group(fd, sa, len, saved))
+                return r;
+        }
         if (a < 0)
             return -1;
         w = zt_word_of(fd);
@@ -415,9 +434,12 @@ ZT_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
     zt_word w = zt_word_of(fd);
     if (!w) {
-        int a = m ? send_attach(fd, m->msg_name, m->msg_namelen, flags) : 0;
-        if (ZT_LIKELY(a == 0))
-            return REAL(sendmsg)(fd, m, flags);
+        int a = m ? send_attach(fd, m->msg_name, m->msg_namelen, flags) : 0, saved = errno;
+        if (ZT_LIKELY(a == 0)) {
+            ssize_t r = REAL(sendmsg)(fd, m, flags);
+            if (ZT_LIKELY(r >= 0) || !m || !send_group(fd, m->msg_name, m->msg_namelen, saved))
+                return r;
+        }
         if (a < 0)
             return -1;
         w = zt_word_of(fd);
@@ -428,11 +450,15 @@ ZT_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 ZT_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
     if (!zt_word_of(fd)) {
-        int a = 0;
+        int a = 0, saved = errno;
         for (unsigned i = 0; i < n && a == 0; i++)
             a = send_attach(fd, v[i].msg_hdr.msg_name, v[i].msg_hdr.msg_namelen, flags);
-        if (ZT_LIKELY(a == 0))
-            return REAL(sendmmsg)(fd, v, n, flags);
+        if (ZT_LIKELY(a == 0)) {
+            int r = REAL(sendmmsg)(fd, v, n, flags);
+            if (ZT_LIKELY(r >= 0) || !v || !n ||
+                !send_group(fd, v[0].msg_hdr.msg_name, v[0].msg_hdr.msg_namelen, saved))
+                return r;
+        }
         if (a < 0)
             return -1;
     }

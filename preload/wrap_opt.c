@@ -295,10 +295,13 @@ static int get_virtual(int fd, zt_word w, int level, int name, void *out, sockle
 {
     zt_word flag;
     int r;
-    if (!out || !len)
+    if (zt_wild(out) || zt_wild(len))
         return zt_fail(EFAULT);
     if ((int)*len < 0)
         return zt_fail(EINVAL);
+    if (!(w & ZT_W_V6) && level != SOL_SOCKET && level != IPPROTO_IP &&
+        level != (w & ZT_W_DGRAM ? IPPROTO_UDP : IPPROTO_TCP))
+        return zt_fail(EOPNOTSUPP);
     if (level == SOL_SOCKET && (r = get_socket_level(fd, w, name, out, len)) <= 0)
         return r;
     if (level == IPPROTO_TCP && (w & ZT_W_DGRAM))
@@ -418,6 +421,13 @@ static int set_socket_level(int fd, zt_word w, int name, const void *value, sock
     }
 }
 
+static bool protocol_independent(int level, int name)
+{
+    return (level == IPPROTO_IP || level == IPPROTO_IPV6) &&
+           (name == MCAST_JOIN_GROUP || name == MCAST_LEAVE_GROUP ||
+            name == MCAST_JOIN_SOURCE_GROUP || name == MCAST_LEAVE_SOURCE_GROUP);
+}
+
 /* Memberships and the outgoing interface may name an interface by number; where that is, by level
  * and name, or NULL. */
 static int *interface_in(int level, int name, void *value, socklen_t len)
@@ -430,7 +440,7 @@ static int *interface_in(int level, int name, void *value, socklen_t len)
     else if (level == IPPROTO_IP &&
              (name == IP_MULTICAST_IF || name == IP_ADD_MEMBERSHIP || name == IP_DROP_MEMBERSHIP))
         at = offsetof(struct ip_mreqn, imr_ifindex);
-    else if (name == MCAST_JOIN_GROUP || name == MCAST_LEAVE_GROUP)
+    else if (protocol_independent(level, name))
         at = 0;
     return at + sizeof(int) <= len && at != (size_t)-1 ? (int *)(void *)((char *)value + at) : NULL;
 }
@@ -439,9 +449,58 @@ static int *interface_in(int level, int name, void *value, socklen_t len)
 static bool structured(int level, int name)
 {
     if (level == IPPROTO_IP)
-        return name == IP_MULTICAST_IF || (name >= IP_ADD_MEMBERSHIP && name <= MCAST_LEAVE_GROUP);
+        return name == IP_MULTICAST_IF ||
+               (name >= IP_ADD_MEMBERSHIP && name <= MCAST_LEAVE_SOURCE_GROUP);
     return level == IPPROTO_IPV6 && (name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP ||
-                                     name == MCAST_JOIN_GROUP || name == MCAST_LEAVE_GROUP);
+                                     protocol_independent(level, name));
+}
+
+/* An IPv4 address of the node's interface of this number; 0 when there is none. */
+static void interface_address(uint32_t index, char out[4])
+{
+    struct zt_state_if ifs[ZT_STATE_IFS];
+    struct zt_state_range own[16];
+    unsigned n = index ? zt_ifs(ifs) : 0;
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned k = ifs[i].index == index ? zt_if_addrs(i, own, 16) : 0; k-- > 0;)
+            if (own[k].family == 4)
+                memcpy(out, own[k].ip, 4);
+}
+
+/* group_req and group_source_req in the older form that the node knows; the interface's number is the
+ * node's already. */
+static int set_group(int fd, zt_word w, int level, int name, const void *value, socklen_t len)
+{
+    bool with_source = name == MCAST_JOIN_SOURCE_GROUP || name == MCAST_LEAVE_SOURCE_GROUP;
+    bool join = name == MCAST_JOIN_GROUP || name == MCAST_JOIN_SOURCE_GROUP;
+    struct group_source_req q = {0};
+    struct zt_ctl_addr group, source = {0};
+    char out[40] = {0};
+    if (len < (with_source ? sizeof q : sizeof(struct group_req)))
+        return -EINVAL;
+    memcpy(&q, value, with_source ? sizeof q : sizeof(struct group_req));
+    if (!zt_addr_from((struct sockaddr *)&q.gsr_group, sizeof q.gsr_group, &group) ||
+        group.family != (level == IPPROTO_IPV6 ? 6 : 4))
+        return -EADDRNOTAVAIL;
+    if (with_source &&
+        (!zt_addr_from((struct sockaddr *)&q.gsr_source, sizeof q.gsr_source, &source) ||
+         source.family != group.family))
+        return -EADDRNOTAVAIL;
+    if (group.family == 6) {
+        memcpy(out, group.ip, 16);
+        memcpy(out + 16, &q.gsr_interface, 4);
+        memcpy(out + 20, source.ip, 16);
+        return with_source ? remote_set(fd, w, level, name, out, 36)
+                           : remote_set(fd, w, level, join ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP, out, 20);
+    }
+    memcpy(out, group.ip, 4);
+    if (!with_source) { /* ip_mreqn */
+        memcpy(out + 8, &q.gsr_interface, 4);
+        return remote_set(fd, w, level, join ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP, out, 12);
+    }
+    interface_address(q.gsr_interface, out + 4); /* ip_mreq_source names it so */
+    memcpy(out + 8, source.ip, 4);
+    return remote_set(fd, w, level, join ? IP_ADD_SOURCE_MEMBERSHIP : IP_DROP_SOURCE_MEMBERSHIP, out, 12);
 }
 
 static int set_tcp_special(int name, const void *value, socklen_t len)
@@ -468,6 +527,8 @@ static int set_virtual(int fd, zt_word w, int level, int name, const void *value
     int r;
     if ((int)len < 0)
         return zt_fail(EINVAL);
+    if (zt_wild(value) && len)
+        return zt_fail(EFAULT);
     if (level == SOL_SOCKET && (r = set_socket_level(fd, w, name, value, len)) <= 0)
         return r;
     if (level == IPPROTO_TCP && (w & ZT_W_DGRAM))
@@ -492,7 +553,9 @@ static int set_virtual(int fd, zt_word w, int level, int name, const void *value
         }
     }
     if (structured(level, name)) {
-        r = remote_set(fd, w, level, name, value, len);
+        r = protocol_independent(level, name)
+                ? set_group(fd, w, level, name, value, len)
+                : remote_set(fd, w, level, name, value, len);
         return r < 0 ? zt_fail(-r) : 0;
     }
     int v = 0;
@@ -545,7 +608,7 @@ static bool means_virtual(int level, int name, const void *value, socklen_t len)
     if (index && *index)
         return zt_if_is_virtual((uint32_t)*index);
     size_t at = name == IP_MULTICAST_IF && len < 8 ? 0 : 4; /* in_addr; ip_mreq, ip_mreqn */
-    if (level != IPPROTO_IP || name > IP_DROP_MEMBERSHIP || len < at + 4)
+    if (level != IPPROTO_IP || name > IP_DROP_SOURCE_MEMBERSHIP || len < at + 4)
         return false;
     memcpy(&in.sin_addr, copy + at, 4);
     return zt_sa_managed((struct sockaddr *)&in, sizeof in, &a);

@@ -116,7 +116,7 @@ int zts_connect(int fd, const char *ipstr, unsigned short port, int timeout_ms)
         int64_t started = now_ms();
         /* While a SYN is on its way another one would only be in its way: wait as long as it takes.
          */
-        int rc = attempt(fd, &to, len, end - started);
+        int rc = attempt(fd, &to, len, started < end ? end - started : 1); /* 0 would be "for ever" */
         if (rc == ZTS_ERR_SOCKET && zts_errno == ZTS_EISCONN)
             rc = ZTS_ERR_OK; /* an earlier call of this program got it */
         int64_t next = started + TRY_MS;

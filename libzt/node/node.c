@@ -284,9 +284,7 @@ static int bring_up(struct zt_node *n)
         rc = zt_resolver_new(n, &n->resolver);
         if (rc == 0)
             rc = zt_loop_start(&hooks, &l);
-        if (rc == 0)
-            n->loop = l; /* init has set it already; the same */
-        else
+        if (rc != 0) /* else zt_turn_init has set it, before it said that the node runs */
             n->loop = NULL;
     }
     forget_files(n);

@@ -16,6 +16,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ struct zt_host_side {
     struct zt_sock *s;
     uv_poll_t poll;
     int fd, domain;
-    bool watched, ready;
+    bool watched, ready, failed;
 };
 
 static void on_host(uv_poll_t *h, int status, int events)
@@ -42,8 +43,10 @@ static void on_host(uv_poll_t *h, int status, int events)
     struct zt_host_side *host = h->data;
 
     (void)events;
-    if (status < 0) /* an error is pending, and libuv has stopped watching */
+    if (status < 0) { /* an error is pending, and libuv has stopped watching */
         host->watched = false;
+        host->failed = true;
+    }
     host->ready = true;
     zt_sock_touch(host->s);
 }
@@ -268,11 +271,44 @@ static void read_details(struct msghdr *m, struct zt_ctl_dgram *d)
     }
 }
 
+/* IP_RECVERR was set on the kernel's socket: it polls as in error until its queue of errors is empty. They
+ * reach the program as those of our side do. */
+static void take_errors(struct zt_dgram *d, struct zt_host_side *h)
+{
+    for (int i = 0; i < TURN; i++) {
+        struct sockaddr_storage ss;
+        struct zt_ctl_addr remote;
+        union {
+            struct cmsghdr align;
+            char buf[512];
+        } ctl;
+        struct msghdr m = {.msg_name = &ss,
+                           .msg_namelen = sizeof ss,
+                           .msg_control = ctl.buf,
+                           .msg_controllen = sizeof ctl.buf};
+
+        if (recvmsg(h->fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+            return;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+            struct sock_extended_err e;
+            if (!(c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) &&
+                !(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+                continue;
+            memcpy(&e, CMSG_DATA(c), sizeof e);
+            if (e.ee_errno && from_sockaddr(&ss, &remote))
+                zt_dgram_report(d, (int)e.ee_errno, &remote);
+        }
+    }
+}
+
 void zt_host_receive(struct zt_dgram *d)
 {
     struct zt_host_side *h = d->s.host;
     uint8_t *b = d->s.p->scratch;
 
+    if (h->failed)
+        take_errors(d, h);
+    h->failed = false;
     for (int i = 0; i < TURN && h->ready && !d->remote.family; i++) {
         struct sockaddr_storage ss;
         union {

@@ -27,7 +27,7 @@ struct zt_sockopts {
     int linger; /* seconds; 0: reset at close */
     int nodelay, cork, keepidle, keepintvl, keepcnt, user_timeout, maxseg, quickack, defer_accept;
     int ttl, tos, mcast_ttl, mcast_loop, mcast_if6;
-    int sndbuf, rcvbuf, no_check, checksum;
+    int sndbuf, rcvbuf, no_check, checksum, recverr;
     int ifindex; /* SO_BINDTODEVICE; 0: any */
     uint8_t mcast_if4[4];
 };
@@ -127,8 +127,8 @@ struct zt_listener {
 struct zt_group {
     ip_addr_t addr;
     uint8_t netif; /* index; 0 = unused */
-    uint8_t nsources; /* > 0: heard from these IPv4 addresses only */
-    uint32_t source[ZT_GROUP_SOURCES];
+    uint8_t nsources; /* > 0: heard from these addresses only */
+    uint8_t source[ZT_GROUP_SOURCES][16];
 };
 
 struct zt_dgram {
@@ -220,6 +220,9 @@ struct netif *zt_first_netif(bool v6, int index, const uint8_t *ip4);
 bool zt_bind_may_share(const struct zt_sock *s);
 
 /* proxy_tcp.c */
+/* Of a flow, never 0; nobody without the seed can choose it. */
+uint64_t zt_tuple_hash(const struct zt_proxy *p, const struct zt_ctl_addr *l,
+                       const struct zt_ctl_addr *r);
 /* h: who waits for the result, or NULL; then *fd is the connecting descriptor. 0 or an errno. */
 int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_waiter *h,
                       struct zt_ctl_rep *r, int *fd);
@@ -255,6 +258,8 @@ int zt_dgram_merge(struct zt_proxy *p, const struct zt_ctl_req *q, int host, str
                    int *fd);
 /* A datagram of n bytes for the program. */
 void zt_dgram_hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, const void *data, size_t n);
+/* An error for the program, about a datagram to remote. */
+void zt_dgram_report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remote);
 void zt_dgram_pump(struct zt_dgram *d);
 void zt_dgram_drop(struct zt_dgram *d);
 void zt_dgram_apply(struct zt_dgram *d);

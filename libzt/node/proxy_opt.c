@@ -46,6 +46,7 @@ static const struct opt table[] = {
     {SOL_TCP_, 18 /* TCP_USER_TIMEOUT */, AT(user_timeout), 0, 0, INT32_MAX},
     {SOL_IP_, 1 /* IP_TOS */, AT(tos), 0, 0, 255},
     {SOL_IP_, 2 /* IP_TTL */, AT(ttl), 64, 1, 255},
+    {SOL_IP_, 11 /* IP_RECVERR */, AT(recverr), FLAG},
     {SOL_IP_, 33 /* IP_MULTICAST_TTL */, AT(mcast_ttl), 1, 0, 255},
     {SOL_IP_, 34 /* IP_MULTICAST_LOOP */, AT(mcast_loop), 1, 0, 255},
     {SOL_IPV6_, 7 /* IPV6_CHECKSUM */, AT(checksum), -1, -1, 65534},
@@ -53,6 +54,7 @@ static const struct opt table[] = {
     {SOL_IPV6_, 17 /* IPV6_MULTICAST_IF */, AT(mcast_if6), 0, 0, 255},
     {SOL_IPV6_, 18 /* IPV6_MULTICAST_HOPS */, AT(mcast_ttl), 1, 0, 255},
     {SOL_IPV6_, 19 /* IPV6_MULTICAST_LOOP */, AT(mcast_loop), 1, 0, 1},
+    {SOL_IPV6_, 25 /* IPV6_RECVERR */, AT(recverr), FLAG},
     {SOL_IPV6_, 26 /* IPV6_V6ONLY */, AT(v6only), FLAG},
     {SOL_IPV6_, 67 /* IPV6_TCLASS */, AT(tos), 0, -1, 255},
 };
@@ -119,7 +121,7 @@ int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_
     if (level == SOL_IP_ && name == 32)
         return set_mcast_if4(s, val, n);
     if ((level == SOL_IP_ && (name == 35 || name == 36 || name == 39 || name == 40)) ||
-        (level == SOL_IPV6_ && (name == 20 || name == 21)))
+        (level == SOL_IPV6_ && (name == 20 || name == 21 || name == 46 || name == 47)))
         return s->kind == ZT_SOCK_DGRAM ? zt_dgram_member((struct zt_dgram *)s, level, name, val, n)
                                         : ENOPROTOOPT;
     if (n >= sizeof v)

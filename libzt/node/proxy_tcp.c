@@ -69,8 +69,8 @@
 
 /* --- the pcb ---------------------------------------------------------------------------------- */
 
-static uint64_t tuple_hash(const struct zt_proxy *p, const struct zt_ctl_addr *l,
-                           const struct zt_ctl_addr *r)
+uint64_t zt_tuple_hash(const struct zt_proxy *p, const struct zt_ctl_addr *l,
+                       const struct zt_ctl_addr *r)
 {
     uint8_t b[36];
     uint64_t h = p->seed[0] ^ 0xcbf29ce484222325u;
@@ -290,7 +290,7 @@ static int choose_tuple(struct zt_stream *st, struct zt_ctl_addr *local,
 
         if (!fixed)
             local->port = (uint16_t)(PORT_FIRST + p->next_port++ % PORT_COUNT);
-        key = tuple_hash(p, local, remote);
+        key = zt_tuple_hash(p, local, remote);
         if (zt_map_get(&p->tuples, key))
             continue;
         if (zt_map_put(&p->tuples, key, st) != 0)
@@ -460,7 +460,7 @@ struct zt_stream *zt_stream_accepted(struct zt_listener *l, struct tcp_pcb *pcb)
     st->s.opt = l->s.opt;
     zt_addr_from_lwip(&pcb->local_ip, pcb->local_port, &local);
     zt_addr_from_lwip(&pcb->remote_ip, pcb->remote_port, &remote);
-    key = tuple_hash(p, &local, &remote);
+    key = zt_tuple_hash(p, &local, &remote);
     if (!zt_map_get(&p->tuples, key) && zt_map_put(&p->tuples, key, st) == 0)
         st->tuple = key;
     zt_state_addrs(st->s.slot, &local, &remote);
@@ -1018,7 +1018,7 @@ bool zt_stream_all_acked(void)
 void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                     const struct zt_ctl_addr *remote, int err)
 {
-    struct zt_stream *st = zt_map_get(&p->tuples, tuple_hash(p, local, remote));
+    struct zt_stream *st = zt_map_get(&p->tuples, zt_tuple_hash(p, local, remote));
 
     /* Only a SYN is given up for an ICMP message, as in Linux; anybody can forge one later. */
     if (!st || !st->connecting || st->up || !st->pcb)

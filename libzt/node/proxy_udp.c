@@ -105,31 +105,34 @@ static int parse_membership(struct zt_dgram *d, bool v6, const uint8_t *val, siz
     return 0;
 }
 
-/* IP_ADD_SOURCE_MEMBERSHIP (39), IP_DROP_SOURCE_MEMBERSHIP (40): lwIP knows no sources, so the
- * group is joined as a whole and what others send is left out on its way to the program. */
-static int source_member(struct zt_dgram *d, bool join, const uint8_t *val, size_t n)
+/* IP_ADD_SOURCE_MEMBERSHIP (39), IP_DROP_SOURCE_MEMBERSHIP (40); of IPv6 46 and 47 with an ipv6_mreq and the
+ * source: lwIP knows no sources, so the group is joined as a whole and what others send is left out on its
+ * way to the program. */
+static int source_member(struct zt_dgram *d, bool v6, bool join, const uint8_t *val, size_t n)
 {
     struct zt_group want = {0}, none = {0}, *g;
-    uint32_t source;
+    size_t head = v6 ? 20 : 8, width = v6 ? 16 : 4;
+    uint8_t source[16] = {0};
     unsigned i = 0;
     int err;
 
-    if (n < 12)
+    if (n < head + width)
         return EINVAL;
-    memcpy(&source, val + 8, 4);
-    if ((err = parse_membership(d, false, val, 8, &want)) != 0)
+    memcpy(source, val + head, width);
+    if ((err = parse_membership(d, v6, val, head, &want)) != 0)
         return err;
     if (!d->groups && !(d->groups = calloc(ZT_DGRAM_GROUPS, sizeof *d->groups)))
         return ENOBUFS;
     g = find_group(d, &want);
     if (g && !g->nsources)
         return EINVAL; /* joined without a source */
-    while (g && i < g->nsources && g->source[i] != source)
+    while (g && i < g->nsources && memcmp(g->source[i], source, 16) != 0)
         i++;
     if (!join) {
         if (!g || i == g->nsources)
             return EADDRNOTAVAIL;
-        g->source[i] = g->source[--g->nsources];
+        memcpy(g->source[i], g->source[g->nsources - 1], 16);
+        g->nsources--;
         if (!g->nsources) {
             (void)change_group(g, false);
             *g = none;
@@ -146,7 +149,7 @@ static int source_member(struct zt_dgram *d, bool join, const uint8_t *val, size
             return ENOBUFS;
         *g = want;
     }
-    g->source[g->nsources++] = source;
+    memcpy(g->source[g->nsources++], source, 16);
     return 0;
 }
 
@@ -155,14 +158,18 @@ static bool leaves_out(const struct zt_dgram *d, const struct zt_ctl_dgram *h)
 {
     bool listed = false;
 
-    for (int i = 0; d->groups && h->lfamily == 4 && i < ZT_DGRAM_GROUPS; i++) {
+    for (int i = 0; d->groups && i < ZT_DGRAM_GROUPS; i++) {
         const struct zt_group *g = &d->groups[i];
-        if (!g->netif || IP_IS_V6_VAL(g->addr) || memcmp(&ip_2_ip4(&g->addr)->addr, h->lip, 4) != 0)
+        struct zt_ctl_addr a;
+        if (!g->netif)
+            continue;
+        zt_addr_from_lwip(&g->addr, 0, &a);
+        if (a.family != h->lfamily || memcmp(a.ip, h->lip, 16) != 0)
             continue;
         if (!g->nsources)
             return false;
         for (unsigned k = 0; k < g->nsources; k++)
-            if (memcmp(&g->source[k], h->remote.ip, 4) == 0)
+            if (memcmp(g->source[k], h->remote.ip, 16) == 0)
                 return false;
         listed = true;
     }
@@ -175,8 +182,8 @@ int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val,
     struct zt_group want = {0}, none = {0}, *g;
     int err;
 
-    if (!v6 && (name == 39 || name == 40))
-        return source_member(d, name == 39, val, n);
+    if (name == (v6 ? 46 : 39) || name == (v6 ? 47 : 40))
+        return source_member(d, v6, name == (v6 ? 46 : 39), val, n);
     err = parse_membership(d, v6, val, n, &want);
     if (err)
         return err;
@@ -270,6 +277,36 @@ static void hand_to_all(struct zt_proxy *p, const struct zt_ctl_dgram *h, struct
     }
 }
 
+static bool shares(const struct zt_binding *b, const struct zt_dgram *d)
+{
+    const struct zt_dgram *o = ZT_CONTAINER(b, struct zt_dgram, bound);
+
+    return o->s.fd >= 0 && !o->remote.family &&
+           memcmp(&b->addr, &d->bound.addr, sizeof b->addr) == 0 &&
+           ((o->s.opt.reuseport > 0 && d->s.opt.reuseport > 0) ||
+            (b->origin && b->origin == d->bound.origin) || o == d);
+}
+
+/* With SO_REUSEPORT, or after a restart, several sockets share an address, but lwIP gives everything to one
+ * of them. One flow goes to one socket while none comes or goes, as in Linux. */
+static struct zt_dgram *choose_member(struct zt_dgram *d, const struct zt_ctl_dgram *h)
+{
+    struct zt_binding *first = zt_map_get(&d->s.p->bound, d->bound.key);
+    struct zt_ctl_addr to = d->bound.addr;
+    unsigned n = 0, pick;
+
+    if (d->remote.family || !first || !first->next)
+        return d;
+    for (struct zt_binding *b = first; b; b = b->next)
+        n += shares(b, d);
+    memcpy(to.ip, h->lip, sizeof to.ip);
+    pick = n ? (unsigned)(zt_tuple_hash(d->s.p, &to, &h->remote) % n) : 0;
+    for (struct zt_binding *b = first; b; b = b->next)
+        if (shares(b, d) && !pick--)
+            return ZT_CONTAINER(b, struct zt_dgram, bound);
+    return d;
+}
+
 static bool is_for_all(void)
 {
     if (ip_current_is_v6())
@@ -302,11 +339,11 @@ static void on_dgram(void *arg, struct udp_pcb *pcb, struct pbuf *pb, const ip_a
     if (is_for_all())
         hand_to_all(d->s.p, &h, pb, pcb->local_port);
     else
-        hand_in(d, &h, pb);
+        hand_in(choose_member(d, &h), &h, pb);
     pbuf_free(pb);
 }
 
-static void report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remote)
+void zt_dgram_report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remote)
 {
     struct zt_ctl_dgram h = {.type = ZT_DGRAM_ERROR, .err = err, .remote = *remote};
 
@@ -320,11 +357,14 @@ void zt_dgram_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
 
     for (struct zt_binding *b = zt_map_get(&p->bound, key); b; b = b->next) {
         struct zt_dgram *d = ZT_CONTAINER(b, struct zt_dgram, bound);
-        if (d->remote.family != remote->family || d->remote.port != remote->port ||
-            memcmp(d->remote.ip, remote->ip, 16) != 0)
+        bool peer = d->remote.family == remote->family && d->remote.port == remote->port &&
+                    memcmp(d->remote.ip, remote->ip, 16) == 0;
+
+        /* As in Linux: an unconnected one hears of it when it asked to. */
+        if (!peer && (d->remote.family || d->s.opt.recverr <= 0))
             continue;
         if (zt_addr_is_any(&b->addr) || memcmp(b->addr.ip, local->ip, 16) == 0)
-            report(d, err, remote);
+            zt_dgram_report(d, err, remote);
     }
 }
 
@@ -490,7 +530,7 @@ void zt_dgram_pump(struct zt_dgram *d)
         memcpy(&h, b, sizeof h);
         err = send_one(d, &h, b + sizeof h, (size_t)n - sizeof h);
         if (err)
-            report(d, err, h.remote.family ? &h.remote : &d->remote);
+            zt_dgram_report(d, err, h.remote.family ? &h.remote : &d->remote);
     }
     zt_sock_watch(&d->s, UV_READABLE); /* again, should an error have stopped it */
 }

@@ -1,16 +1,14 @@
+#include "../unit/ztest.h"
+
 #include "env.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -47,40 +45,61 @@ static int run(const char *command)
     return rc == 0 ? 0 : -1;
 }
 
-/* Start a program whose fd `out` comes to us by *pipe_fd. It dies with us. */
-static pid_t spawn(char *const argv[], int out, int *pipe_fd)
+/* Start a program that writes to the file dir/NAME.log. It dies with us. */
+static pid_t spawn(const struct env *e, const char *name, char *const argv[])
 {
-    int p[2];
-    if (pipe2(p, O_CLOEXEC) != 0)
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s.log", e->dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
         return -1;
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        dup2(p[1], out);
+        dup2(fd, STDOUT_FILENO);
+        dup2(fd, STDERR_FILENO);
         execv(argv[0], argv);
         _exit(127);
     }
-    close(p[1]);
-    *pipe_fd = p[0];
+    close(fd);
     return pid;
 }
 
-/* Read lines until one contains `what`; it stays in line. */
-static int wait_line(int fd, const char *what, char *line, size_t cap, int ms)
+/* What it has said, for whoever looks for the reason of a failure. */
+static int complain(const struct env *e, const char *name, const char *what)
 {
-    size_t n = 0;
-    while (n + 1 < cap) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (poll(&p, 1, ms) <= 0 || read(fd, line + n, 1) != 1)
-            return -1;
-        if (line[n++] != '\n')
-            continue;
-        line[n - 1] = 0;
-        if (strstr(line, what) != NULL)
-            return 0;
-        n = 0;
-    }
+    char path[128], line[512];
+    snprintf(path, sizeof path, "%s/%s.log", e->dir, name);
+    fprintf(stderr, "the %s %s; it said:\n", name, what);
+    FILE *f = fopen(path, "re");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        fprintf(stderr, "    %s", line);
+    if (f != NULL)
+        fclose(f);
     return -1;
+}
+
+/* Until its log has a line with `what`, which stays in line. */
+static int wait_line(const struct env *e, const char *name, pid_t *pid, const char *what, char *line,
+                     size_t cap, int ms)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s.log", e->dir, name);
+    for (int64_t end = env_ms() + ms; env_ms() < end; zts_delay_ms(10)) {
+        FILE *f = fopen(path, "re");
+        bool found = false;
+        while (f != NULL && !found && fgets(line, (int)cap, f) != NULL)
+            found = strchr(line, '\n') != NULL && strstr(line, what) != NULL;
+        if (f != NULL)
+            fclose(f);
+        if (found)
+            return 0;
+        if (waitpid(*pid, NULL, WNOHANG) == *pid) {
+            *pid = 0;
+            return complain(e, name, "has ended");
+        }
+    }
+    return complain(e, name, "is not ready");
 }
 
 static int free_udp_port(void)
@@ -105,7 +124,6 @@ void env_home(struct env *e, const char *name, char out[128])
 int env_start(struct env *e)
 {
     char cmd[1024], home[128], port[16], ztd[256], line[256];
-    int fd;
     memset(e, 0, sizeof *e);
     strcpy(e->dir, "/tmp/zt-api-XXXXXX");
     if (mkdtemp(e->dir) == NULL)
@@ -119,10 +137,8 @@ int env_start(struct env *e)
     if (run(cmd) != 0)
         return -1;
     snprintf(ztd, sizeof ztd, "%s/ztd", tools());
-    e->root = spawn((char *[]){ztd, "-H", home, "-p", port, NULL}, STDERR_FILENO, &fd);
-    int rc = e->root > 0 ? wait_line(fd, "online", line, sizeof line, 90000) : -1;
-    /* The pipe stays open (and small): the root says nothing more in a normal run. */
-    return rc;
+    e->root = spawn(e, "root", (char *[]){ztd, "-H", home, "-p", port, NULL});
+    return e->root > 0 ? wait_line(e, "root", &e->root, "online", line, sizeof line, 90000) : -1;
 }
 
 int env_start_peer(struct env *e)
@@ -133,7 +149,6 @@ int env_start_peer(struct env *e)
 int env_start_peer_on(struct env *e, uint64_t nwid)
 {
     char home[128], line[256], text[64], text4[64] = "", id[32], out[1024];
-    int fd;
     env_home(e, "peer", home);
     snprintf(id, sizeof id, "%016llx", (unsigned long long)nwid);
     if (env_ztctl(e, "peer", out, sizeof out, "identity new -o %s", home) != 0)
@@ -142,8 +157,8 @@ int env_start_peer_on(struct env *e, uint64_t nwid)
     if (nwid != 0 && env_ztctl(e, "root", out, sizeof out, "controller authorize %s %010llx", id,
                                (unsigned long long)e->peer_id) != 0)
         return -1;
-    e->peer = spawn((char *[]){"/proc/self/exe", "--peer", home, id, NULL}, STDOUT_FILENO, &fd);
-    if (e->peer <= 0 || wait_line(fd, "serving ", line, sizeof line, 120000) != 0)
+    e->peer = spawn(e, "peer", (char *[]){"/proc/self/exe", "--peer", home, id, NULL});
+    if (e->peer <= 0 || wait_line(e, "peer", &e->peer, "serving ", line, sizeof line, 120000) != 0)
         return -1;
     if (sscanf(line, "serving %63s %63s", text, text4) < 1)
         return -1;
@@ -154,23 +169,55 @@ int env_start_peer_on(struct env *e, uint64_t nwid)
     return zts_inet_pton(ZTS_AF_INET6, text, &e->peer_addr.sin6_addr) == 1 ? 0 : -1;
 }
 
-static void end_process(pid_t pid)
+/* It stops when it is asked to; what a sanitizer has to say shows as another status. */
+static int end_process(const struct env *e, const char *name, pid_t pid)
 {
-    if (pid > 0) {
-        kill(pid, SIGTERM);
-        waitpid(pid, NULL, 0);
-    }
+    int st = 0;
+    if (pid <= 0)
+        return 0;
+    kill(pid, SIGTERM);
+    if (waitpid(pid, &st, 0) != pid || st != 0)
+        return complain(e, name, "did not end in good order");
+    return 0;
 }
 
-void env_stop(struct env *e)
+int env_stop(struct env *e)
 {
     char cmd[128];
-    end_process(e->peer);
-    end_process(e->root);
+    int rc = end_process(e, "peer", e->peer) | end_process(e, "root", e->root);
     if (strncmp(e->dir, "/tmp/zt-api-", 12) == 0) {
         snprintf(cmd, sizeof cmd, "rm -rf %s", e->dir);
-        (void)run(cmd);
+        rc |= run(cmd);
     }
+    return rc;
+}
+
+/* ---- a test program ---------------------------------------------------------------------------- */
+
+static struct env *world;
+static int (*rest_of_setup)(void);
+
+void env_program(struct env *e, int argc, char **argv, int (*setup)(void))
+{
+    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
+        exit(env_peer_main(argv[2], argv[3]));
+    world = e;
+    rest_of_setup = setup;
+    cmocka_set_test_filter(getenv("ZT_TEST_CASE"));
+}
+
+int env_setup(void **state)
+{
+    if (env_start(world) == 0 && (rest_of_setup == NULL || rest_of_setup() == 0))
+        return 0;
+    (void)env_stop(world);
+    return -1;
+}
+
+int env_teardown(void **state)
+{
+    int rc = zts_free();
+    return env_stop(world) | (rc == ZTS_ERR_SERVICE ? 0 : rc); /* some tests free it themselves */
 }
 
 /* ---- events
@@ -188,7 +235,7 @@ static bool has_node;
 static struct zts_network_details *networks[KEPT];
 static struct zts_peer_details peers[KEPT * 4];
 static unsigned npeers;
-void (*env_hook)(struct zts_callback_msg *msg);
+void (*_Atomic env_hook)(struct zts_callback_msg *msg);
 
 /* R61: the pointer of the event's kind alone. */
 static bool one_pointer(const struct zts_callback_msg *m)
@@ -248,8 +295,9 @@ void env_callback(struct zts_callback_msg *msg)
         fprintf(stderr, "event %d with the wrong pointers\n", msg->eventCode);
         abort();
     }
-    if (env_hook != NULL)
-        env_hook(msg);
+    void (*hook)(struct zts_callback_msg *) = env_hook;
+    if (hook != NULL)
+        hook(msg);
     pthread_mutex_lock(&lock);
     if (msg->node != NULL) {
         last_node = *msg->node;
@@ -588,6 +636,11 @@ int env_peer_main(const char *home, const char *id)
     struct zts_network_details d = {0};
     static const int ports[] = {ENV_TCP_ECHO, ENV_TCP_CLOSE, ENV_TCP_RESET};
     pthread_t t;
+    sigset_t term;
+    int sig;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &term, NULL); /* for all threads */
     if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0 || zts_join(ENV_NWID) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 10000) < 0)
@@ -605,12 +658,16 @@ int env_peer_main(const char *home, const char *id)
     if (zts_query_addresses(ENV_NWID, &own, &n) != 0 || n < 1)
         return 1;
     for (int i = 0; i < 3; i++)
-        pthread_create(&t, NULL, serve, (void *)(intptr_t)ports[i]);
-    pthread_create(&t, NULL, serve_udp, (void *)(intptr_t)(nwid != 0 ? zts_query_interface(nwid) : 0));
+        if (pthread_create(&t, NULL, serve, (void *)(intptr_t)ports[i]) != 0 || pthread_detach(t) != 0)
+            return 1;
+    if (pthread_create(&t, NULL, serve_udp,
+                       (void *)(intptr_t)(nwid != 0 ? zts_query_interface(nwid) : 0)) != 0 ||
+        pthread_detach(t) != 0)
+        return 1;
     zts_delay_ms(100); /* the threads bind; a connect before that would only be refused */
     zts_inet_ntop(ZTS_AF_INET6, &((struct zts_sockaddr_in6 *)&own)->sin6_addr, text, sizeof text);
     printf("serving %s %s\n", text, text4);
     fflush(stdout);
-    for (;;)
-        pause();
+    sigwait(&term, &sig);
+    return zts_free() == ZTS_ERR_OK ? 0 : 2;
 }

@@ -11,6 +11,18 @@
 
 #include "ZeroTierSockets.h"
 
+/* What a sanitizer takes for itself (threads, memory, time) is not ours to judge. */
+#ifdef __SANITIZE_THREAD__
+#define ENV_TSAN 1
+#else
+#define ENV_TSAN 0
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define ENV_ASAN 1
+#else
+#define ENV_ASAN 0
+#endif
+
 #define ENV_NWID 0xff0001ffff000000ull /* without a controller, every port */
 #define ENV_TCP_ECHO 7001
 #define ENV_UDP_ECHO 7002
@@ -38,9 +50,17 @@ int env_start_peer(struct env *e);
 int env_start_peer_on(struct env *e, uint64_t nwid);
 /* HOME in the folder, with the planet in it. */
 void env_home(struct env *e, const char *name, char out[128]);
-void env_stop(struct env *e);
+/* End both. -1: one of them has not ended with status 0 (what it said is on stderr). */
+int env_stop(struct env *e);
 
-/* main() of the peer process. */
+/* First in the main() of a test program. It is the peer when it was called as such, and doesn't return
+ * then; else it is for cmocka_run_group_tests_name(NAME, TESTS, env_setup, env_teardown), where env_setup
+ * is env_start and setup (NULL: nothing more), env_teardown zts_free and env_stop. $ZT_TEST_CASE: only
+ * the cases whose names match. */
+void env_program(struct env *e, int argc, char **argv, int (*setup)(void));
+int env_setup(void **state);
+int env_teardown(void **state);
+/* main() of the peer process: serves until SIGTERM. */
 int env_peer_main(const char *home, const char *nwid);
 
 /* Our own node: start in `name`, wait for online, join, wait for an address. 0 or -1. */
@@ -75,7 +95,7 @@ uint64_t env_event_id(int i);
 /* Like env_wait_event, of this network or peer. */
 int env_wait_event_of(int code, uint64_t id, int from, int ms);
 /* Called with every event, before it is recorded; NULL: none. */
-extern void (*env_hook)(struct zts_callback_msg *msg);
+extern void (*_Atomic env_hook)(struct zts_callback_msg *msg);
 
 /* Events so far, in order; code at i or 0 when there are fewer. */
 void env_callback(struct zts_callback_msg *msg);

@@ -226,22 +226,14 @@ static void R42_R101_after_free(void **state)
     assert_true(ncalls > 15000);
 }
 
-static int setup(void **state)
+static int setup(void)
 {
     memset(bad_long_text, 'x', sizeof bad_long_text - 1);
-    return env_start(&e) | env_start_peer(&e);
-}
-
-static int teardown(void **state)
-{
-    env_stop(&e);
-    return 0;
+    return env_start_peer(&e);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
-        return env_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R98_R99_R101_R102_R104_before_start),
         cmocka_unit_test(R98_R99_R102_R109_running),
@@ -249,5 +241,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(R40_R101_after_stop),
         cmocka_unit_test(R42_R101_after_free),
     };
-    return cmocka_run_group_tests_name("bad arguments", tests, setup, teardown);
+    env_program(&e, argc, argv, setup);
+    return cmocka_run_group_tests_name("bad arguments", tests, env_setup, env_teardown);
 }

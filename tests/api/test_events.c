@@ -187,20 +187,13 @@ static void R22_R45_R46_R47_one_callback_over_a_restart(void **state)
     assert_int_equal(zts_restart(), ZTS_ERR_SERVICE);
 }
 
-static int setup(void **state)
+static int setup(void)
 {
-    int rc = env_start(&e);
     env_home(&e, "us", home);
-    return rc;
-}
-
-static int teardown(void **state)
-{
-    env_stop(&e);
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R60_order_of_the_members),
@@ -208,5 +201,6 @@ int main(void)
         cmocka_unit_test(R64_R65_R67_a_callback_that_sleeps),
         cmocka_unit_test(R22_R45_R46_R47_one_callback_over_a_restart),
     };
-    return cmocka_run_group_tests_name("events", tests, setup, teardown);
+    env_program(&e, argc, argv, setup);
+    return cmocka_run_group_tests_name("events", tests, env_setup, env_teardown);
 }

@@ -358,9 +358,8 @@ static void more_than_ten_thousand_sockets(void **state)
         want = (int)(r.rlim_cur - 200) / 2;
         print_message("the limit of descriptors allows %d sockets only\n", want);
     }
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-    want = want < 2000 ? want : 2000;
-#endif
+    if (ENV_TSAN || ENV_ASAN)
+        want = want < 2000 ? want : 2000;
     int *fd = calloc((size_t)want, sizeof *fd);
     struct zts_sockaddr_in a = own4;
     int l = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
@@ -460,14 +459,12 @@ static void forks_under_load(void **state)
     }
 }
 
-static int setup(void **state)
+static int setup(void)
 {
     struct zts_node_details node;
     struct zts_sockaddr_storage a;
     char out[1024];
     unsigned n = 1;
-    if (env_start(&e) != 0)
-        return -1;
     net = env_network(&e, "name=ext ipv4=10.45.0.0/24");
     int rc = env_start_peer_on(&e, net) | env_up(&e, "us") | zts_query_node(&node, NULL);
     self = node.address;
@@ -480,21 +477,11 @@ static int setup(void **state)
         own4.sin_port = 0;
         return 0;
     }
-    env_stop(&e);
     return -1;
-}
-
-static int teardown(void **state)
-{
-    int rc = zts_free();
-    env_stop(&e);
-    return rc;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
-        return env_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer2_callback_agrees_with_statistics),
         cmocka_unit_test(time_to_live_is_what_packets_carry),
@@ -505,6 +492,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(more_than_ten_thousand_sockets),
         cmocka_unit_test(forks_under_load),
     };
-    cmocka_set_test_filter(getenv("ZT_TEST_CASE"));
-    return cmocka_run_group_tests_name("extensions", tests, setup, teardown);
+    env_program(&e, argc, argv, setup);
+    return cmocka_run_group_tests_name("extensions", tests, env_setup, env_teardown);
 }

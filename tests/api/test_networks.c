@@ -352,25 +352,15 @@ static void a_member_that_is_not_there_is_unreachable(void **state)
     assert_int_equal(zts_leave(nwid), 0);
 }
 
-static int setup(void **state)
+static int setup(void)
 {
     struct zts_node_details node;
-    if (env_start(&e) != 0 || env_online(&e, "us") != 0 || zts_query_node(&node, NULL) != 0) {
-        env_stop(&e);
-        return -1;
-    }
+    int rc = env_online(&e, "us") | zts_query_node(&node, NULL);
     self = node.address;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    int rc = zts_free();
-    env_stop(&e);
     return rc;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R30_R33_R77_R78_R79_denied_then_authorized),
@@ -383,5 +373,6 @@ int main(void)
         cmocka_unit_test(sixteen_addresses_of_each_family),
         cmocka_unit_test(a_member_that_is_not_there_is_unreachable),
     };
-    return cmocka_run_group_tests_name("networks", tests, setup, teardown);
+    env_program(&e, argc, argv, setup);
+    return cmocka_run_group_tests_name("networks", tests, env_setup, env_teardown);
 }

@@ -449,14 +449,12 @@ static void R105_R123_R124_R125_statistics(void **state)
     assert_int_equal(zts_get_protocol_stats(10, &a), ZTS_ERR_ARG);
 }
 
-static int setup(void **state)
+static int setup(void)
 {
     struct zts_node_details node;
     struct zts_sockaddr_storage a[4];
     char out[1024], home[128];
     unsigned n = 4;
-    if (env_start(&e) != 0)
-        return -1;
     net4 = env_network(&e, "name=four ipv4=10.44.0.0/24 ipv6=6plane");
     snprintf(home, sizeof home, "%s/root", e.dir);
     int rc = env_start_peer_on(&e, net4) | env_up(&e, "us") | zts_query_node(&node, NULL) |
@@ -471,21 +469,11 @@ static int setup(void **state)
         own4.sin_port = 0;
         return 0;
     }
-    env_stop(&e);
     return -1;
-}
-
-static int teardown(void **state)
-{
-    int rc = zts_free();
-    env_stop(&e);
-    return rc;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
-        return env_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_and_read_back),
         cmocka_unit_test(flags_of_streams),
@@ -500,6 +488,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(broadcast_is_asked_for),
         cmocka_unit_test(R105_R123_R124_R125_statistics),
     };
-    cmocka_set_test_filter(getenv("ZT_TEST_CASE"));
-    return cmocka_run_group_tests_name("options", tests, setup, teardown);
+    env_program(&e, argc, argv, setup);
+    return cmocka_run_group_tests_name("options", tests, env_setup, env_teardown);
 }

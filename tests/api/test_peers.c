@@ -185,27 +185,15 @@ static void R91_peer_unreachable(void **state)
     assert_int_equal(zts_query_peer(peer_id, &q), ZTS_ERR_NO_RESULT);
 }
 
-static int setup(void **state)
+static int setup(void)
 {
-    if (env_start(&e) != 0 || env_start_peer(&e) != 0 || env_up(&e, "us") != 0) {
-        env_stop(&e);
-        return -1;
-    }
+    int rc = env_start_peer(&e) | env_up(&e, "us");
     peer_id = id_in(&e.peer_addr);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    int rc = zts_free();
-    env_stop(&e);
     return rc;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
-        return env_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R49_R88_no_contact_no_path),
         cmocka_unit_test(R50_R52_R55_R66_R89_R90_R92_contact_builds_a_path),
@@ -215,6 +203,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(R93_path_dies),
         cmocka_unit_test(R91_peer_unreachable),
     };
-    cmocka_set_test_filter(getenv("ZT_TEST_CASE"));
-    return cmocka_run_group_tests_name("peers", tests, setup, teardown);
+    env_program(&e, argc, argv, setup);
+    return cmocka_run_group_tests_name("peers", tests, env_setup, env_teardown);
 }

@@ -543,26 +543,13 @@ static void test_statistics(void **state)
     assert_int_equal(zts_get_protocol_stats(0, NULL), ZTS_ERR_ARG);
 }
 
-static int setup(void **state)
+static int setup(void)
 {
-    if (env_start(&e) != 0 || env_start_peer(&e) != 0 || env_up(&e, "us") != 0) {
-        env_stop(&e);
-        return -1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    int rc = zts_free();
-    env_stop(&e);
-    return rc;
+    return env_start_peer(&e) | env_up(&e, "us");
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
-        return env_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_echo),
         cmocka_unit_test(test_bulk_and_half_close),
@@ -586,5 +573,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_statistics),
     };
-    return cmocka_run_group_tests_name("sockets", tests, setup, teardown);
+    env_program(&e, argc, argv, setup);
+    return cmocka_run_group_tests_name("sockets", tests, env_setup, env_teardown);
 }

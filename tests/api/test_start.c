@@ -266,18 +266,7 @@ static void R106_no_root_answers(void **state)
     assert_int_equal(zts_free(), 0);
 }
 
-static int setup(void **state)
-{
-    return env_start(&e);
-}
-
-static int teardown(void **state)
-{
-    env_stop(&e);
-    return 0;
-}
-
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R23_bad_arguments_start_nothing),
@@ -291,5 +280,6 @@ int main(void)
         cmocka_unit_test(R21_R71_same_identity_twice_collides),
         cmocka_unit_test(R106_no_root_answers),
     };
-    return cmocka_run_group_tests_name("start", tests, setup, teardown);
+    env_program(&e, argc, argv, NULL);
+    return cmocka_run_group_tests_name("start", tests, env_setup, env_teardown);
 }

@@ -13,9 +13,19 @@ _Static_assert(LAB_NWID == ENV_NWID && LAB_TCP_ECHO == ENV_TCP_ECHO && LAB_NOTHI
 
 static struct env e;
 
-int lab_start(void)
+void lab_program(int argc, char **argv, int (*setup)(void))
 {
-    return env_start(&e);
+    env_program(&e, argc, argv, setup);
+}
+
+int lab_setup(void **state)
+{
+    return env_setup(state);
+}
+
+int lab_teardown(void **state)
+{
+    return env_teardown(state);
 }
 
 int lab_start_peer(char address[46])
@@ -27,16 +37,6 @@ int lab_start_peer(char address[46])
     for (char *c = address; *c != 0; c++) /* as the 1.8 generation writes it */
         *c = (char)toupper((unsigned char)*c);
     return 0;
-}
-
-void lab_stop(void)
-{
-    env_stop(&e);
-}
-
-int lab_peer_main(const char *home, const char *nwid)
-{
-    return env_peer_main(home, nwid);
 }
 
 void lab_home(const char *name, int planet, char out[128])

@@ -10,11 +10,12 @@
 #define LAB_TCP_ECHO 7001
 #define LAB_NOTHING 7009
 
-int lab_start(void); /* planet and root; 0 or -1 */
+/* As env_program, env_setup and env_teardown there; lab_teardown frees what the test has not. */
+void lab_program(int argc, char **argv, int (*setup)(void));
+int lab_setup(void **state);
+int lab_teardown(void **state);
 /* Start a peer that echoes; its address as text. */
 int lab_start_peer(char address[46]);
-void lab_stop(void);
-int lab_peer_main(const char *home, const char *nwid);
 /* Path of a folder in the lab; planet: with the planet in it. */
 void lab_home(const char *name, int planet, char out[128]);
 /* Path of the planet. */

@@ -200,6 +200,12 @@ static void test_connect_waits(void **state)
     /* An address of the network that no node has. */
     assert_int_equal(zts_connect(fd, "fc00:1:ff11:2233:4455::1", 1, 1000), ZTS_ERR_SOCKET);
     assert_in_range(now_ms() - from, 700, 4000);
+    /* The last try begins when the time is over, or nearly: it is no reason to wait longer. */
+    for (int ms = 1001; ms < 1004; ms++) {
+        from = now_ms();
+        assert_int_equal(zts_connect(fd, "fc00:1:ff11:2233:4455::1", 1, ms), ZTS_ERR_SOCKET);
+        assert_in_range(now_ms() - from, 700, 4000);
+    }
     zts_close(fd);
     assert_zts(ZTS_EBADF, zts_connect(99, peer, LAB_TCP_ECHO, 0));
 }
@@ -405,10 +411,15 @@ static void test_other_generation_beside(void **state)
     assert_int_equal(zts_close(fd), ZTS_ERR_OK);
 }
 
-static int setup(void **state)
+static void test_freed(void **state)
+{
+    assert_int_equal(zts_node_free(), ZTS_ERR_OK);
+}
+
+static int setup(void)
 {
     char home[128];
-    if (lab_start() != 0 || lab_start_peer(peer) != 0)
+    if (lab_start_peer(peer) != 0)
         return -1;
     lab_home("us", 1, home);
     if (zts_init_from_storage(home) != 0 || zts_node_start() != 0)
@@ -424,17 +435,8 @@ static int setup(void **state)
     return -1;
 }
 
-static int teardown(void **state)
-{
-    int rc = zts_node_free();
-    lab_stop();
-    return rc;
-}
-
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
-        return lab_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_network),
         cmocka_unit_test(test_tcp_client),
@@ -447,6 +449,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_statistics),
         cmocka_unit_test(test_other_generation_beside),
+        cmocka_unit_test(test_freed),
     };
-    return cmocka_run_group_tests_name("data18", tests, setup, teardown);
+    lab_program(argc, argv, setup);
+    return cmocka_run_group_tests_name("data18", tests, lab_setup, lab_teardown);
 }

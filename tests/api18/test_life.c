@@ -683,25 +683,15 @@ static void test_freed(void **state)
     all_say_service(0, 0, NULL);
 }
 
-static int setup(void **state)
+static int setup(void)
 {
     char path[128];
-    if (lab_start() != 0)
-        return -1;
     lab_planet(path);
     return setenv("ZT_PLANET", path, 1);
 }
 
-static int teardown(void **state)
-{
-    lab_stop();
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--peer") == 0)
-        return lab_peer_main(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_service_first), cmocka_unit_test(test_identities),
         cmocka_unit_test(test_computed),      cmocka_unit_test(test_texts),
@@ -711,5 +701,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fatal),         cmocka_unit_test(test_other_generation_in_turn),
         cmocka_unit_test(test_fork),          cmocka_unit_test(test_freed),
     };
-    return cmocka_run_group_tests_name("life18", tests, setup, teardown);
+    lab_program(argc, argv, setup);
+    return cmocka_run_group_tests_name("life18", tests, lab_setup, lab_teardown);
 }

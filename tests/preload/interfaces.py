@@ -77,4 +77,37 @@ for request in (socket.inet_aton('239.1.2.3') + struct.pack('4xi', names[with4[0
         t.bind((v4, 0))
         t.sendto(b'to all', ('239.1.2.3', r.getsockname()[1]))
         assert r.recvfrom(100) == (b'to all', t.getsockname())
+
+# the same by the calls for either family: a group, then one heard from a single source
+
+
+def group(address, index, source=None):
+    def sockaddr(a):
+        if ':' in a:
+            return struct.pack('HHI16sI', socket.AF_INET6, 0, 0, socket.inet_pton(socket.AF_INET6, a), 0).ljust(128, b'\0')
+        return struct.pack('HH4s', socket.AF_INET, 0, socket.inet_aton(a)).ljust(128, b'\0')
+    return struct.pack('I4x', index) + sockaddr(address) + (sockaddr(source) if source else b'')
+
+
+with6 = [n for n in virtual if n not in [w[0] for w in with4]]
+for family, level, own, to, index in (
+        (socket.AF_INET, socket.IPPROTO_IP, v4, '239.1.2.4', names[with4[0][0]]),
+        (socket.AF_INET6, socket.IPPROTO_IPV6, v6, 'ff15::1:2:4', names[with6[0]])):
+    with socket.socket(family, socket.SOCK_DGRAM) as r, socket.socket(family, socket.SOCK_DGRAM) as t:
+        r.bind(('', 0))
+        r.settimeout(5)
+        t.bind((own, 0))
+        for join, leave, source in ((42, 45, None), (46, 47, own)):
+            r.setsockopt(level, join, group(to, index, source))
+            t.sendto(b'to all', (to, r.getsockname()[1]))
+            assert r.recvfrom(100)[0] == b'to all'
+            r.setsockopt(level, leave, group(to, index, source))
+        somebody = '10.9.9.9' if family == socket.AF_INET else 'fd00::9'
+        r.setsockopt(level, 46, group(to, index, somebody))
+        t.sendto(b'not this', (to, r.getsockname()[1]))
+        r.settimeout(0.5)
+        try:
+            raise AssertionError(r.recvfrom(100))
+        except TimeoutError:
+            pass
 print('ok')

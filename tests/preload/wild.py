@@ -4,8 +4,10 @@ wild.py serve MODE ADDRESS PORT     MODE: block, epoll, edge, prefork, udp
 wild.py ask ADDRESS PORT [COUNT]    one line per answer: the server's pid, its address and ours as it saw it
 wild.py askudp ADDRESS PORT
 wild.py rebind PORT                 closes a listener and binds again at once, 50 times
+wild.py errors PORT                 a datagram nobody takes, from a UDP socket that asked for errors (IP_RECVERR)
 wild.py inherit PORT                a child closes the listener, another one is executed with it
 """
+import errno
 import os
 import select
 import socket
@@ -132,6 +134,23 @@ def rebind(port):
            if os.path.exists(f'/proc/self/fd/{n}')]
     left = [f for f in fds if f.startswith('socket')]
     print('sockets left:', len(left))
+
+
+def errors(port):
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.setsockopt(socket.IPPROTO_IP, 11, 1)
+    u.bind(('0.0.0.0', port))
+    u.settimeout(10)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(('127.0.0.1', 0))
+        nobody = s.getsockname()
+    for _ in range(2):
+        u.sendto(b'x', nobody)
+        try:
+            print(u.recv(10))
+        except OSError as e:
+            print(errno.errorcode.get(e.errno, e))
+    sys.stdin.readline()
 
 
 def inherit(port):

@@ -104,6 +104,15 @@ check 'UDP on ::, IPv6 of the network' says "[0-9]+ $a6 $b6" far askudp "$a6" "$
 check 'UDP on ::, IPv4 of the network' says "[0-9]+ ::ffff:$a4 ::ffff:$b4" far askudp "$a4" "$port"
 end
 
+errors() { # and the node, told of it by its copy of the socket, rests afterwards
+    local before after
+    before=$(cut -d' ' -f14,15 "/proc/$1/stat" | tr ' ' +)
+    says $'ECONNREFUSED\nECONNREFUSED' in_home a timeout 40 "$python" "$here/wild.py" errors "$port" < <(sleep 2) || return
+    after=$(cut -d' ' -f14,15 "/proc/$1/stat" | tr ' ' +)
+    [ $((after - (before))) -lt $(($(getconf CLK_TCK) / 2)) ] || { echo "$((after - (before))) ticks of processor time"; return 1; }
+}
+port=$(free_port)
+check 'UDP with IP_RECVERR: errors of the host'"'"'s side' errors "$(node_pid a)"
 port=$(free_port)
 check 'closed and bound again at once, 50 times' says 'sockets left: 0' in_home a timeout 40 "$python" "$here/wild.py" rebind "$port"
 run 'inherited by another program' a inherit "$port"

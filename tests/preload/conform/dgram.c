@@ -76,6 +76,25 @@ static void c_udp_refused(void)
     close(c);
 }
 
+/* Not connected, and yet told: it asked to be. */
+static void c_udp_recverr(void)
+{
+    int port, u = udp(&port), c = socket(family, SOCK_DGRAM, 0), one = 1;
+    char b;
+    close(u);
+    settle();
+    SAY(sendto(c, "x", 1, 0, addr(port), base_len));
+    settle();
+    SAY(recv(c, &b, 1, MSG_DONTWAIT));
+    SAY(family == AF_INET6 ? setsockopt(c, IPPROTO_IPV6, IPV6_RECVERR, &one, sizeof one)
+                           : setsockopt(c, IPPROTO_IP, IP_RECVERR, &one, sizeof one));
+    SAY(sendto(c, "x", 1, 0, addr(port), base_len));
+    settle();
+    SAY(recv(c, &b, 1, MSG_DONTWAIT));
+    SAY(recv(c, &b, 1, MSG_DONTWAIT));
+    close(c);
+}
+
 static void c_udp_many(void)
 {
     int port, u = udp(&port), c = socket(family, SOCK_DGRAM, 0);
@@ -139,6 +158,7 @@ static void c_udp_info(void)
 const struct conform_case cases_dgram[] = {
     {"udp", c_udp},
     {"udp_refused", c_udp_refused},
+    {"udp_recverr", c_udp_recverr},
     {"udp_many", c_udp_many},
     {"udp_info", c_udp_info},
     {NULL, NULL},

@@ -12,6 +12,7 @@ static void try_int(int fd, const char *text, int level, int name, int v)
 static void c_options(void)
 {
     int c, s, port, l = listener(&port), one = 1;
+    char cc_room[64];
     c = socket(family, SOCK_STREAM, 0);
     SAY(setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one));
     SAY(setsockopt(c, IPPROTO_TCP, TCP_KEEPIDLE, &(int){33}, sizeof one));
@@ -41,6 +42,14 @@ static void c_options(void)
     OPTION(s, IPPROTO_TCP, 9999);
     SAY(setsockopt(s, IPPROTO_TCP, 9999, &one, sizeof one));
     SAY(setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, 1));
+    OPTION(s, 500, 1);
+    OPTION(s, IPPROTO_UDP, 1);
+    OPTION(s, IPPROTO_IPV6, 9999);
+    SAY(setsockopt(s, 500, 1, &one, sizeof one));
+    SAY(setsockopt(s, IPPROTO_UDP, 1, &one, sizeof one));
+    SAY(setsockopt(s, SOL_SOCKET, SO_KEEPALIVE, (void *)8, sizeof one));
+    SAY(getsockname(s, (struct sockaddr *)cc_room, (void *)1));
+    SAY(connect(s, (void *)1, base_len));
     struct tcp_info ti = {0};
     socklen_t n = sizeof ti;
     SAY(getsockopt(c, IPPROTO_TCP, TCP_INFO, &ti, &n));

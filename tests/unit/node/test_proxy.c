@@ -924,6 +924,44 @@ static void a_connected_datagram_socket_shares_its_port(void **state)
     until_idle(e);
 }
 
+/* libuv, QUIC servers: a socket for each worker. One flow stays with one of them. */
+static void reuseport_shares_flows(void **state)
+{
+    struct env *e = *state;
+    struct zt_ctl_addr at = env_addr4("10.1.0.2", 4433);
+    struct zt_ctl_dgram h;
+    struct zt_ctl_rep r;
+    int server[2], client[40], got[2] = {0, 0};
+    char in[8];
+
+    for (int i = 0; i < 2; i++) {
+        server[i] = bind_with(e, at, SOCK_DGRAM, SO_REUSEPORT, &r);
+        assert_int_equal(r.err, 0);
+    }
+    for (int i = 0; i < 40; i++) {
+        client[i] = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &r);
+        assert_true(udp_send(client[i], at, &(char){(char)i}, 1) > 0);
+        assert_true(udp_send(client[i], at, &(char){(char)i}, 1) > 0);
+    }
+    for (int i = 0; i < 2; i++)
+        while (env_poll(server[i], POLLIN, 200)) {
+            assert_int_equal(udp_recv(server[i], &h, in, sizeof in), 1);
+            assert_int_equal(udp_recv(server[i], &h, in + 1, sizeof in - 1), 1);
+            assert_int_equal(in[0], in[1]);
+            got[i]++;
+        }
+    assert_int_equal(got[0] + got[1], 40);
+    assert_in_range(got[0], 2, 38); /* by chance */
+    close(server[0]);
+    for (int i = 0; i < 40; i++) {
+        assert_true(udp_send(client[i], at, "x", 1) > 0);
+        assert_int_equal(udp_recv(server[1], &h, in, sizeof in), 1);
+        close(client[i]);
+    }
+    close(server[1]);
+    until_idle(e);
+}
+
 static void multicast_membership(void **state)
 {
     struct env *e = *state;
@@ -977,6 +1015,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(waiting_costs_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_listener_lets_clients_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(reuseport_shares_connections, setup, teardown),
+        cmocka_unit_test_setup_teardown(reuseport_shares_flows, setup, teardown),
         cmocka_unit_test_setup_teardown(options_and_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(without_descriptors, setup, teardown),
         cmocka_unit_test(tight_memory),

@@ -211,8 +211,10 @@ void zt_lwip_timeout(struct tcp_pcb *pcb)
         seg->next = *at;
         *at = seg;
     }
-    if (pcb->unsent == NULL)
+    if (pcb->unsent == NULL) {
         pcb->unsent_last = NULL;
+        pcb->unsent_oversize = 0;
+    }
 }
 
 static void recover(struct tcp_pcb *pcb, bool partial)

@@ -28,7 +28,8 @@ begin() {
     wait_for 15 has_line ready out.log || fail "$(cat out.log)"
 }
 go_on() { echo >&9; }
-ended() { wait $program; exec 9>&-; cat out.log; }
+# Not within $(...): its shell has no children to wait for.
+ended() { wait $program; exec 9>&-; }
 
 lab_begin
 lab_up
@@ -80,8 +81,9 @@ exec 9>&-
 begin left "$a4"
 ztctl -H "$work/a" leave "$network4" > leave.log 2>&1 || fail "$(cat leave.log)"
 go_on
+ended
 check 'the network is left: a connection ends, no address to bind' \
-    says $'ready\nECONNRESET\nTrue\nTrue' ended
+    says $'ready\nECONNRESET\nTrue\nTrue' cat out.log
 ztctl -H "$work/a" join "$network4" > join.log 2>&1 || fail "$(cat join.log)"
 wait_for 10 address_in a "$network4" 4 || fail 'no address again'
 

@@ -8,7 +8,10 @@
  * to one size u + 16, of which the head is full and the others spend 16 on their header, so piece k
  * lies at 16 + k * u; u is known from the head and from every piece but the last. A last piece that
  * arrives first, and pieces of a sender that cuts otherwise, are put into the upper half of the
- * buffer; then the finished packet is put together by moving them. */
+ * buffer; then the finished packet is put together by moving them.
+ *
+ * Buffers are made when they are needed and used again; a minute without any fragment frees them, so
+ * that a burst (or a flood) of them costs memory only while it lasts. */
 #include "vl1/defrag.h"
 
 #include <assert.h>
@@ -141,6 +144,7 @@ bool zt_defrag_add(struct zt_defrag *d, int64_t now_ms, const struct zt_link *in
         zt_drop_count(d->drops, ZT_DROP_FRAGMENT_HEADER);
         return false;
     }
+    d->last_ms = now_ms;
     uint64_t id = zt_pkt_id(p);
     struct zt_defrag_entry *e = find(d, id);
     if (size > ZT_PKT_MAX || (e != NULL && e->n + size > ZT_PKT_MAX)) {
@@ -183,6 +187,12 @@ int64_t zt_defrag_expire(struct zt_defrag *d, int64_t now_ms)
             return e->since_ms + ZT_DEFRAG_MS;
         zt_drop_count(d->drops, ZT_DROP_FRAGMENT_EXPIRED);
         release(d, e);
+    }
+    if (now_ms - d->last_ms < ZT_DEFRAG_REST_MS)
+        return d->last_ms + ZT_DEFRAG_REST_MS;
+    for (unsigned i = 0; i < ZT_DEFRAG_ENTRIES; i++) {
+        free(d->entries[i].buf);
+        d->entries[i].buf = NULL;
     }
     return ZT_NEVER;
 }

@@ -11,6 +11,7 @@
 
 #define ZT_DEFRAG_ENTRIES 64
 #define ZT_DEFRAG_MS 5000
+#define ZT_DEFRAG_REST_MS 60000 /* without a fragment: then the buffers go */
 #define ZT_DEFRAG_BUFFER (2 * ZT_PKT_MAX)
 
 struct zt_defrag_entry {
@@ -25,12 +26,13 @@ struct zt_defrag_entry {
     struct {
         uint16_t off, len;
     } piece[ZT_FRAGS_MAX];
-    uint8_t *buf; /* ZT_DEFRAG_BUFFER, allocated at first use and kept */
+    uint8_t *buf; /* ZT_DEFRAG_BUFFER, allocated at first use, kept while fragments come */
 };
 
 struct zt_defrag {
     struct zt_drops *drops;
     struct zt_list used, unused;
+    int64_t last_ms; /* a fragment came */
     struct zt_defrag_entry entries[ZT_DEFRAG_ENTRIES];
 };
 
@@ -42,7 +44,8 @@ void zt_defrag_fini(struct zt_defrag *d);
  * changed, until the next call. Otherwise false. */
 bool zt_defrag_add(struct zt_defrag *d, int64_t now_ms, const struct zt_link *in, const uint8_t *p,
                    size_t n, uint8_t **packet, size_t *len, struct zt_link *link);
-/* Drop what waited too long; returns when to call again, ZT_NEVER when nothing waits. */
+/* Drop what waited too long, and the buffers when none was needed for ZT_DEFRAG_REST_MS; returns when
+ * to call again, ZT_NEVER when nothing is held any more. */
 int64_t zt_defrag_expire(struct zt_defrag *d, int64_t now_ms);
 
 #endif

@@ -52,15 +52,21 @@ struct hello {
 void zt_hellos_init(struct zt_vl1 *v, uint64_t seed)
 {
     zt_list_init(&v->hellos.waiting);
-    zt_list_init(&v->hellos.unused);
     v->hellos.seed = seed;
+}
+
+static void stop_waiting(struct zt_vl1 *v, struct zt_waiting_hello *w)
+{
+    zt_keys_fini(&w->keys);
+    zt_list_remove(&w->list);
+    v->hellos.nwaiting--;
+    free(w);
 }
 
 void zt_hellos_fini(struct zt_vl1 *v)
 {
-    ZT_LIST_EACH(it, &v->hellos.waiting)
-    zt_keys_fini(&ZT_CONTAINER(it, struct zt_waiting_hello, list)->keys);
-    free(v->hellos.rows);
+    while (!zt_list_empty(&v->hellos.waiting))
+        stop_waiting(v, ZT_CONTAINER(v->hellos.waiting.next, struct zt_waiting_hello, list));
 }
 
 static bool parse(const uint8_t *p, size_t n, struct hello *h)
@@ -244,30 +250,18 @@ static struct zt_waiting_hello *find_waiting(struct zt_vl1 *v, const struct zt_i
     return NULL;
 }
 
-static void stop_waiting(struct zt_vl1 *v, struct zt_waiting_hello *w)
-{
-    zt_keys_fini(&w->keys);
-    zt_list_remove(&w->list);
-    zt_list_push_front(&v->hellos.unused, &w->list);
-}
-
+/* Not in the list yet; NULL: there are too many, or there is no memory. */
 static struct zt_waiting_hello *new_row(struct zt_vl1 *v, int64_t now_ms)
 {
     struct zt_hellos *hs = &v->hellos;
-    if (hs->rows == NULL) {
-        hs->rows = calloc(ZT_HELLO_WAITING, sizeof *hs->rows);
-        for (unsigned i = 0; hs->rows != NULL && i < ZT_HELLO_WAITING; i++)
-            zt_list_push_back(&hs->unused, &hs->rows[i].list);
-    }
     /* An answer that never comes must not hold a row for ever. */
-    if (zt_list_empty(&hs->unused) && !zt_list_empty(&hs->waiting)) {
+    if (hs->nwaiting >= ZT_HELLO_WAITING) {
         struct zt_waiting_hello *w = ZT_CONTAINER(hs->waiting.next, struct zt_waiting_hello, list);
-        if (now_ms - w->since_ms >= ZT_HELLO_WAIT_MS)
-            stop_waiting(v, w);
+        if (now_ms - w->since_ms < ZT_HELLO_WAIT_MS)
+            return NULL;
+        stop_waiting(v, w);
     }
-    if (zt_list_empty(&hs->unused))
-        return NULL;
-    return ZT_CONTAINER(hs->unused.next, struct zt_waiting_hello, list);
+    return calloc(1, sizeof(struct zt_waiting_hello));
 }
 
 static void park(struct zt_waiting_hello *w, const struct zt_link *link, const uint8_t *p, size_t n)
@@ -309,6 +303,7 @@ static void stranger(struct zt_vl1 *v, const struct zt_now *now, const struct zt
     if (w == NULL || !v->host->check_identity(v->host->user, &h->id)) {
         zt_drop_count(v->drops, ZT_DROP_TABLE_FULL);
         zt_keys_fini(&keys);
+        free(w);
         return;
     }
     w->id = h->id;
@@ -316,8 +311,8 @@ static void stranger(struct zt_vl1 *v, const struct zt_now *now, const struct zt
     zt_wipe(&keys, sizeof keys);
     w->since_ms = now->mono_ms;
     park(w, link, p, n);
-    zt_list_remove(&w->list);
     zt_list_push_back(&v->hellos.waiting, &w->list);
+    v->hellos.nwaiting++;
 }
 
 void zt_vl1_identity_checked(struct zt_vl1 *v, const struct zt_now *now,

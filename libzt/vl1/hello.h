@@ -15,7 +15,7 @@
 struct zt_expected;
 
 struct zt_waiting_hello {
-    struct zt_list list; /* zt_hellos.waiting, oldest first, or .unused */
+    struct zt_list list; /* zt_hellos.waiting, oldest first */
     struct zt_identity id;
     struct zt_keys keys;
     struct zt_link link;
@@ -26,8 +26,8 @@ struct zt_waiting_hello {
 };
 
 struct zt_hellos {
-    struct zt_list waiting, unused;
-    struct zt_waiting_hello *rows; /* ZT_HELLO_WAITING, made for the first stranger */
+    struct zt_list waiting;
+    unsigned nwaiting; /* at most ZT_HELLO_WAITING */
     uint64_t seed;
     struct zt_bucket by_prefix[ZT_PREFIX_BUCKETS];
     struct zt_bucket agreements, proofs; /* of all prefixes together */

@@ -20,7 +20,7 @@
  * places for each; a pair that finds both taken takes the older one, but not within a second of the
  * introduction there: however many pairs are relayed at the same time, introductions cost so much a
  * second, and not so much a packet. Unlike in the reference the limit holds for introductions to
- * another root too. */
+ * another root too. The table is there only while a row of it still says something. */
 #include "vl1/nat.h"
 
 #include <stdlib.h>
@@ -49,10 +49,12 @@ static const int64_t unite_after_ms[] = {1000, 2000, 4000, 8000, 30000};
 static const int64_t probe_after_ms[ZT_PROBE_TRIES] = {0, 100, 250, 650};
 
 static void fire(void *user, struct zt_timer *t);
+static void forget_united(void *user, struct zt_timer *t);
 
 void zt_nat_init(struct zt_vl1 *v, uint64_t seed)
 {
     v->nat.seed = seed;
+    v->nat.united_timer.fire = forget_united;
     for (unsigned i = 0; i < ZT_PROBES; i++)
         v->nat.probes[i].timer.fire = fire;
 }
@@ -404,21 +406,40 @@ static struct zt_united *united_row(struct zt_nat *nat, int64_t now_ms, uint64_t
     struct zt_united *older = row[1].at_ms < row[0].at_ms ? &row[1] : &row[0];
     if (now_ms - older->at_ms < unite_after_ms[0])
         return NULL;
+    nat->nunited += older->low == 0;
     *older = (struct zt_united){.low = low, .high = high, .at_ms = ZT_LONG_AGO};
     return older;
 }
 
-static bool make_united(struct zt_nat *nat)
+static bool make_united(struct zt_vl1 *v, int64_t now_ms)
 {
+    struct zt_nat *nat = &v->nat;
     nat->united = calloc(ZT_UNITE_SLOTS, sizeof *nat->united);
-    for (unsigned i = 0; nat->united != NULL && i < ZT_UNITE_SLOTS; i++)
+    if (nat->united == NULL)
+        return false;
+    for (unsigned i = 0; i < ZT_UNITE_SLOTS; i++)
         nat->united[i].at_ms = ZT_LONG_AGO;
-    return nat->united != NULL;
+    nat->united_ms = now_ms;
+    (void)zt_heap_set(&v->heap, &nat->united_timer, now_ms + UNITE_FORGET_MS);
+    return true;
+}
+
+static void forget_united(void *user, struct zt_timer *t)
+{
+    const struct zt_tick *tick = user;
+    struct zt_nat *nat = &tick->v->nat;
+    if (tick->now->mono_ms - nat->united_ms < UNITE_FORGET_MS) {
+        (void)zt_heap_set(&tick->v->heap, t, nat->united_ms + UNITE_FORGET_MS);
+        return;
+    }
+    free(nat->united);
+    nat->united = NULL;
+    nat->nunited = 0;
 }
 
 static bool should_unite(struct zt_vl1 *v, int64_t now_ms, uint64_t a, uint64_t b)
 {
-    if (v->nat.united == NULL && !make_united(&v->nat))
+    if (v->nat.united == NULL && !make_united(v, now_ms))
         return false;
     struct zt_united *row = united_row(&v->nat, now_ms, a < b ? a : b, a < b ? b : a);
     if (row == NULL)
@@ -430,7 +451,7 @@ static bool should_unite(struct zt_vl1 *v, int64_t now_ms, uint64_t a, uint64_t 
         return false;
     else if (row->step + 1 < UNITE_STEPS)
         row->step++;
-    row->at_ms = now_ms;
+    row->at_ms = v->nat.united_ms = now_ms;
     return true;
 }
 

@@ -11,7 +11,7 @@
 #define ZT_SURFACES 32
 #define ZT_PROBES 64
 #define ZT_PROBE_TRIES 4
-#define ZT_UNITE_SLOTS 16384 /* 640 KiB, of roots only */
+#define ZT_UNITE_SLOTS 16384 /* 512 KiB, of roots only */
 
 struct zt_peer;
 
@@ -43,7 +43,10 @@ struct zt_nat {
     struct zt_surface surfaces[ZT_SURFACES];
     unsigned nsurfaces;
     struct zt_probe probes[ZT_PROBES];
-    struct zt_united *united; /* ZT_UNITE_SLOTS, made when the first pair is introduced */
+    struct zt_united *united; /* ZT_UNITE_SLOTS, while one of them says something; else NULL */
+    unsigned nunited;         /* pairs in it */
+    int64_t united_ms;        /* newest introduction in it */
+    struct zt_timer united_timer;
     uint64_t seed;
 };
 

@@ -175,6 +175,7 @@ size_t zt_vl1_tables(const struct zt_vl1 *v, struct zt_table_info *out)
     out[n++] = (struct zt_table_info){"unfinished_packets", defrag, ZT_DEFRAG_ENTRIES};
     out[n++] = (struct zt_table_info){"probes", probes, ZT_PROBES};
     out[n++] = (struct zt_table_info){"surfaces", v->nat.nsurfaces, ZT_SURFACES};
+    out[n++] = (struct zt_table_info){"introduced_pairs", v->nat.nunited, ZT_UNITE_SLOTS};
     return n;
 }
 

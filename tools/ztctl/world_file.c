@@ -273,7 +273,7 @@ static void choose_id(struct zt_world *w)
 static int world_new(const struct zc *zc, enum zt_world_type type, int argc, char **argv)
 {
     static struct order o;
-    char own_name[32];
+    static char own_name[32]; /* o keeps it */
     int code = read_order(zc, argc, argv, true, &o);
     if (code != ZC_OK || (code = check_roots(zc, &o.world)) != ZC_OK)
         return code;

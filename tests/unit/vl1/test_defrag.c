@@ -199,7 +199,7 @@ static void too_large_a_sum_is_refused(void **state)
     assert_false(add(1, &link_a, 0, &p, &n, &link));
     assert_false(add(2, &link_a, 0, &p, &n, &link));
     assert_int_equal(drops.n[ZT_DROP_FRAGMENT_SIZE], 1);
-    assert_int_equal(zt_defrag_expire(&d, 0), ZT_NEVER); /* nothing kept of it */
+    assert_true(zt_list_empty(&d.used)); /* nothing kept of it */
 }
 
 static void incomplete_packets_expire(void **state)
@@ -211,7 +211,8 @@ static void incomplete_packets_expire(void **state)
     cut((size_t[]){500, 484}, 2);
     assert_false(add(0, &link_a, 1000, &p, &n, &link));
     assert_int_equal(zt_defrag_expire(&d, 1000 + ZT_DEFRAG_MS - 1), 1000 + ZT_DEFRAG_MS);
-    assert_int_equal(zt_defrag_expire(&d, 1000 + ZT_DEFRAG_MS), ZT_NEVER);
+    (void)zt_defrag_expire(&d, 1000 + ZT_DEFRAG_MS);
+    assert_true(zt_list_empty(&d.used));
     assert_int_equal(drops.n[ZT_DROP_FRAGMENT_EXPIRED], 1);
     assert_false(add(1, &link_a, 7000, &p, &n, &link));
 }
@@ -233,6 +234,31 @@ static void the_oldest_goes_when_the_table_is_full(void **state)
     assert_false(add(1, &link_a, 100, &p, &n, &link)); /* the oldest is not */
 }
 
+/* A burst, or a flood, costs memory only while it lasts. */
+static void buffers_go_when_no_fragments_come(void **state)
+{
+    uint8_t *p;
+    size_t n;
+    struct zt_link link;
+    unsigned held = 0;
+    make_packet(ID);
+    cut((size_t[]){500, 484}, 2);
+    assert_false(add(0, &link_a, 0, &p, &n, &link));
+    assert_true(add(1, &link_a, 1000, &p, &n, &link));
+    assert_int_equal(zt_defrag_expire(&d, 1000), 1000 + ZT_DEFRAG_REST_MS);
+    assert_int_equal(zt_defrag_expire(&d, 999 + ZT_DEFRAG_REST_MS), 1000 + ZT_DEFRAG_REST_MS);
+    for (unsigned i = 0; i < ZT_DEFRAG_ENTRIES; i++)
+        held += d.entries[i].buf != NULL;
+    assert_int_equal(held, 1); /* used again meanwhile */
+    assert_int_equal(zt_defrag_expire(&d, 1000 + ZT_DEFRAG_REST_MS), ZT_NEVER);
+    for (unsigned i = 0; i < ZT_DEFRAG_ENTRIES; i++)
+        assert_null(d.entries[i].buf);
+    make_packet(ID + 1);
+    cut((size_t[]){500, 484}, 2);
+    assert_false(add(0, &link_a, 90000, &p, &n, &link));
+    assert_true(add(1, &link_a, 90000, &p, &n, &link));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -248,6 +274,7 @@ int main(void)
         TEST(too_large_a_sum_is_refused),
         TEST(incomplete_packets_expire),
         TEST(the_oldest_goes_when_the_table_is_full),
+        TEST(buffers_go_when_no_fragments_come),
     };
     return cmocka_run_group_tests_name("vl1/defrag", tests, NULL, NULL);
 }

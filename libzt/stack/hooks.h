@@ -40,8 +40,6 @@ void zt_lwip_acked(struct tcp_pcb *pcb, uint32_t ackno);
 void zt_lwip_sacked(struct tcp_pcb *pcb, uint32_t left, uint32_t right);
 /* After each acknowledgment. partial: of new data, in recovery, but not of all that was lost. */
 void zt_lwip_recover(struct tcp_pcb *pcb, bool partial);
-/* A time-out, before all that is unacknowledged (at least one) goes to the head of the unsent queue. */
-void zt_lwip_timeout(struct tcp_pcb *pcb);
 uint32_t zt_lwip_ssthresh(struct tcp_pcb *pcb); /* at a loss */
 /* stack/rate.c: must the next segment wait, so that they leave at the path's pace? */
 bool zt_lwip_waits(struct tcp_pcb *pcb);
@@ -50,7 +48,6 @@ bool zt_lwip_waits(struct tcp_pcb *pcb);
 #define LWIP_HOOK_TCP_ACKED(pcb, ackno) zt_lwip_acked(pcb, ackno)
 #define LWIP_HOOK_TCP_SACKED(pcb, left, right) zt_lwip_sacked(pcb, left, right)
 #define LWIP_HOOK_TCP_RECOVER(pcb, partial) zt_lwip_recover(pcb, partial)
-#define LWIP_HOOK_TCP_TIMEOUT(pcb) zt_lwip_timeout(pcb)
 #define LWIP_HOOK_TCP_SSTHRESH(pcb) zt_lwip_ssthresh(pcb)
 #define LWIP_HOOK_TCP_WAITS(pcb) ((pcb)->rate.on && zt_lwip_waits(pcb))
 #define LWIP_HOOK_IP6_ROUTE(src, dst) zt_lwip_route6(src, dst)

@@ -197,26 +197,6 @@ static void find_lost(struct tcp_pcb *pcb, bool first_is_lost)
     pcb->unacked_last = last;
 }
 
-/* Lost segments that wait to be sent again go back among those sent after them: lwIP puts one queue before
- * the other, and both must end up in order, or the first one is never sent. */
-void zt_lwip_timeout(struct tcp_pcb *pcb)
-{
-    const uint32_t last = seq_of(pcb->unacked_last);
-    struct tcp_seg **at = &pcb->unacked;
-    while (pcb->unsent != NULL && TCP_SEQ_LT(seq_of(pcb->unsent), last)) {
-        struct tcp_seg *seg = pcb->unsent;
-        pcb->unsent = seg->next;
-        while (TCP_SEQ_LT(seq_of(*at), seq_of(seg)))
-            at = &(*at)->next;
-        seg->next = *at;
-        *at = seg;
-    }
-    if (pcb->unsent == NULL) {
-        pcb->unsent_last = NULL;
-        pcb->unsent_oversize = 0;
-    }
-}
-
 static void recover(struct tcp_pcb *pcb, bool partial)
 {
     if (pcb->unacked == NULL)

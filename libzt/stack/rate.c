@@ -393,7 +393,7 @@ bool zt_lwip_waits(struct tcp_pcb *pcb)
     if (best(pcb) == 0)
         return false; /* the first window */
     uint64_t pace = (uint64_t)best(pcb) * pace_gain(pcb) / 256 + 1;
-    uint64_t gained = pace * (elapsed < 60000 ? elapsed : 60000) / 1000;
+    uint64_t gained = pace * (elapsed < 1000 ? elapsed : 1000) / 1000;
     if (gained > 0) { /* at less than a byte a millisecond, the time must add up */
         uint64_t most = pace * larger(pcb->rate.rtt_min / 8, BURST_MS) / 1000 + 2u * pcb->mss;
         int64_t credit = pcb->rate.credit + (int64_t)gained;

@@ -251,7 +251,10 @@ static_assert(sizeof(struct zt_ctl_accept) == 64, "zt_ctl_accept");
 /* Before every datagram in a 'u' descriptor, both ways; SEQPACKET keeps the boundaries. */
 enum zt_dgram_type {
     ZT_DGRAM_DATA = 0,
-    ZT_DGRAM_ERROR = 1, /* to the program: err of an earlier send (ECONNREFUSED...), no payload */
+    ZT_DGRAM_ERROR = 1, /* to the program: err of an earlier send (ECONNREFUSED...), no payload. The program
+                           may send it back, and it is queued again */
+    ZT_DGRAM_MORE = 2,  /* from the program: what follows belongs to the same datagram, whose header is the
+                           first one's (MSG_MORE) */
 };
 struct zt_ctl_dgram {
     uint8_t type;

@@ -8,11 +8,11 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "dgram.h"
 #include "real.h"
-#include "shim.h"
 #include "sys.h"
 
-#define HDR sizeof(struct zt_ctl_dgram)
+#define HDR ZT_DGRAM_HDR
 #define MAX_V4 65507
 #define MAX_V6 65487 /* the stack's limit; the kernel would take 65527 */
 #define IOV_INLINE 64
@@ -60,6 +60,8 @@ static int destination(zt_word w, const struct msghdr *m, struct zt_ctl_dgram *h
     if (!m->msg_name || !m->msg_namelen)
         return zt_slot_read(w, &s) && !s.rfamily ? -EDESTADDRREQ : 0;
     const struct sockaddr *sa = m->msg_name;
+    if (zt_wild(sa))
+        return -EFAULT;
     if (m->msg_namelen < sizeof(sa_family_t))
         return -EINVAL;
     if (sa->sa_family == AF_INET6 && !(w & ZT_W_V6))
@@ -111,6 +113,20 @@ static int control_in(const struct msghdr *m, struct zt_ctl_dgram *h)
         }
     }
     return 0;
+}
+
+int zt_dgram_header(zt_word w, const struct msghdr *m, struct zt_ctl_dgram *h)
+{
+    int r = destination(w, m, h);
+    return r == 0 ? control_in(m, h) : r;
+}
+
+size_t zt_dgram_most(zt_word w, const struct zt_ctl_dgram *h)
+{
+    struct zt_state_slot s;
+    bool six =
+        h->remote.family == 6 || (!h->remote.family && zt_slot_read(w, &s) && s.rfamily == 6);
+    return six ? MAX_V6 : MAX_V4;
 }
 
 /* ---- when the node has ended ---- */
@@ -169,23 +185,21 @@ static bool back_again(int fd, zt_word w, bool pause)
 ssize_t zt_dgram_send(int fd, zt_word w, const struct msghdr *m, int flags)
 {
     struct zt_ctl_dgram h = {.type = ZT_DGRAM_DATA};
-    struct zt_state_slot s;
     struct vec v;
     if (flags & MSG_OOB)
         return zt_fail(EOPNOTSUPP);
     if (w & ZT_W_SHUT_WR)
         return zt_fail(EPIPE);
-    int r = destination(w, m, &h);
-    if (r == 0)
-        r = control_in(m, &h);
+    int r = zt_dgram_header(w, m, &h);
     if (r == 0)
         r = vec_make(&v, &h, m);
     if (r < 0)
         return zt_fail(-r);
-    bool six = h.remote.family == 6 || (!h.remote.family && zt_slot_read(w, &s) && s.rfamily == 6);
+    if (flags & MSG_MORE)
+        h.type = ZT_DGRAM_MORE;
     struct msghdr out = {.msg_iov = v.v, .msg_iovlen = v.n};
     ssize_t n = -1;
-    if (v.bytes > (six ? MAX_V6 : MAX_V4)) {
+    if (v.bytes > zt_dgram_most(w, &h)) {
         zt_fail(EMSGSIZE);
     } else {
         n = REAL(sendmsg)(fd, &out, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
@@ -270,8 +284,8 @@ static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *
         m->msg_flags |= MSG_CTRUNC;
 }
 
-static ssize_t take_message(int fd, zt_word w, const struct zt_ctl_dgram *h, ssize_t n, size_t room,
-                            struct msghdr *m, int flags)
+ssize_t zt_dgram_take(int fd, zt_word w, const struct zt_ctl_dgram *h, ssize_t n, size_t room,
+                      struct msghdr *m, int flags)
 {
     char sink[HDR];
     if (n == 0) /* shut down by the program */
@@ -317,7 +331,7 @@ ssize_t zt_dgram_recv(int fd, zt_word w, struct msghdr *m, int flags)
         return back_again(fd, w, true) ? recvmsg(fd, m, flags) : zt_fail(ENETDOWN);
     }
     if (n >= 0)
-        n = take_message(fd, w, &h, n, v.bytes, m, flags);
+        n = zt_dgram_take(fd, w, &h, n, v.bytes, m, flags);
     vec_drop(&v);
     return n;
 }

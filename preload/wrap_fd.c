@@ -157,8 +157,13 @@ ZT_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 static int ioctl_virtual(int fd, zt_word w, unsigned long request, long arg)
 {
     struct zt_state_slot s;
+    if ((request == SIOCATMARK || request == SIOCOUTQ || request == FIONREAD) &&
+        zt_wild((const void *)arg))
+        return zt_fail(EFAULT);
     switch (request) {
     case SIOCATMARK:
+        if (w & ZT_W_DGRAM)
+            return zt_fail(ENOTTY);
         *(int *)arg = 0;
         return 0;
     case SIOCOUTQ:

@@ -314,7 +314,7 @@ int zt_if_ioctl(int fd, zt_word w, unsigned long request, void *arg)
 {
     struct zt_state_if f;
     struct ifreq *q = arg;
-    if (!arg)
+    if (zt_wild(arg))
         return 1;
     if (request == SIOCGIFCONF)
         return conf(fd, w, arg);

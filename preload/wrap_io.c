@@ -8,8 +8,8 @@
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 
+#include "dgram.h"
 #include "real.h"
-#include "shim.h"
 #include "sys.h"
 
 /* ---- streams ---- */
@@ -117,8 +117,23 @@ static size_t iov_bytes(const struct msghdr *m)
     return n;
 }
 
+/* What sendmsg and recvmsg look at first. */
+static int bad_message(const struct msghdr *m)
+{
+    if (zt_wild(m))
+        return EFAULT;
+    if (m->msg_iovlen > 1024)
+        return EMSGSIZE;
+    return m->msg_iovlen && zt_wild(m->msg_iov) ? EFAULT : 0;
+}
+
 static ssize_t recv_virtual(int fd, zt_word w, struct msghdr *m, int flags)
 {
+    int bad = bad_message(m);
+    if (ZT_UNLIKELY(bad))
+        return zt_fail(bad);
+    if ((int)m->msg_namelen < 0)
+        return zt_fail(EINVAL);
     if (w & ZT_W_DGRAM)
         return zt_dgram_recv(fd, w, m, flags);
     if (w & ZT_W_BOUND)
@@ -144,6 +159,11 @@ static ssize_t recv_virtual(int fd, zt_word w, struct msghdr *m, int flags)
 
 static ssize_t send_virtual(int fd, zt_word w, const struct msghdr *m, int flags)
 {
+    int bad = bad_message(m);
+    if (ZT_UNLIKELY(bad))
+        return zt_fail(bad);
+    if (m->msg_name && m->msg_namelen > sizeof(struct sockaddr_storage))
+        return zt_fail(EINVAL);
     if (w & ZT_W_DGRAM)
         return zt_dgram_send(fd, w, m, flags);
     if (flags & MSG_OOB)
@@ -176,8 +196,8 @@ static int send_attach(int fd, const struct sockaddr *sa, socklen_t len, int fla
     return type == SOCK_STREAM ? 0 : zt_fail(ENETUNREACH);
 }
 
-/* A send failed: was it for a group that the host has no way to? The virtual networks have one. 1: the
- * socket is virtual now, try again. */
+/* A send failed: was it for a group that the host has no way to? The virtual networks have one. 1:
+ * the socket is virtual now, try again. */
 static int send_group(int fd, const struct sockaddr *sa, socklen_t len, int saved)
 {
     struct zt_ctl_addr remote;
@@ -319,6 +339,14 @@ ZT_EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct 
             learn_received(&v[i].msg_hdr);
         return r;
     }
+    if (timeout && zt_wild(timeout))
+        return zt_fail(EFAULT);
+    if (timeout && (timeout->tv_sec < 0 || (unsigned long)timeout->tv_nsec >= 1000000000))
+        return zt_fail(EINVAL);
+    if (n && zt_wild(v))
+        return zt_fail(EFAULT);
+    if ((w & ZT_W_DGRAM) && n > 1 && !(flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)))
+        return zt_dgram_recv_many(fd, w, v, n < 1024 ? n : 1024, flags, timeout);
     int64_t until = timeout ? zt_now_ms() + timeout->tv_sec * 1000 + timeout->tv_nsec / 1000000 : 0;
     unsigned done = 0;
     while (done < n) {
@@ -451,17 +479,22 @@ ZT_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
     if (!zt_word_of(fd)) {
         int a = 0, saved = errno;
-        for (unsigned i = 0; i < n && a == 0; i++)
+        for (unsigned i = 0; i < n && a == 0 && !zt_wild(v); i++)
             a = send_attach(fd, v[i].msg_hdr.msg_name, v[i].msg_hdr.msg_namelen, flags);
         if (ZT_LIKELY(a == 0)) {
             int r = REAL(sendmmsg)(fd, v, n, flags);
-            if (ZT_LIKELY(r >= 0) || !v || !n ||
+            if (ZT_LIKELY(r >= 0) || zt_wild(v) || !n ||
                 !send_group(fd, v[0].msg_hdr.msg_name, v[0].msg_hdr.msg_namelen, saved))
                 return r;
         }
         if (a < 0)
             return -1;
     }
+    zt_word w = zt_word_of(fd);
+    if (n && zt_wild(v))
+        return zt_fail(EFAULT);
+    if ((w & ZT_W_DGRAM) && n > 1)
+        return zt_dgram_send_many(fd, w, v, n < 1024 ? n : 1024, flags);
     unsigned done = 0;
     for (; done < n; done++) {
         ssize_t r = sendmsg(fd, &v[done].msg_hdr, flags);

@@ -10,7 +10,7 @@
 
 #include "ZeroTierSockets.h"
 
-static volatile int example_online, example_ready;
+static _Atomic int example_online, example_ready;
 static volatile sig_atomic_t example_stop; /* set by SIGINT, SIGTERM */
 
 static void example_event(struct zts_callback_msg *msg)

@@ -11,7 +11,7 @@
 
 #include "ZeroTierSockets.h"
 
-static volatile int node_online, network_ready;
+static _Atomic int node_online, network_ready;
 
 static void on_event(struct zts_callback_msg *msg)
 {

@@ -926,4 +926,42 @@ inline int zts_init_set_event_handler(PythonDirectorCallbackClass *callback)
 #endif
 #endif
 
+#if defined(ZTS_ENABLE_JAVA) && defined(__cplusplus)
+/* The handler of the binding for Java is a method (JI)V of an object, called on the event thread: the id that the event is
+ * about (0: none) and its code. The binding's sources keep the machine in a variable of this name. */
+#include <jni.h>
+namespace ZeroTier {
+__attribute__((weak)) JavaVM *jvm;
+}
+inline jobject &zts18_listener()
+{
+    static jobject listener;
+    return listener;
+}
+inline jmethodID &zts18_method()
+{
+    static jmethodID method;
+    return method;
+}
+inline void zts18_to_listener(void *arg)
+{
+    const zts_event_msg_t *msg = static_cast<zts_event_msg_t *>(arg);
+    uint64_t id = msg->node != nullptr      ? msg->node->node_id
+                  : msg->network != nullptr ? msg->network->net_id
+                  : msg->peer != nullptr    ? msg->peer->peer_id
+                                            : 0;
+    JNIEnv *env;
+    if (ZeroTier::jvm->AttachCurrentThread(reinterpret_cast<void **>(&env), nullptr) != JNI_OK)
+        return;
+    env->CallVoidMethod(zts18_listener(), zts18_method(), static_cast<jlong>(id), static_cast<jint>(msg->event_code));
+    ZeroTier::jvm->DetachCurrentThread();
+}
+inline int zts_init_set_event_handler(jobject listener, jmethodID method)
+{
+    zts18_listener() = listener;
+    zts18_method() = method;
+    return zts_init_set_event_handler(zts18_to_listener);
+}
+#endif
+
 #endif

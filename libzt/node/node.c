@@ -34,6 +34,8 @@
 #include "node/node_priv.h"
 #include "node/secret.h"
 
+#define DRAIN_MS 500 /* at a stop: some round trips */
+#define DRAIN_STEP_MS 2
 #define PEER_FILE_MAX_AGE_S (30 * 24 * 3600) /* vl1.md 5.7 */
 
 /* ---- fork --------------------------------------------------------------------------------------
@@ -296,6 +298,15 @@ static int bring_up(struct zt_node *n)
     return rc;
 }
 
+/* What programs wrote before the stop is delivered, as a kernel would do after their end; a peer that does not
+ * take it must not hold the stop up. */
+static void drain(struct zt_node *n)
+{
+    static const struct timespec step = {.tv_nsec = DRAIN_STEP_MS * 1000000};
+    for (int ms = 0; ms < DRAIN_MS && !zt_node_is_drained(n); ms += DRAIN_STEP_MS)
+        nanosleep(&step, NULL);
+}
+
 static void take_down(struct zt_node *n)
 {
     pthread_mutex_lock(&n->lock);
@@ -342,7 +353,10 @@ static void *keep(void *arg)
             if (!n->stop_asked && !n->collided && zt_list_empty(&n->jobs))
                 pthread_cond_wait(&n->changed, &n->lock);
         }
+        bool asked = n->stop_asked;
         pthread_mutex_unlock(&n->lock);
+        if (rc == 0 && asked)
+            drain(n);
         take_down(n);
     } while (rc == 0 && start_over(n));
 

@@ -90,6 +90,27 @@ bool zt_addr_is_reachable(struct zt_proxy *p, const struct zt_ctl_addr *a)
     return zt_stack_routes(p->cfg.stack, &ep, NULL) || zt_stack_is_local(p->cfg.stack, &ep);
 }
 
+static bool has(struct netif *n, const ip_addr_t *ip)
+{
+    return IP_IS_V6_VAL(*ip) ? netif_get_ip6_addr_match(n, ip_2_ip6(ip)) >= 0
+                             : ip4_addr_cmp(netif_ip4_addr(n), ip_2_ip4(ip));
+}
+
+/* Is it (still) an address of one of ours? As a rule, of the one the route found. */
+static bool is_here(struct netif *likely, const ip_addr_t *ip)
+{
+    struct netif *n;
+
+    if (has(likely, ip))
+        return true;
+    NETIF_FOREACH(n)
+    {
+        if (has(n, ip))
+            return true;
+    }
+    return false;
+}
+
 int zt_route(const ip_addr_t *local, const ip_addr_t *to, struct netif **nif, ip_addr_t *src)
 {
     const ip_addr_t *ip;
@@ -99,7 +120,7 @@ int zt_route(const ip_addr_t *local, const ip_addr_t *to, struct netif **nif, ip
         return ENETUNREACH;
     if (!ip_addr_isany_val(*local) && !ip_addr_ismulticast(local)) {
         *src = *local;
-        return 0;
+        return is_here(*nif, local) ? 0 : ENETUNREACH; /* taken away */
     }
     ip = ip_netif_get_local_ip(*nif, to);
     if (!ip)

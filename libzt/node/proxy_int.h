@@ -131,12 +131,17 @@ struct zt_group {
     uint8_t source[ZT_GROUP_SOURCES][16];
 };
 
+#define ZT_DGRAM_MOST 65507 /* bytes of payload over IPv4 */
+
 struct zt_dgram {
     struct zt_sock s;
     struct udp_pcb *pcb;
     struct zt_binding bound;
     struct zt_ctl_addr remote; /* family 0: not connected */
     struct zt_group *groups;   /* ZT_DGRAM_GROUPS, allocated at the first join */
+    struct zt_ctl_dgram more_h; /* of a datagram that comes in pieces */
+    uint8_t *more;              /* its beginning, at most ZT_DGRAM_MOST bytes; NULL: none */
+    size_t more_n;
     uint64_t bytes_in, bytes_out, dropped;
 };
 

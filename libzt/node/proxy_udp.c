@@ -24,7 +24,7 @@
 
 #define TURN_DATAGRAMS 64
 #define IPPROTO_UDP_ 17
-#define MOST_V4 65507
+#define MOST_V4 ZT_DGRAM_MOST
 #define MOST_V6 65487 /* a pbuf's 16 bits less both headers */
 #define IOVS 64
 
@@ -105,9 +105,9 @@ static int parse_membership(struct zt_dgram *d, bool v6, const uint8_t *val, siz
     return 0;
 }
 
-/* IP_ADD_SOURCE_MEMBERSHIP (39), IP_DROP_SOURCE_MEMBERSHIP (40); of IPv6 46 and 47 with an ipv6_mreq and the
- * source: lwIP knows no sources, so the group is joined as a whole and what others send is left out on its
- * way to the program. */
+/* IP_ADD_SOURCE_MEMBERSHIP (39), IP_DROP_SOURCE_MEMBERSHIP (40); of IPv6 46 and 47 with an
+ * ipv6_mreq and the source: lwIP knows no sources, so the group is joined as a whole and what
+ * others send is left out on its way to the program. */
 static int source_member(struct zt_dgram *d, bool v6, bool join, const uint8_t *val, size_t n)
 {
     struct zt_group want = {0}, none = {0}, *g;
@@ -287,8 +287,8 @@ static bool shares(const struct zt_binding *b, const struct zt_dgram *d)
             (b->origin && b->origin == d->bound.origin) || o == d);
 }
 
-/* With SO_REUSEPORT, or after a restart, several sockets share an address, but lwIP gives everything to one
- * of them. One flow goes to one socket while none comes or goes, as in Linux. */
+/* With SO_REUSEPORT, or after a restart, several sockets share an address, but lwIP gives
+ * everything to one of them. One flow goes to one socket while none comes or goes, as in Linux. */
 static struct zt_dgram *choose_member(struct zt_dgram *d, const struct zt_ctl_dgram *h)
 {
     struct zt_binding *first = zt_map_get(&d->s.p->bound, d->bound.key);
@@ -496,12 +496,43 @@ static void retire(struct zt_dgram *d)
             (void)change_group(&groups[i], false);
     d->groups = NULL;
     free(groups);
+    free(d->more);
+    d->more = NULL;
     if (d->pcb)
         udp_remove(d->pcb);
     d->pcb = NULL;
     d->s.p->counts.udp--;
     zt_bind_drop(d->s.p, &d->bound);
     zt_sock_retire(&d->s, false);
+}
+
+static void more_drop(struct zt_dgram *d)
+{
+    free(d->more);
+    d->more = NULL;
+    d->more_n = 0;
+}
+
+/* MSG_MORE: the pieces of one datagram. */
+static int send_piece(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint8_t *data, size_t n)
+{
+    int err = EMSGSIZE;
+
+    if (!d->more) {
+        d->more_h = *h;
+        d->more = malloc(MOST_V4);
+    }
+    if (!d->more)
+        return ENOBUFS;
+    if (d->more_n + n <= MOST_V4) {
+        memcpy(d->more + d->more_n, data, n);
+        d->more_n += n;
+        if (h->type == ZT_DGRAM_MORE)
+            return 0;
+        err = send_one(d, &d->more_h, d->more, d->more_n);
+    }
+    more_drop(d);
+    return err;
 }
 
 void zt_dgram_pump(struct zt_dgram *d)
@@ -528,7 +559,13 @@ void zt_dgram_pump(struct zt_dgram *d)
         if ((size_t)n < sizeof h)
             continue;
         memcpy(&h, b, sizeof h);
-        err = send_one(d, &h, b + sizeof h, (size_t)n - sizeof h);
+        if (h.type == ZT_DGRAM_ERROR) { /* it was given one at a bad moment, and will ask again */
+            zt_dgram_report(d, h.err, &h.remote);
+            continue;
+        }
+        err = h.type == ZT_DGRAM_MORE || d->more
+                  ? send_piece(d, &h, b + sizeof h, (size_t)n - sizeof h)
+                  : send_one(d, &h, b + sizeof h, (size_t)n - sizeof h);
         if (err)
             zt_dgram_report(d, err, h.remote.family ? &h.remote : &d->remote);
     }

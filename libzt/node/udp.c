@@ -143,6 +143,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         if (n == 0)
             break;
         total += n;
+        zt_loop_update(u->cfg.loop); /* what comes next need not have been here when the turn began */
     }
 }
 

@@ -50,11 +50,13 @@
 #define ROUNDS_KEPT 5 /* twice: in best[0] and best[1] */
 #define FEW 16        /* one lost in so many may be chance */
 #define BURST_MS 2
+#define CLUMP_MS 100
 #define PATIENCE_MOST 7 /* times eight steps: 1, 3, 7 */
 #define JUDGED 3
 #define SND_BUF_LARGE (TCP_SND_BUF * 4)
 
-enum { START, DRAIN, CRUISE }; /* CRUISE + i: its steps */
+enum { BY_PROGRAM = 1, BY_OTHERS }; /* what the rate is limited by */
+enum { START, DRAIN, CRUISE };      /* CRUISE + i: its steps */
 #define STEPS 8
 
 /* Factors in 256ths. */
@@ -84,6 +86,11 @@ static uint32_t best(const struct tcp_pcb *pcb)
     return larger(pcb->rate.best[0], pcb->rate.best[1]);
 }
 
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static uint32_t on_its_way(const struct tcp_pcb *pcb)
 {
     return TCP_SACK_RECOVERY(pcb) ? pcb->pipe : pcb->snd_nxt - pcb->lastack;
@@ -105,7 +112,9 @@ void zt_rate_sent(struct tcp_pcb *pcb, struct tcp_seg *seg)
     seg->since = pcb->rate.delivered;
     seg->since_at = pcb->rate.delivered_at;
     seg->since_sent_at = pcb->rate.sent_at;
-    seg->limited = pcb->rate.limited != 0 || pcb->rate.patient > 0;
+    seg->limited = pcb->rate.limited != 0  ? pcb->rate.limited_by
+                   : pcb->rate.patient > 0 ? BY_OTHERS
+                                           : 0;
     if (pcb->rate.on)
         pcb->rate.credit -= seg->len;
 }
@@ -159,6 +168,8 @@ static bool round_ends(struct tcp_pcb *pcb, bool *heavy)
     } else if (!pcb->rate.newest_limited && ++pcb->rate.rounds >= ROUNDS_KEPT) {
         pcb->rate.best[1] = pcb->rate.best[0];
         pcb->rate.best[0] = pcb->rate.round_best;
+        pcb->rate.most_more[1] = pcb->rate.most_more[0];
+        pcb->rate.most_more[0] = 0;
         pcb->rate.rounds = 0;
     }
     pcb->rate.round_end = pcb->rate.delivered;
@@ -176,6 +187,25 @@ static void note_limit(struct tcp_pcb *pcb)
         pcb->rate.limited = 0;
     if (out + pcb->mss <= pcb->cwnd && (pcb->unsent == NULL || room > pcb->snd_wnd))
         pcb->rate.limited = (pcb->rate.delivered + out) | 1;
+    pcb->rate.limited_by = pcb->unsent == NULL ? BY_PROGRAM : BY_OTHERS;
+}
+
+/* Acknowledgments come in clumps when a machine is late or a radio collects them. What may come at
+ * once beyond the rate must be on its way besides, or the sender stands still meanwhile. */
+static void take_clump(struct tcp_pcb *pcb, uint32_t arrived)
+{
+    uint32_t now = sys_now(), since = now - pcb->rate.clump_at;
+    uint64_t due = (uint64_t)best(pcb) * since / 1000;
+    if (pcb->rate.clump <= due || since > CLUMP_MS) {
+        pcb->rate.clump = 0;
+        pcb->rate.clump_at = now;
+        due = 0;
+    }
+    pcb->rate.clump += arrived;
+    if (pcb->rate.clump > due && due > 0) {
+        uint32_t more = smaller(pcb->rate.clump - (uint32_t)due, pcb->cwnd);
+        pcb->rate.most_more[0] = larger(pcb->rate.most_more[0], more);
+    }
 }
 
 /* --- the phases ----------------------------------------------------------------------------- */
@@ -200,7 +230,7 @@ static void starting(struct tcp_pcb *pcb, bool heavy)
 {
     if (heavy)
         enter(pcb, DRAIN);
-    if (pcb->rate.newest_limited)
+    if (pcb->rate.newest_limited == BY_PROGRAM)
         return;
     if (best(pcb) >= pcb->rate.full + pcb->rate.full / 4) {
         pcb->rate.full = best(pcb);
@@ -255,6 +285,7 @@ static void begin(struct tcp_pcb *pcb)
 {
     pcb->rate.on = 1;
     pcb->rate.best[0] = pcb->rate.best[1] = pcb->rate.round_best = 0;
+    pcb->rate.most_more[0] = pcb->rate.most_more[1] = pcb->rate.clump = 0;
     pcb->rate.full = 0;
     pcb->rate.rounds = pcb->rate.full_rounds = 0;
     pcb->rate.round_end = pcb->rate.delivered;
@@ -327,7 +358,10 @@ static void set_window(struct tcp_pcb *pcb, uint32_t arrived)
 {
     uint32_t least = PROBE_SEGMENTS * (uint32_t)pcb->mss;
     uint32_t slack = 3 * larger(best(pcb) / 1000 * BURST_MS, 2u * pcb->mss);
+    uint32_t more = larger(pcb->rate.most_more[0], pcb->rate.most_more[1]);
     uint32_t target = holds(pcb, pcb->rate.phase >= CRUISE ? WINDOW_GAIN : START_GAIN) + slack;
+    if (pcb->rate.phase >= CRUISE)
+        target += smaller(more, capped((uint64_t)best(pcb) * CLUMP_MS / 1000));
     if (best(pcb) == 0)
         target = pcb->cwnd + arrived;
     uint32_t grown = pcb->cwnd + arrived < pcb->cwnd ? UINT32_MAX : pcb->cwnd + arrived;
@@ -349,6 +383,7 @@ void zt_rate_acked(struct tcp_pcb *pcb, uint32_t arrived)
         note_limit(pcb);
         if (pcb->rate.any) {
             take_rate(pcb);
+            take_clump(pcb, arrived);
             round = round_ends(pcb, &heavy);
         }
         move_on(pcb, round, heavy);

@@ -582,6 +582,16 @@ static void *echo_one(void *arg)
     return NULL;
 }
 
+static void count_one(int fd)
+{
+    static uint32_t last;
+    char buf[4096];
+    ssize_t n;
+    (void)zts_write(fd, &last, sizeof last);
+    for (last = 0; (n = zts_read(fd, buf, sizeof buf)) > 0;)
+        last += (uint32_t)n;
+}
+
 static void *serve(void *arg)
 {
     int port = (int)(intptr_t)arg, l = listener(port), fd;
@@ -596,6 +606,8 @@ static void *serve(void *arg)
         }
         if (port == ENV_TCP_CLOSE) {
             zts_write(fd, "bye", 3);
+        } else if (port == ENV_TCP_LAST) {
+            count_one(fd);
         } else {
             zts_read(fd, &c, 1);
             zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_LINGER, &hard, sizeof hard);
@@ -634,7 +646,7 @@ int env_peer_main(const char *home, const char *id)
     char text[ZTS_INET6_ADDRSTRLEN], text4[ZTS_INET_ADDRSTRLEN] = "";
     uint64_t nwid = strtoull(id, NULL, 16);
     struct zts_network_details d = {0};
-    static const int ports[] = {ENV_TCP_ECHO, ENV_TCP_CLOSE, ENV_TCP_RESET};
+    static const int ports[] = {ENV_TCP_ECHO, ENV_TCP_CLOSE, ENV_TCP_RESET, ENV_TCP_LAST};
     pthread_t t;
     sigset_t term;
     int sig;
@@ -657,7 +669,7 @@ int env_peer_main(const char *home, const char *id)
     unsigned n = 1;
     if (zts_query_addresses(ENV_NWID, &own, &n) != 0 || n < 1)
         return 1;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (pthread_create(&t, NULL, serve, (void *)(intptr_t)ports[i]) != 0 || pthread_detach(t) != 0)
             return 1;
     if (pthread_create(&t, NULL, serve_udp,

@@ -28,6 +28,7 @@
 #define ENV_UDP_ECHO 7002
 #define ENV_TCP_CLOSE 7003 /* accepts, sends "bye", closes */
 #define ENV_TCP_RESET 7004 /* accepts, reads one byte, resets */
+#define ENV_TCP_LAST 7005  /* sends how much the connection before has sent (uint32_t), then reads to the end */
 #define ENV_NOTHING 7009
 /* The UDP echo also hears these groups, on the network of env_start_peer_on. */
 #define ENV_GROUP4 "239.70.0.2"

@@ -349,17 +349,21 @@ static void epoll_with_host_descriptors(void **state)
 static void more_than_ten_thousand_sockets(void **state)
 {
     struct rlimit r, was;
-    int want = 10100;
+    int want = ENV_TSAN || ENV_ASAN ? 2000 : 10100, bound = want;
+    rlim_t need = 2 * (rlim_t)want + 200; /* two host descriptors a socket, and some more */
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
-    r = was;
-    r.rlim_cur = r.rlim_max < 2u * 10100 + 200 ? r.rlim_max : 2u * 10100 + 200;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &r), 0);
-    if (r.rlim_cur < 2u * 10100 + 200) {
-        want = (int)(r.rlim_cur - 200) / 2;
-        print_message("the limit of descriptors allows %d sockets only\n", want);
+    r = (struct rlimit){need, was.rlim_max > need ? was.rlim_max : need};
+    if (setrlimit(RLIMIT_NOFILE, &r) != 0) { /* the hard limit is root's to raise, and not always */
+        r = (struct rlimit){was.rlim_max, was.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &r), 0);
+        /* A socket that is not bound yet has one: so many of them that the number is reached. */
+        bound = (int)r.rlim_cur - 200 - want;
+        if (bound < want / 2) {
+            want = (int)(r.rlim_cur - 200) / 2;
+            bound = want;
+        }
+        print_message("the limit of descriptors is %d: %d sockets, %d of them bound\n", (int)r.rlim_cur, want, bound);
     }
-    if (ENV_TSAN || ENV_ASAN)
-        want = want < 2000 ? want : 2000;
     int *fd = calloc((size_t)want, sizeof *fd);
     struct zts_sockaddr_in a = own4;
     int l = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
@@ -372,7 +376,7 @@ static void more_than_ten_thousand_sockets(void **state)
     /* Datagram sockets with a port each, and on top a connection that still works. */
     for (int i = 0; i < want - 3; i++) {
         fd[i] = zts_socket(ZTS_AF_INET, ZTS_SOCK_DGRAM, 0);
-        if (fd[i] < 0 || zts_bind(fd[i], &dgram, sizeof dgram) != 0)
+        if (fd[i] < 0 || (i < bound && zts_bind(fd[i], &dgram, sizeof dgram) != 0))
             fail_msg("socket %d: %s", i, zts_strerror(zts_errno));
     }
     assert_true(fd[want - 4] >= want - 4);

@@ -543,6 +543,69 @@ static void test_statistics(void **state)
     assert_int_equal(zts_get_protocol_stats(0, NULL), ZTS_ERR_ARG);
 }
 
+static uint32_t udp_sent(void)
+{
+    struct zts_stats_proto st;
+    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_UDP, &st), 0);
+    return st.xmit;
+}
+
+/* A sender that is faster than the node: ZTS_EAGAIN and then POLLOUT for a non-blocking socket, waiting for a
+ * blocking one; and everything that was taken goes to the network. */
+static void test_udp_full_send_buffer(void **state)
+{
+    static char buf[1400];
+    struct zts_sockaddr_in6 a = peer(ENV_NOTHING);
+    int fd = zts_socket(ZTS_AF_INET6, ZTS_SOCK_DGRAM, 0), flags = zts_fcntl(fd, ZTS_F_GETFL, 0);
+    struct zts_pollfd p = {.fd = fd, .events = ZTS_POLLOUT};
+    uint32_t before = udp_sent(), taken = 0;
+    int refused = 0;
+    assert_int_equal(zts_sendto(fd, buf, 1, 0, &a, sizeof a), 1);
+    taken++;
+    for (int way = 0; way < 2; way++) { /* O_NONBLOCK, MSG_DONTWAIT */
+        assert_int_equal(zts_fcntl(fd, ZTS_F_SETFL, way == 0 ? flags | ZTS_O_NONBLOCK : flags), 0);
+        for (int i = 0; i < 200000 && refused == way; i++) {
+            ssize_t n = zts_sendto(fd, buf, sizeof buf, way == 0 ? 0 : ZTS_MSG_DONTWAIT, &a, sizeof a);
+            if (n == sizeof buf) {
+                taken++;
+                continue;
+            }
+            assert_int_equal(n, ZTS_ERR_SOCKET);
+            assert_int_equal(zts_errno, ZTS_EAGAIN);
+            refused++;
+        }
+        assert_int_equal(refused, way + 1);
+        assert_int_equal(zts_poll(&p, 1, 5000), 1);
+        assert_int_equal(p.revents, ZTS_POLLOUT);
+    }
+    for (int i = 0; i < 3000; i++, taken++)
+        assert_int_equal(zts_sendto(fd, buf, sizeof buf, 0, &a, sizeof a), sizeof buf);
+    for (int64_t end = env_ms() + 5000; udp_sent() - before < taken && env_ms() < end;)
+        zts_delay_ms(5);
+    assert_in_range(udp_sent() - before, taken, taken + 5); /* and what the stack itself may have to say */
+    assert_int_equal(zts_close(fd), 0);
+}
+
+/* zts_stop throws nothing away that was written before, closed or not. */
+static void test_written_before_the_stop(void **state)
+{
+    static char buf[8192];
+    struct zts_sockaddr_in6 a = peer(ENV_TCP_LAST);
+    uint32_t before;
+    for (int i = 0; i < 6; i++) {
+        int fd = zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0);
+        assert_int_equal(zts_connect(fd, &a, sizeof a), 0);
+        assert_int_equal(zts_recv(fd, &before, sizeof before, ZTS_MSG_WAITALL), sizeof before);
+        assert_int_equal(before, i > 0 ? sizeof buf : 0);
+        assert_int_equal(zts_write(fd, buf, sizeof buf), sizeof buf);
+        if (i % 2 == 0)
+            assert_int_equal(zts_close(fd), 0);
+        assert_int_equal(env_down(), 0);
+        (void)zts_close(fd);
+        assert_int_equal(env_up(&e, "us"), 0);
+    }
+}
+
 static int setup(void)
 {
     return env_start_peer(&e) | env_up(&e, "us");
@@ -572,6 +635,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_close_wakes_others),
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_udp_full_send_buffer),
+        cmocka_unit_test(test_written_before_the_stop),
     };
     env_program(&e, argc, argv, setup);
     return cmocka_run_group_tests_name("sockets", tests, env_setup, env_teardown);

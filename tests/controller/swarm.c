@@ -1,17 +1,19 @@
-/* Many members in one process: whole cores with a real clock and a UDP socket each, on loopback. They
- * keep a controller busy with what fifty service processes would send, for a fiftieth of the memory.
+/* Many members in one process: whole cores with a real clock and a UDP socket each, on loopback or
+ * at an address of the host. They keep a controller busy with what fifty service processes would
+ * send, for a fiftieth of the memory, and are the peers of a node that should have many.
  *
- *   swarm PLANET FIRST COUNT
+ *   swarm PLANET FIRST COUNT [ADDRESS]
  *
- * Members are the identities FIRST, FIRST + 1, ... of the simulator. Input, one command a line; I is a
- * member, 0 and up:
+ * Members are the identities FIRST, FIRST + 1, ... of the simulator. Input, one command a line; I
+ * is a member, 0 and up:
  *
  *   join I NWID
  *   leave I NWID
+ *   greet I NWID NODE        an echo request (IPv6, the 6plane addresses) to that node
  *   restart I                a new core, of the same identity, in the networks it was in
  *   show                     one line of JSON: all members and what they know of their networks
- *   ask COUNT                so many requests, of one member after the other, for its first network: leave,
- *                            join, and wait for the configuration; prints the time of each in microseconds
+ *   ask COUNT                so many requests, of one member after the other, for its first
+ * network: leave, join, and wait for the configuration; prints the time of each in microseconds
  *
  * It ends with its input. */
 #include <arpa/inet.h>
@@ -26,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "core/core.h"
 #include "crypto/identity.h"
 #include "sim.h"
@@ -51,6 +54,7 @@ struct member {
 };
 
 static struct member members[MEMBERS];
+static struct in_addr host_ip;         /* where the sockets are; set by main */
 static struct pollfd fds[MEMBERS + 1]; /* the last one: input */
 static unsigned count;
 static struct zt_now now;
@@ -140,7 +144,7 @@ static void start(struct member *m)
 
 static void init(struct member *m, unsigned no)
 {
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = host_ip};
     socklen_t size = sizeof sa;
     int room = 1 << 20;
 
@@ -180,6 +184,32 @@ static void leave(struct member *m, uint64_t nwid)
         if (m->nets[i] == nwid)
             m->nets[i] = 0;
     (void)zt_core_leave(m->core, &now, nwid);
+}
+
+static void greet(struct member *m, uint64_t nwid, uint64_t node)
+{
+    static uint8_t buf[ZT_FRAME_HEADROOM + 14 + 48];
+    uint8_t *eth = buf + ZT_FRAME_HEADROOM, *ip = eth + 14, *icmp = ip + 40;
+    struct zt_ep from = zt_ep_6plane(nwid, m->id.addr), to = zt_ep_6plane(nwid, node);
+    uint32_t sum = 8 + 58; /* of the pseudo header */
+
+    zt_put48(eth, zt_mac_of(node, nwid));
+    zt_put48(eth + 6, zt_mac_of(m->id.addr, nwid));
+    zt_put16(eth + 12, 0x86dd);
+    memset(ip, 0, 48);
+    ip[0] = 0x60;
+    zt_put16(ip + 4, 8);
+    ip[6] = 58;
+    ip[7] = 64;
+    memcpy(ip + 8, from.ip, 16);
+    memcpy(ip + 24, to.ip, 16);
+    icmp[0] = 128;
+    for (unsigned i = 8; i < 48; i += 2)
+        sum += zt_be16(ip + i);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    zt_put16(icmp + 2, (uint16_t)~sum);
+    (void)zt_core_frame(m->core, &now, nwid, eth, 14 + 48);
 }
 
 static void show_network(const struct zt_net_info *n, const char *comma)
@@ -295,12 +325,14 @@ static void ask(unsigned requests)
 
 static void obey(const char *line)
 {
-    uint64_t nwid;
+    uint64_t nwid, node;
     unsigned i = 0, n;
     if (sscanf(line, "join %u %" SCNx64, &i, &nwid) == 2 && i < count)
         join(&members[i], nwid);
     else if (sscanf(line, "leave %u %" SCNx64, &i, &nwid) == 2 && i < count)
         leave(&members[i], nwid);
+    else if (sscanf(line, "greet %u %" SCNx64 " %" SCNx64, &i, &nwid, &node) == 3 && i < count)
+        greet(&members[i], nwid, node);
     else if (sscanf(line, "ask %u", &n) == 1)
         ask(n);
     else if (strcmp(line, "show") == 0)
@@ -336,9 +368,10 @@ static bool read_lines(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4 || atoi(argv[2]) < 0 || atoi(argv[3]) < 1 ||
-        atoi(argv[2]) + atoi(argv[3]) > MEMBERS) {
-        fprintf(stderr, "usage: swarm PLANET FIRST COUNT (of %d)\n", MEMBERS);
+    host_ip.s_addr = htonl(INADDR_LOOPBACK);
+    if ((argc != 4 && !(argc == 5 && inet_pton(AF_INET, argv[4], &host_ip) == 1)) ||
+        atoi(argv[2]) < 0 || atoi(argv[3]) < 1 || atoi(argv[2]) + atoi(argv[3]) > MEMBERS) {
+        fprintf(stderr, "usage: swarm PLANET FIRST COUNT (of %d) [ADDRESS]\n", MEMBERS);
         return 2;
     }
     FILE *f = fopen(argv[1], "rb");

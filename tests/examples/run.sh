@@ -1,39 +1,16 @@
 #!/bin/bash
 # Every program of docs/examples, in a private planet on loopback. usage: run.sh BUILD
 set -u
-build=$(readlink -f "$1")
 here=$(dirname "$(readlink -f "$0")")
-# shellcheck source=../../tools/lib/common.sh
-. "$here/../../tools/lib/common.sh"
-# shellcheck source=../../tools/lib/lab.sh
-. "$here/../../tools/lib/lab.sh"
-ztctl() { "$build/tools/ztctl" "$@"; }
+# shellcheck source=../lab.sh
+. "$here/../lab.sh" "$1" examples
 
-passed=0 failed=0 started=() servers=()
-work=$(mktemp -d "${TMPDIR:-/tmp}/zt-examples.XXXXXX")
-finish() {
-    local code=$? pid
-    trap - EXIT INT TERM HUP
-    for pid in "${started[@]-}"; do
-        [ -z "$pid" ] || kill -KILL "$pid" 2> /dev/null
-    done
-    end_nodes || code=1
-    wait
-    if [ -n "${ZT_TEST_KEEP-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi
-    exit $code
-}
-trap finish EXIT
-trap 'exit 130' INT TERM HUP
-fail() {
-    echo "$*"
-    exit 1
-}
-cd "$work" || exit 1
+passed=0 failed=0 servers=()
 homes_needed=(client server poll_client poll_server epoll udp_a udp_b listen4 listen6 send4 send6 statistics adhoc)
 start_root "${homes_needed[@]}"
 wait_for 20 is_online root || fail 'the root is not online'
 unset ZT_PLANET
-nwid=$(ztctl -H root controller new name=examples private=false ipv4=10.77.0.0/16 ipv6=6plane | grep -oE '\b[0-9a-f]{16}\b' | head -n 1)
+nwid=$(new_network examples private=false ipv4=10.77.0.0/16 ipv6=6plane)
 [ -n "$nwid" ] || fail 'no network'
 
 # serve OUT PROGRAM ARGS...: in the background; ends when the test does

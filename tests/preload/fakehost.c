@@ -360,6 +360,10 @@ static void datagram(struct vsock *v)
     }
     if (n < (ssize_t)sizeof m.h)
         return;
+    if (m.h.type == ZT_DGRAM_ERROR) {
+        send(v->fd, &m.h, sizeof m.h, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return;
+    }
     struct zt_ctl_addr to = m.h.remote.family ? m.h.remote : v->remote;
     if (!v->local.family)
         v->local = own_address(&to, 0);
@@ -367,7 +371,13 @@ static void datagram(struct vsock *v)
     struct vsock *d = find_dgram(&to, &v->local);
     if (!d) {
         struct zt_ctl_dgram e = {.type = ZT_DGRAM_ERROR, .err = ECONNREFUSED};
-        if (v->remote.family)
+        bool told = v->remote.family;
+        for (unsigned i = 0; i < v->nopts; i++)
+            told |= v->opts[i].value &&
+                    (v->opts[i].level == IPPROTO_IPV6
+                         ? v->opts[i].name == IPV6_RECVERR
+                         : v->opts[i].level == IPPROTO_IP && v->opts[i].name == IP_RECVERR);
+        if (told)
             send(v->fd, &e, sizeof e, MSG_DONTWAIT | MSG_NOSIGNAL);
         return;
     }

@@ -38,6 +38,16 @@ static inline __attribute__((unused)) const struct in6_addr *host6(void)
     return &a;
 }
 END
+    # A pointer into memory that is not mapped crashes the program where the kernel says EFAULT, as it does in
+    # functions of libc; one into the zero page must not.
+    cat > "$tree/lib/tst_get_bad_addr.c" << 'END'
+#include "tst_get_bad_addr.h"
+void *tst_get_bad_addr(void (*cleanup_fn)(void))
+{
+    (void)cleanup_fn;
+    return (void *)8;
+}
+END
     (cd "$tree" && make autotools && CFLAGS='-O1 -w' ./configure &&
         echo "CFLAGS += -include $tree/include/host.h" >> include/mk/config.mk && make -C lib -j"$(nproc)") > "$tree/build.log" 2>&1 || return
     for call in $calls; do
@@ -56,15 +66,17 @@ fi
 
 # all assertions of a program: `ok`, `failed` or `skipped`, its name and their number
 one() {
-    timeout 120 "$tree/testcases/kernel/syscalls/$2" > "$1.${2##*/}.log" 2>&1 < /dev/null
-    sed -nE 's/.*T(PASS|FAIL|BROK|CONF) ?:.*/\1/p' "$1.${2##*/}.log" | awk -v name="${2##*/}" '
+    (mkdir -p "$1.d" && cd "$1.d" && exec timeout 120 "$tree/testcases/kernel/syscalls/$2") \
+        > "$1.${2##*/}.log" 2>&1 < /dev/null
+    sed -nE 's/.*T(PASS|FAIL|BROK|CONF) *:.*/\1/p' "$1.${2##*/}.log" | awk -v name="${2##*/}" '
         BEGIN { word["PASS"] = "ok"; word["CONF"] = "skipped"; word["FAIL"] = word["BROK"] = "failed" }
         { print word[$1], name "." ++n }
         END { if (!n) print "failed", name ".0" }'
 }
 kernel() { ZT_HOST4=127.0.0.1 ZT_HOST6=::1 one kernel "$1"; }
 virtual() { (
-    export ZT_HOST4=$a4 ZT_HOST6=$a6 ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload
+    # some try every kind of descriptor, io_uring's among them, which is not to be had otherwise
+    export ZT_PRELOAD_IO_URING=1 ZT_HOST4=$a4 ZT_HOST6=$a6 ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload
     one virtual "$1"
 ); }
 
@@ -77,13 +89,16 @@ for call in $calls; do
     for p in "$call"/*; do
         [ -f "$p" ] && [ -x "$p" ] || continue
         [ $# = 0 ] || [[ " $* " == *" ${p##*/} "* ]] || continue
+        # how exactly the kernel's timers run, and races that it once lost, are not about sockets
+        ! grep -qE 'tst_(timer_test|fuzzy_sync)\.h' "${p%_64}.c" 2> /dev/null || continue
         programs+=("$p")
     done
 done
 cd "$work" || exit
 for p in "${programs[@]}"; do
-    kernel "$p" >> kernel.tests
+    kernel "$p" >> kernel.tests &
     virtual "$p" >> virtual.tests
+    wait $!
 done
 echo "LTP, ${#programs[@]} programs: kernel $(counts kernel.tests); virtual $(counts virtual.tests)"
 check "LTP" suite_agrees "$here/ltp.known"

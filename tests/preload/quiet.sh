@@ -144,6 +144,17 @@ check 'a start costs less than 1 ms more' startup
 started+=($!)
 wait_for 5 test -S home/control.sock || fail "$(cat host.log)"
 
+batches() { # 100 datagrams, and 105 in return: a handful of calls; the others are for the node
+    ZT_HOME=$work/home ZT_PRELOAD_START=no timeout 60 strace -E LD_PRELOAD="$preload" -o trace \
+        "$conform" 10.147.17.1 udp_batches > batches.out 2>&1 || { cat batches.out; return 1; }
+    grep -q 'sendmmsg(c, m, N, 0) = 100' batches.out || { cat batches.out; return 1; }
+    [ "$(grep -cE '^send(m?msg|to)?\(' trace)" -le 20 ] && [ "$(grep -cE '^recv(m?msg|from)?\(' trace)" -le 20 ] ||
+        { cut -d'(' -f1 trace | sort | uniq -c; return 1; }
+}
+if command -v strace > /dev/null && strace -o trace /bin/true 2> /dev/null; then
+    check 'sendmmsg, recvmmsg: many datagrams in one call' batches
+fi
+
 same() { # CASE COMMAND...: conform prints the same with the command around it as on the kernel
     local case=$1
     shift

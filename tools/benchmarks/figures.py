@@ -1,6 +1,7 @@
 """The figures between two nodes: streams, round trips, connections. Systems take turns within each run."""
 import os
 import subprocess
+import time
 
 import lab
 from lab import Failed, wait_for
@@ -159,51 +160,107 @@ def start(ctx, systems, name):
     systems = [s for s in systems if s.name in ("direct", "libzt")]
     yield from interleaved("first-byte", "ms", systems, ctx.runs,
                            lambda s: s.client("first", 1)[0]["value"])
-    preload = [s for s in ctx.systems if s.name == "preload"]
-    if not preload:
-        return
-    import time
-    online, joined = [], []
-    for _ in range(ctx.runs):
-        node = preload[0]
-        ctx.lab.end(node.nodes["a"])
-        began = time.monotonic()
-        node.nodes["a"] = node.start_node("a")
-        wait_for(30, "online", lambda: lab.parse(node.ctl("a", "-j", "info"))["online"])
-        online.append((time.monotonic() - began) * 1e3)
-        node.ctl("a", "leave", ctx.network)
-        began = time.monotonic()
-        node.ctl("a", "join", ctx.network)
-        wait_for(30, "address", lambda: lab.parse(node.ctl("a", "-j", "networks"))[0]["assignedAddresses"])
-        node.client("rtt", 1)
-        joined.append((time.monotonic() - began) * 1e3)
-    yield spread("online", "preload", "ms", online)
-    yield spread("join", "preload", "ms", joined, of="ztctl join to 21 echoes, program start included")
+    for node in [s for s in ctx.systems if s.name == "preload"]:
+        online = []
+        for _ in range(ctx.runs):
+            ctx.lab.end(node.nodes["a"])
+            began = time.monotonic()
+            node.nodes["a"] = node.start_node("a")
+            wait_for(30, "online", lambda: lab.parse(node.ctl("a", "-j", "info"))["online"])
+            online.append((time.monotonic() - began) * 1e3)
+        yield spread("online", node.name, "ms", online)
+    yield from joined(ctx)
 
 
-def memory(ctx, systems, name):
-    """What an idle node in ten networks keeps in memory, and uses of the processor."""
-    import time
+def joined(ctx):
+    """From the order to join to the first byte of an echo through a network that our controller, on host
+    root, makes up: configuration, address, first contact with the other member, one connect. Programs'
+    starts are in it."""
+    systems = [s for s in ctx.systems if s.nodes and s.name in ("preload", "zerotier-one")]
+    nwid = ctx.lab.run("ip", "netns", "exec", "root", lab.tool("ztctl"), "-H", ctx.lab.home("root"),
+                       "controller", "new", "name=bench", "ipv6=rfc4193", "private=false").split()[0]
+    servers = {}
+    for s in systems:
+        s.join("b", nwid)
+        wait_for(30, f"an address for {s.name}", lambda: s.assigned("b", nwid))
+        servers[s.name] = s.assigned("b", nwid)
+
+    time.sleep(3) # a kernel looks for duplicates of an address before it may be bound
+    for s in systems:
+        s.server("b", servers[s.name])
+
+    def once(system):
+        began = time.monotonic()
+        system.join("a", nwid)
+        wait_for(30, "address", lambda: system.assigned("a", nwid))
+        system.client("first", 1, address=servers[system.name])
+        value = (time.monotonic() - began) * 1e3
+        system.leave("a", nwid)
+        return value
+    yield from interleaved("join", "ms", systems, ctx.runs, once, of="a network of our controller")
+
+
+IDLE_NETWORKS = [f"ff{port:04x}{port:04x}000000" for port in range(1, 10)]
+IDLE_PEERS = 100
+
+
+def idle(ctx, systems, name):
+    """What an idle node with 10 networks and 100 peers keeps in memory, and uses of the processor. The
+    peers are whole cores in one process on host a, ten in each network (tests/controller/swarm.c); each
+    has sent the node an echo request."""
     systems = [s for s in systems if s.nodes and s.name in ("preload", "zerotier-one")]
     seconds = ctx.amount[name]
+    networks = [ctx.network, *IDLE_NETWORKS]
     for s in systems:
-        for port in range(1, 10):
-            s.join("b", f"ff{port:04x}{port:04x}000000")
-    time.sleep(5)
-    before = {s.name: (lab.cpu_of(s.nodes["b"].pid), lab.wakeups_of(s.nodes["b"].pid)) for s in systems}
-    time.sleep(seconds)
-    for s in systems:
-        pid = s.nodes["b"].pid
-        cpu, woken = before[s.name]
-        yield spread("idle-cpu", s.name, "%", [(lab.cpu_of(pid) - cpu) / seconds * 100], seconds=seconds)
-        yield spread("idle-wakeups", s.name, "1/min", [(lab.wakeups_of(pid) - woken) * 60 / seconds])
-        yield spread("idle-rss", s.name, "MiB", [lab.memory_of(pid, "Rss") / 2**20])
-        yield spread("idle-pss", s.name, "MiB", [lab.memory_of(pid) / 2**20])
+        for nwid in IDLE_NETWORKS:
+            s.join("b", nwid)
+    swarm = ctx.lab.spawn("a", os.path.join(lab.BUILD, "tests", "controller", "swarm"),
+                          os.path.join(ctx.lab.dir, "planet"), "0", str(IDLE_PEERS), lab.ADDRESS["a"],
+                          stdin=subprocess.PIPE)
+    try:
+        for i in range(IDLE_PEERS):
+            say(swarm, f"join {i} {networks[i % 10]}")
+        for s in systems:
+            wait_for(60, f"{s.name} has {IDLE_PEERS} peers", lambda: all_met(s, swarm, networks))
+        time.sleep(15) # the last of the introductions
+        before = {s.name: (lab.cpu_of(s.nodes["b"].pid), lab.wakeups_of(s.nodes["b"].pid)) for s in systems}
+        time.sleep(seconds)
+        for s in systems:
+            pid = s.nodes["b"].pid
+            cpu, woken = before[s.name]
+            more = {"networks": 10, "peers": direct_peers(s)}
+            yield spread("idle-cpu", s.name, "%", [(lab.cpu_of(pid) - cpu) / seconds * 100], seconds=seconds,
+                         **more)
+            yield spread("idle-wakeups", s.name, "1/min", [(lab.wakeups_of(pid) - woken) * 60 / seconds], **more)
+            yield spread("idle-rss", s.name, "MiB", [lab.memory_of(pid, "Rss") / 2**20], **more)
+            yield spread("idle-pss", s.name, "MiB", [lab.memory_of(pid) / 2**20], **more)
+    finally:
+        swarm.stdin.close()
+        ctx.lab.end(swarm)
+
+
+def say(swarm, line):
+    swarm.stdin.write(line.encode() + b"\n")
+    swarm.stdin.flush()
+
+
+def direct_peers(system):
+    return sum(bool(p["paths"]) for p in system.peers("b"))
+
+
+def all_met(system, swarm, networks):
+    """Every member greets the node; true once it has a direct path to all."""
+    if direct_peers(system) >= IDLE_PEERS:
+        return True
+    for i in range(IDLE_PEERS):
+        say(swarm, f"greet {i} {networks[i % 10]} {system.identity('b')}")
+    time.sleep(1)
+    return False
 
 
 # name -> (function, amount: seconds or count)
 FIGURES = {
-    "idle": (memory, 30), # first: what a busy node has once allocated it keeps for a while
+    "idle": (idle, 60), # first: what a busy node has once allocated it keeps for a while
     "held": (held, 10000),
     "start": (start, 1),
     "tcp": (netbench("throughput"), 4),

@@ -80,26 +80,26 @@ class System:
     def bench_argv(self, host):
         return self.program(host, lab.tool("netbench"))
 
-    def server(self, host="b"):
+    def server(self, host="b", address=None):
         """A netbench server there, once; its process."""
-        if host in self.servers:
-            return self.servers[host]
-        log = f"{self.name}-{host}.server"
+        if (host, address) in self.servers:
+            return self.servers[host, address]
+        log = f"{self.name}-{host}-{address or 'own'}.server"
         child = self.lab.spawn(host, *self.bench_argv(host), "server", str(self.port), log=log,
-                               env={"BIND": self.address(host)}, stdin=subprocess.PIPE)
-        self.servers[host] = child
+                               env={"BIND": address or self.address(host)}, stdin=subprocess.PIPE)
+        self.servers[host, address] = child
         path = os.path.join(self.lab.dir, log)
         wait_for(40, f"the {self.name} server is ready", lambda: "ready" in open(path).read())
         return child
 
-    def client(self, test, amount, host="a", to="b", timeout=60):
+    def client(self, test, amount, host="a", to="b", timeout=60, address=None):
         """Run one netbench test; a list of its figures (dicts). CPU time of all parts is noted."""
-        server = self.server(to)
+        server = self.server(to, address)
         pids = [*self.daemon_pids(), server.pid]
         before = sum(lab.cpu_of(p) for p in pids)
         usage = os.times()
         done = subprocess.run(
-            ["ip", "netns", "exec", host, *self.bench_argv(host), "client", self.address(to),
+            ["ip", "netns", "exec", host, *self.bench_argv(host), "client", address or self.address(to),
              str(self.port), test, str(amount)], capture_output=True, text=True, timeout=timeout)
         after = os.times()
         if done.returncode != 0:
@@ -111,6 +111,14 @@ class System:
         for figure in figures:
             figure["cpu_s"] = cpu
         return figures
+
+    def assigned(self, host, nwid):
+        """The IPv6 address that a network's controller gave the node; None: none yet."""
+        for net in self.networks(host):
+            for address in net["assignedAddresses"] if nwid in (net.get("id"), net.get("nwid")) else []:
+                if ":" in address:
+                    return address.split("/")[0]
+        return None
 
     def meet(self):
         """First contact, and then the direct path: nothing is measured before."""
@@ -135,12 +143,20 @@ class Preload(System):
     def join(self, host, nwid):
         self.ctl(host, "join", nwid)
 
+    def leave(self, host, nwid):
+        self.ctl(host, "leave", nwid)
+
+    def networks(self, host):
+        return lab.parse(self.ctl(host, "-j", "networks"))
+
+    def peers(self, host):
+        return lab.parse(self.ctl(host, "-j", "peers"))
+
     def ready(self, host):
         if not lab.parse(self.ctl(host, "-j", "info"))["online"]:
             return False
         self.ctl(host, "join", NETWORK)
-        nets = lab.parse(self.ctl(host, "-j", "networks"))
-        return any(n["assignedAddresses"] for n in nets)
+        return any(n["assignedAddresses"] for n in self.networks(host))
 
     def program(self, host, *argv):
         return [lab.tool("ztctl"), "exec", "-H", self.home(host), *argv]
@@ -174,6 +190,15 @@ class ZeroTierOne(System):
     def join(self, host, nwid):
         self.cli(host, "join", nwid)
 
+    def leave(self, host, nwid):
+        self.cli(host, "leave", nwid)
+
+    def networks(self, host):
+        return lab.parse(self.cli(host, "-j", "listnetworks"))
+
+    def peers(self, host):
+        return lab.parse(self.cli(host, "-j", "listpeers"))
+
     def cli(self, host, *argv):
         return self.lab.run("ip", "netns", "exec", host, self.path, "-q", "-D" + self.home(host),
                             *argv)
@@ -182,8 +207,7 @@ class ZeroTierOne(System):
         if "ONLINE" not in self.cli(host, "info"):
             return False
         self.cli(host, "join", NETWORK)
-        nets = lab.parse(self.cli(host, "-j", "listnetworks"))
-        if not any(n["assignedAddresses"] for n in nets):
+        if not any(n["assignedAddresses"] for n in self.networks(host)):
             return False
         # the kernel lets nobody bind an address that it still checks for duplicates
         shown = self.lab.run("ip", "-n", host, "-6", "addr")

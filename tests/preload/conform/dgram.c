@@ -125,6 +125,87 @@ static void c_udp_many(void)
     close(c), close(u);
 }
 
+/* More than go over together, an error among them, one that can't be sent, few wanted. */
+static void c_udp_batches(void)
+{
+    enum { N = 100 };
+    int port, u = udp(&port), c = socket(family, SOCK_DGRAM, 0);
+    static char b[N][16], long_one[70000];
+    static struct iovec v[N][4];
+    static struct mmsghdr m[N];
+    memset(m, 0, sizeof m);
+    for (int i = 0; i < N; i++) {
+        for (int k = 0; k < 4; k++)
+            v[i][k] = (struct iovec){b[i] + 4 * k, 4};
+        snprintf(b[i], sizeof b[i], "datagram %d", i);
+        m[i].msg_hdr = (struct msghdr){.msg_name = addr(port), .msg_namelen = base_len};
+        m[i].msg_hdr.msg_iov = v[i];
+        m[i].msg_hdr.msg_iovlen = 4;
+    }
+    SAY(sendmmsg(c, m, N, 0));
+    printf("sent %u, %u\n", m[0].msg_len, m[N - 1].msg_len);
+    v[5][0] = (struct iovec){long_one, sizeof long_one};
+    SAY(sendmmsg(c, m, N, 0)); /* ends before it */
+    SAY(sendmmsg(c, m + 5, N - 5, 0));
+    v[5][0] = (struct iovec){b[5], 4};
+    settle();
+    for (int want = 7, seen = 0, r; seen < N + 5; seen += r) {
+        memset(b, 0, sizeof b);
+        for (int i = 0; i < N; i++)
+            m[i].msg_hdr.msg_name = NULL, m[i].msg_hdr.msg_namelen = 0;
+        r = (int)say("recvmmsg", recvmmsg(u, m, (unsigned)want, MSG_WAITFORONE, NULL));
+        if (r <= 0)
+            break;
+        printf("%s .. %s, %u bytes\n", b[0], b[r - 1], m[r - 1].msg_len);
+        want = N;
+    }
+    struct timespec none = {0, 1000}, bad = {0, -1};
+    SAY(recvmmsg(u, m, 3, 0, &bad));
+    SAY(recvmmsg(u, m, 3, MSG_DONTWAIT, &none));
+    /* refused: the error is told once, and before what comes later */
+    SAY(connect(c, addr(port), base_len));
+    close(u);
+    settle();
+    SAY(sendmmsg(c, m, 1, 0));
+    settle();
+    SAY(recvmmsg(c, m, 5, MSG_DONTWAIT, NULL));
+    close(c);
+}
+
+/* Two datagrams and an error between them: nothing is lost, the error is told once. (Which comes
+ * first is the kernel's affair: it keeps them in different places.) */
+static void c_udp_batch_error(void)
+{
+    int port, own, p = udp(&port), c = udp(&own), errors = 0, got = 0;
+    char b[4][8] = {""};
+    struct iovec v[4];
+    struct mmsghdr m[4];
+    SAY(connect(c, addr(port), base_len));
+    SAY(sendto(p, "one", 4, 0, addr(own), base_len));
+    settle();
+    close(p);
+    settle();
+    SAY(send(c, "x", 1, 0));
+    settle();
+    p = socket(family, SOCK_DGRAM, 0);
+    SAY(bind(p, addr(port), base_len));
+    SAY(sendto(p, "two", 4, 0, addr(own), base_len));
+    settle();
+    for (int i = 0; i < 4; i++, settle()) {
+        memset(m, 0, sizeof m);
+        for (int k = 0; k < 4 - got; k++) {
+            v[k] = (struct iovec){b[got + k], sizeof b[0]};
+            m[k].msg_hdr.msg_iov = &v[k];
+            m[k].msg_hdr.msg_iovlen = 1;
+        }
+        int r = recvmmsg(c, m, (unsigned)(4 - got), MSG_DONTWAIT, NULL);
+        got += r > 0 ? r : 0;
+        errors += r < 0 && errno == ECONNREFUSED;
+    }
+    printf("%d datagrams: %s, %s; %d error\n", got, b[0], b[1], errors);
+    close(c), close(p);
+}
+
 static void c_udp_info(void)
 {
     int port, u = udp(&port), c = socket(family, SOCK_DGRAM, 0), one = 1;
@@ -160,6 +241,8 @@ const struct conform_case cases_dgram[] = {
     {"udp_refused", c_udp_refused},
     {"udp_recverr", c_udp_recverr},
     {"udp_many", c_udp_many},
+    {"udp_batches", c_udp_batches},
+    {"udp_batch_error", c_udp_batch_error},
     {"udp_info", c_udp_info},
     {NULL, NULL},
 };

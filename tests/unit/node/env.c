@@ -132,7 +132,7 @@ struct call {
     struct zt_ctl_rep *rep;
     uint8_t *data;
     struct zt_proxy_counts *counts;
-    int fd;
+    int fd, host;
 };
 
 static void do_request(void *arg)
@@ -163,6 +163,23 @@ int env_request(struct env *e, struct zt_ctl_req *req, struct zt_ctl_rep *rep, u
 
     req->version = ZT_CTL_VERSION;
     assert_int_equal(zt_loop_call(e->loop, do_request, &c), 0);
+    return c.fd;
+}
+
+static void do_merge(void *arg)
+{
+    struct call *c = arg;
+
+    zt_proxy_merge(c->e->proxy, c->req, c->host, c->rep, &c->fd);
+}
+
+int env_merge(struct env *e, struct zt_ctl_req *req, int host, struct zt_ctl_rep *rep)
+{
+    struct call c = {.e = e, .req = req, .rep = rep, .fd = -1, .host = host};
+
+    req->version = ZT_CTL_VERSION;
+    req->type = ZT_CTL_MERGE;
+    assert_int_equal(zt_loop_call(e->loop, do_merge, &c), 0);
     return c.fd;
 }
 

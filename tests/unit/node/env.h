@@ -37,6 +37,9 @@ void env_counts(struct env *e, struct zt_proxy_counts *out);
 /* One request on the loop thread; returns the descriptor (-1: none), rep in *rep. */
 int env_request(struct env *e, struct zt_ctl_req *req, struct zt_ctl_rep *rep, uint8_t *data);
 
+/* ZT_CTL_MERGE with this kernel socket, which is taken over. */
+int env_merge(struct env *e, struct zt_ctl_req *req, int host, struct zt_ctl_rep *rep);
+
 struct zt_ctl_addr env_addr4(const char *ip, uint16_t port);
 struct zt_ctl_addr env_addr6(const char *ip, uint16_t port);
 int env_connect(struct env *e, struct zt_ctl_addr to, struct zt_ctl_rep *rep);

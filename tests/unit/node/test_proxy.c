@@ -769,13 +769,17 @@ static void the_end_of_the_node_resets(void **state)
 
 /* Datagrams */
 
-static ssize_t udp_send(int fd, struct zt_ctl_addr to, const void *p, size_t n)
+static ssize_t send_as(int fd, const struct zt_ctl_dgram *h, const void *p, size_t n)
 {
-    struct zt_ctl_dgram h = {.type = ZT_DGRAM_DATA, .remote = to};
-    struct iovec iov[2] = {{&h, sizeof h}, {(void *)p, n}};
+    struct iovec iov[2] = {{(void *)h, sizeof *h}, {(void *)p, n}};
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
 
     return sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
+static ssize_t udp_send(int fd, struct zt_ctl_addr to, const void *p, size_t n)
+{
+    return send_as(fd, &(struct zt_ctl_dgram){.type = ZT_DGRAM_DATA, .remote = to}, p, n);
 }
 
 static ssize_t udp_recv(int fd, struct zt_ctl_dgram *h, void *p, size_t n)
@@ -962,6 +966,40 @@ static void reuseport_shares_flows(void **state)
     until_idle(e);
 }
 
+/* MSG_MORE, as LTP's send02 uses it. */
+static void pieces_make_one_datagram(void **state)
+{
+    struct env *e = *state;
+    struct zt_ctl_rep a, b;
+    struct zt_ctl_dgram h;
+    static char big[40000], in[65536];
+    int x = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &a);
+    int y = env_bind(e, env_addr4("10.1.0.2", 0), SOCK_DGRAM, &b);
+
+    for (int i = 0; i < 3; i++) {
+        h = (struct zt_ctl_dgram){.type = ZT_DGRAM_MORE, .remote = b.local};
+        assert_true(send_as(x, &h, "one ", 4) > 0);
+        assert_int_equal(env_poll(y, POLLIN, 50), 0);
+        h = (struct zt_ctl_dgram){.type = ZT_DGRAM_DATA}; /* the first one's counts */
+        assert_true(send_as(x, &h, "two", 3) > 0);
+        assert_int_equal(udp_recv(y, &h, in, sizeof in), 7);
+        assert_memory_equal(in, "one two", 7);
+    }
+    h = (struct zt_ctl_dgram){.type = ZT_DGRAM_MORE, .remote = b.local};
+    assert_true(send_as(x, &h, big, sizeof big) > 0);
+    assert_true(send_as(x, &h, big, sizeof big) > 0); /* too much: all of it is gone */
+    assert_int_equal(udp_recv(x, &h, in, sizeof in), 0);
+    assert_int_equal(h.type, ZT_DGRAM_ERROR);
+    assert_int_equal(h.err, EMSGSIZE);
+    assert_true(udp_send(x, b.local, "new", 3) > 0);
+    assert_int_equal(udp_recv(y, &h, in, sizeof in), 3);
+    h = (struct zt_ctl_dgram){.type = ZT_DGRAM_MORE, .remote = b.local};
+    assert_true(send_as(x, &h, "never", 5) > 0); /* closed with a beginning in hand */
+    close(x);
+    close(y);
+    until_idle(e);
+}
+
 static void multicast_membership(void **state)
 {
     struct env *e = *state;
@@ -1016,6 +1054,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_listener_lets_clients_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(reuseport_shares_connections, setup, teardown),
         cmocka_unit_test_setup_teardown(reuseport_shares_flows, setup, teardown),
+        cmocka_unit_test_setup_teardown(pieces_make_one_datagram, setup, teardown),
         cmocka_unit_test_setup_teardown(options_and_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(without_descriptors, setup, teardown),
         cmocka_unit_test(tight_memory),

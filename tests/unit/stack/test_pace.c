@@ -180,6 +180,52 @@ static void test_loss_by_chance(void **state)
     A->abort(client);
 }
 
+static bool all_acked(void)
+{
+    return client->acked == client->to_send;
+}
+
+static unsigned until_lost; /* data segments; 0: none is lost */
+static bool lose_one(unsigned from, const uint8_t *eth, size_t n)
+{
+    return from == 0 && n > 1000 && until_lost > 0 && --until_lost == 0;
+}
+
+/* A program that writes in short pieces, many and then few. A loss halves the window, so what was
+ * lost waits to be sent again: no piece, nor the end of the stream, may be joined to it. */
+static void test_writes_while_lost_wait(void **state)
+{
+    narrow_path(HOLDS);
+    narrow.bytes_ms = RATE / 10;
+    delay_ms = 0;
+    lose = lose_one;
+    for (unsigned i = 0; i < 14; i++) {
+        B->forget_accepted();
+        client = open_one(100000); /* the window has grown */
+        assert_true(wire_until(all_acked, 5000));
+        until_lost = 1 + i / 2;
+        for (unsigned k = 0; k < 40; k++) {
+            client->to_send += k < 25 ? 1200 : 100;
+            client->close_when_sent = k == 39 - 2 * (i / 2) && i % 2 == 0;
+            bool last = client->close_when_sent;
+            A->pump(client);
+            if (k >= 25)
+                wire_run(3);
+            if (last)
+                break;
+        }
+        assert_int_equal(until_lost, 0);
+        assert_false(A->paced(client));
+        wire_run(3000);
+        assert_int_equal(client->acked, client->to_send);
+        assert_int_equal(arrived(0), client->to_send);
+        assert_int_equal(B->accepted(0)->eof, i % 2 == 0);
+        assert_false(B->accepted(0)->damaged);
+        A->abort(client);
+        wire_run(100);
+    }
+}
+
 /* A LAN on which one transfer keeps a queue of some ms: the round trip without it is found out, and
  * nothing waits. */
 static void test_near_path(void **state)
@@ -223,10 +269,15 @@ static void test_path_changes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_short_queue),       T(test_long_queue),
-        T(test_two_share_a_queue), T(test_two_share_a_short_queue),
-        T(test_follows_the_path),  T(test_loss_by_chance),
-        T(test_near_path),         T(test_path_changes),
+        T(test_short_queue),
+        T(test_long_queue),
+        T(test_two_share_a_queue),
+        T(test_two_share_a_short_queue),
+        T(test_follows_the_path),
+        T(test_loss_by_chance),
+        T(test_writes_while_lost_wait),
+        T(test_near_path),
+        T(test_path_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

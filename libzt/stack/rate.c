@@ -428,17 +428,17 @@ bool zt_lwip_waits(struct tcp_pcb *pcb)
     if (best(pcb) == 0)
         return false; /* the first window */
     uint64_t pace = (uint64_t)best(pcb) * pace_gain(pcb) / 256 + 1;
-    if (elapsed > 0) {
+    uint64_t gained = pace * (elapsed < 1000 ? elapsed : 1000) / 1000;
+    if (gained > 0) { /* at less than a byte a millisecond, the time must add up */
         uint64_t most = pace * larger(pcb->rate.rtt_min / 8, BURST_MS) / 1000 + 2u * pcb->mss;
-        int64_t credit =
-            pcb->rate.credit + (int64_t)(pace * (elapsed < 1000 ? elapsed : 1000) / 1000);
+        int64_t credit = pcb->rate.credit + (int64_t)gained;
         pcb->rate.credit = (int32_t)(credit < (int64_t)most ? credit : (int64_t)most);
         pcb->rate.credit_at = now;
     }
     if (pcb->rate.credit > 0)
         return false;
     wait_for_credit(zt_stack_current(), pcb,
-                    capped((uint64_t) - (int64_t)pcb->rate.credit * 1000 / pace));
+                    capped((uint64_t) - (int64_t)pcb->rate.credit * 1000 / pace + 1));
     return true;
 }
 

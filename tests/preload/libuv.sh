@@ -9,7 +9,7 @@ shift
 [ -n "${ZT_LIBUV-}" ] || { echo 'skipped: ZT_LIBUV names no source of libuv'; exit 77; }
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
-# shellcheck source=foreign.sh
+# shellcheck disable=SC2154 source=foreign.sh
 . "$here/foreign.sh"
 need cmake make
 

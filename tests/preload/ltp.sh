@@ -9,7 +9,7 @@ shift
 [ -n "${ZT_LTP-}" ] || { echo 'skipped: ZT_LTP names no source of the Linux Test Project'; exit 77; }
 # shellcheck source-path=SCRIPTDIR source=lab.sh
 . "$(dirname "$(readlink -f "$0")")/lab.sh"
-# shellcheck source=foreign.sh
+# shellcheck disable=SC2154 source=foreign.sh
 . "$here/foreign.sh"
 need make autoconf automake
 

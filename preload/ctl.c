@@ -221,10 +221,12 @@ static void keep(int s)
     bool soon = now - atomic_exchange(&last_ms, now) < KEPT_MS;
     unsigned row = soon ? atomic_fetch_add(&in_a_row, 1) + 1 : 0;
     int none = KEPT_NONE;
+    struct timeval limit = {0, HOLD_MS * 1000};
     struct stat st;
     if (!soon)
         atomic_store(&in_a_row, 0);
     if (row < KEPT_AFTER || !zt_fds_ours() || zt_sys2(SYS_fstat, s, &st) < 0 ||
+        zt_sys5(SYS_setsockopt, s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 ||
         !atomic_compare_exchange_strong(&kept.state, &none, KEPT_TAKEN)) {
         zt_sys1(SYS_close, s);
         return;
@@ -244,11 +246,10 @@ static bool readable(int s, int ms)
     return zt_sys5(SYS_ppoll, &p, 1, &t, NULL, 8) == 1;
 }
 
-/* Wait for a message; received descriptors arrive close-on-exec. */
-static int receive(int s, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd)
+/* A message, which is there (or comes within the time that the socket itself has); received descriptors
+ * arrive close-on-exec. */
+static int take(int s, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd)
 {
-    if (!readable(s, (zt_settings.wait_ms / 1000 + 1) * 1000))
-        return -ETIMEDOUT;
     union {
         struct cmsghdr h;
         char space[CMSG_SPACE(sizeof(int))];
@@ -269,11 +270,18 @@ static int receive(int s, struct zt_ctl_rep *rep, void *data, size_t cap, int *f
     }
     if ((size_t)n < sizeof *rep || rep->version != ZT_CTL_VERSION)
         return -EPROTO;
-    if (fd)
-        *fd = got >= 0 ? zt_fd_high(got) : -1;
+    if (fd) /* low as it is: it goes to its place at once */
+        *fd = got;
     if (got < 0 && (m.msg_flags & MSG_CTRUNC))
         return -EMFILE;
     return -rep->err;
+}
+
+static int receive(int s, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd)
+{
+    if (!readable(s, (zt_settings.wait_ms / 1000 + 1) * 1000))
+        return -ETIMEDOUT;
+    return take(s, rep, data, cap, fd);
 }
 
 /* with: a descriptor to send along, or -1 */
@@ -303,13 +311,17 @@ static long send_note(int s, enum zt_ctl_note what)
     return send_request(s, &req, -1);
 }
 
-static int exchange_on(int s, const struct zt_ctl_req *req, int with, struct zt_ctl_rep *rep,
-                       void *data, size_t cap, int *fd)
+/* waits: receiving from s gives up after HOLD_MS by itself */
+static int exchange_on(int s, bool waits, const struct zt_ctl_req *req, int with,
+                       struct zt_ctl_rep *rep, void *data, size_t cap, int *fd)
 {
     long r = send_request(s, req, with);
     if (r < 0 || !rep)
         return r < 0 ? (int)r : 0;
-    if (req->type == ZT_CTL_CONNECT && req->value == 1 && !readable(s, HOLD_MS))
+    bool held = req->type == ZT_CTL_CONNECT && req->value == 1;
+    if (waits && ((r = take(s, rep, data, cap, fd)) != -EAGAIN || rep->err))
+        return (int)r;
+    if (held && (waits || !readable(s, HOLD_MS)))
         send_note(s, ZT_NOTE_GIVE);
     return receive(s, rep, data, cap, fd);
 }
@@ -320,7 +332,7 @@ static int exchange(struct zt_ctl_req *req, int with, struct zt_ctl_rep *rep, vo
     int s = req->type != ZT_CTL_HELLO && req->type != ZT_CTL_COMMAND ? kept_take() : -1;
     int r;
     if (s >= 0) {
-        r = exchange_on(s, req, with, rep, data, cap, fd);
+        r = exchange_on(s, true, req, with, rep, data, cap, fd);
         bool ended = r < 0 && (!rep || rep->err == 0);
         kept_give(!ended);
         /* Ended by the node, which then has not looked at what we said. */
@@ -330,7 +342,7 @@ static int exchange(struct zt_ctl_req *req, int with, struct zt_ctl_rep *rep, vo
     s = door_connect();
     if (s < 0)
         return s;
-    r = exchange_on(s, req, with, rep, data, cap, fd);
+    r = exchange_on(s, false, req, with, rep, data, cap, fd);
     if (req->type == ZT_CTL_CONNECT && (r >= 0 || rep->err != 0))
         keep(s);
     else

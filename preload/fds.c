@@ -164,7 +164,7 @@ void zt_fd_copy(int from, int to)
     if (!zt_fds_ours())
         return;
     if (!(zt_word_any(from) & ZT_W_KIND))
-        word_store(from, zt_word_any(from) | ZT_W_DUPED);
+        word_store(from, (zt_word_any(from) | ZT_W_DUPED) & ~ZT_W_FRESH);
     word_store(to, zt_word_any(from));
 }
 
@@ -262,6 +262,7 @@ void zt_fd_learn(int fd)
  * the holder doesn't exist, can tell and take over ---- */
 
 static atomic_int locks[64];
+static atomic_int waiting[64]; /* who sleeps for it; in a forked child too many, which costs a call */
 
 void zt_enter(struct zt_guard *g, int fd)
 {
@@ -277,13 +278,16 @@ void zt_enter(struct zt_guard *g, int fd)
         if (seen != pid && atomic_compare_exchange_strong(l, &seen, pid))
             return;
         struct timespec t = {0, 50 * 1000 * 1000};
+        atomic_fetch_add(&waiting[g->slot], 1);
         zt_sys4(SYS_futex, l, FUTEX_WAIT_PRIVATE, seen, &t);
+        atomic_fetch_sub(&waiting[g->slot], 1);
     }
 }
 
 void zt_leave(struct zt_guard *g)
 {
     atomic_store(&locks[g->slot], 0);
-    zt_sys3(SYS_futex, &locks[g->slot], FUTEX_WAKE_PRIVATE, 1);
+    if (atomic_load(&waiting[g->slot]))
+        zt_sys3(SYS_futex, &locks[g->slot], FUTEX_WAKE_PRIVATE, 1);
     zt_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &g->mask, NULL, 8);
 }

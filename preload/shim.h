@@ -89,6 +89,7 @@ typedef uint64_t zt_word;
     ZT_W_FLAG(16) /* reached from both sides: a kernel socket is kept for it (any.c) */
 #define ZT_W_LOST ZT_W_FLAG(17)   /* a kernel socket that should be merged: its node is away */
 #define ZT_W_BLOCKS ZT_W_FLAG(18) /* of such: the program left it blocking */
+#define ZT_W_FRESH ZT_W_FLAG(19)  /* a kernel socket that was told nothing (fresh.c) */
 
 /* Where a descriptor was last registered with epoll. */
 struct zt_note {
@@ -158,6 +159,17 @@ struct zt_guard {
 void zt_enter(struct zt_guard *g, int fd);
 void zt_leave(struct zt_guard *g);
 
+/* ---- fresh.c: TCP sockets that nobody has told anything --------------------------------------- */
+
+/* socket() gave fd to the program. */
+void zt_fresh_made(int fd, int domain, int type, int protocol);
+/* It is about to be told something. */
+static inline void zt_fresh_end(int fd)
+{
+    if (zt_word_any(fd) & ZT_W_FRESH)
+        zt_word_unflag(fd, ZT_W_FRESH);
+}
+
 /* ---- swap.c ---------------------------------------------------------------------------------- */
 
 /* What the program's kernel socket is and was told, read from itself. */
@@ -175,6 +187,9 @@ struct zt_facts {
 /* Returns false when fd is no TCP or UDP socket over IP. */
 bool zt_facts_read(int fd, struct zt_facts *f);
 unsigned zt_facts_opts(int fd, const struct zt_facts *f, struct zt_ctl_opt out[ZT_CTL_OPTS]);
+/* fresh.c: both of a socket that is fresh, without asking it; false where it is not. */
+bool zt_fresh_facts(int fd, struct zt_facts *f, struct zt_ctl_opt opts[ZT_CTL_OPTS], unsigned *n);
+#define ZT_TCP_CLOSE 7 /* the kernel's number for a socket without a connection */
 
 /* What the kernel calls the socket, whatever its number; 0: it is none. */
 uint64_t zt_cookie(int fd);

@@ -25,7 +25,7 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
-enum { TCP_STATE_CLOSE = 7, TCP_STATE_SYN_SENT = 2 };
+enum { TCP_STATE_SYN_SENT = 2 };
 
 static bool get_int(int fd, int level, int name, int *v)
 {
@@ -56,10 +56,10 @@ bool zt_facts_read(int fd, struct zt_facts *f)
         f->v6only = get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v) && v;
     }
     if (tcp) {
-        uint8_t state = TCP_STATE_CLOSE;
+        uint8_t state = ZT_TCP_CLOSE;
         socklen_t len = sizeof state;
         zt_sys5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &state, &len);
-        f->used = state != TCP_STATE_CLOSE;
+        f->used = state != ZT_TCP_CLOSE;
         f->used_err = state == TCP_STATE_SYN_SENT ? EALREADY : EISCONN;
     } else {
         static const struct {
@@ -151,6 +151,11 @@ static void copy_opt(int from, int to, int name, size_t size)
         zt_sys5(SYS_setsockopt, to, SOL_SOCKET, name, v, len);
 }
 
+static void copy_status(int to, int fl)
+{
+    zt_sys3(SYS_fcntl, to, F_SETFL, fl & (O_NONBLOCK | O_ASYNC | O_NOATIME | O_APPEND));
+}
+
 static void copy_description(int from, int to, int fl)
 {
     struct {
@@ -172,7 +177,7 @@ static void copy_description(int from, int to, int fl)
     long sig = zt_sys3(SYS_fcntl, from, F_GETSIG, 0);
     if (sig > 0)
         zt_sys3(SYS_fcntl, to, F_SETSIG, sig);
-    zt_sys3(SYS_fcntl, to, F_SETFL, fl & (O_NONBLOCK | O_ASYNC | O_NOATIME | O_APPEND));
+    copy_status(to, fl);
 }
 
 /* ---- epoll ---- */
@@ -323,7 +328,10 @@ int zt_swap_as(int fd, int newfd, zt_word w, int fl)
     uint64_t old_cookie = duped ? zt_cookie(fd) : 0;
     int r = fl < 0 ? fl : 0;
     if (r == 0) {
-        copy_description(fd, newfd, fl);
+        if (!(before & ZT_W_FRESH))
+            copy_description(fd, newfd, fl);
+        else if (fl & O_NONBLOCK) /* a pair of the node's is none, and nothing else was said */
+            copy_status(newfd, fl);
         r = swap_one(fd, newfd, w);
     }
     if (r == 0 && old_cookie)

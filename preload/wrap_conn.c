@@ -21,8 +21,10 @@
 ZT_EXPORT int socket(int domain, int type, int protocol)
 {
     int fd = REAL(socket)(domain, type, protocol);
-    if (fd >= 0)
+    if (fd >= 0) {
         zt_fd_forget(fd);
+        zt_fresh_made(fd, domain, type, protocol);
+    }
     return fd;
 }
 
@@ -146,7 +148,9 @@ static int stream_attach(int fd, zt_word w, const struct zt_ctl_addr *remote, bo
     req.stype = SOCK_STREAM;
     req.remote = *remote;
     if (!(w & ZT_W_KIND)) {
-        if (!zt_facts_read(fd, &f))
+        unsigned n = 0;
+        bool fresh = zt_fresh_facts(fd, &f, req.opts, &n);
+        if (!fresh && !zt_facts_read(fd, &f))
             return -ENETUNREACH;
         if (f.used)
             return -f.used_err;
@@ -158,7 +162,7 @@ static int stream_attach(int fd, zt_word w, const struct zt_ctl_addr *remote, bo
             req.local = f.local;
             req.local.family = remote->family;
         }
-        req.nopts = (uint8_t)zt_facts_opts(fd, &f, req.opts);
+        req.nopts = (uint8_t)(fresh ? n : zt_facts_opts(fd, &f, req.opts));
         v6 = f.flags & ZT_W_V6;
     }
     req.family = v6 ? AF_INET6 : AF_INET;
@@ -360,15 +364,23 @@ static int do_connect(int fd, const struct sockaddr *sa, socklen_t len)
     zt_word w = zt_word_of(fd);
     if (w && sa)
         return connect_virtual(fd, w, sa, len);
-    if (!zt_sa_managed(sa, len, &remote))
+    if (!zt_sa_managed(sa, len, &remote)) {
+        zt_fresh_end(fd);
         return REAL(connect)(fd, sa, len);
+    }
     int domain = 0, type = 0;
-    socklen_t n = sizeof domain;
-    long r = zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
-    if (r < 0)
-        return zt_fail((int)-r);
-    n = sizeof type;
-    zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n);
+    w = zt_word_any(fd);
+    if (w & ZT_W_FRESH) {
+        domain = w & ZT_W_V6 ? AF_INET6 : AF_INET;
+        type = SOCK_STREAM;
+    } else {
+        socklen_t n = sizeof domain;
+        long r = zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
+        if (r < 0)
+            return zt_fail((int)-r);
+        n = sizeof type;
+        zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n);
+    }
     bool mixed = domain == AF_INET6 && sa->sa_family == AF_INET && type == SOCK_DGRAM;
     if (domain != sa->sa_family && !mixed) {
         if (domain == AF_INET || domain == AF_INET6)
@@ -439,6 +451,7 @@ static int bind_kernel(int fd, const struct sockaddr *sa, socklen_t len)
 {
     struct zt_ctl_addr a;
     int saved = errno;
+    zt_fresh_end(fd);
     int r = REAL(bind)(fd, sa, len);
     if (r < 0 && errno == EADDRINUSE && zt_any_release(fd, sa, len)) {
         errno = saved;
@@ -492,6 +505,7 @@ ZT_EXPORT int bindresvport(int fd, struct sockaddr_in *sin)
 ZT_EXPORT int listen(int fd, int backlog)
 {
     zt_word w = zt_word_of(fd);
+    zt_fresh_end(fd);
     if (!w)
         return zt_any_listen(fd, backlog);
     if (w & ZT_W_DGRAM)

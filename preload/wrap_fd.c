@@ -84,6 +84,8 @@ ZT_EXPORT int dup3(int fd, int to, int flags)
 
 static int do_fcntl(int fd, int cmd, long arg)
 {
+    if (cmd == F_SETOWN || cmd == F_SETOWN_EX || cmd == F_SETSIG)
+        zt_fresh_end(fd);
     int r = REAL(fcntl)(fd, cmd, arg);
     zt_word w = ZT_UNLIKELY(cmd == F_SETFD) ? zt_word_of(fd) : 0;
     if (r >= 0 && (w & ZT_W_MERGED)) { /* the twin goes where its socket goes */
@@ -197,6 +199,8 @@ ZT_EXPORT int ioctl(int fd, unsigned long request, ...)
         if (r <= 0)
             return r;
     }
+    if (!w && request != FIONREAD && request != FIONBIO)
+        zt_fresh_end(fd);
     return w ? ioctl_virtual(fd, w, request, arg) : REAL(ioctl)(fd, request, arg);
 }
 

@@ -620,8 +620,10 @@ ZT_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
     if (!w && ZT_UNLIKELY(means_virtual(level, name, value, len)) &&
         zt_dgram_attach(fd, NULL, false) == 0)
         w = zt_word_of(fd);
-    if (!w)
+    if (!w) {
+        zt_fresh_end(fd);
         return REAL(setsockopt)(fd, level, name, value, len);
+    }
     int saved = errno;
     int r = w & ZT_W_MERGED ? set_merged(fd, w, level, name, value, len)
                             : set_virtual(fd, w, level, name, value, len);

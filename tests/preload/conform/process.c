@@ -340,6 +340,36 @@ static void c_often(void)
     close(often_listener);
 }
 
+/* What a socket was told before it connects, by whichever way. */
+static void c_told(void)
+{
+    int port, l = listener(&port), on = 1, idle = 33;
+    for (int way = 0; way < 5; way++) {
+        int c = socket(family, SOCK_STREAM, 0), d = -1;
+        if (way == 1)
+            setsockopt(c, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+        if (way == 2) {
+            d = dup(c);
+            setsockopt(d, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+        }
+        if (way == 3 && fork() == 0) {
+            setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+            _exit(0);
+        }
+        if (way == 3)
+            wait(NULL);
+        if (way == 4)
+            fcntl(c, F_SETOWN, getpid());
+        SAY(connect(c, addr(port), base_len));
+        OPTION(c, SOL_SOCKET, SO_KEEPALIVE);
+        OPTION(c, IPPROTO_TCP, TCP_KEEPIDLE);
+        OPTION(c, IPPROTO_TCP, TCP_NODELAY);
+        SAY(fcntl(c, F_GETOWN) == getpid());
+        close(accept(l, NULL, NULL)), close(c), close(d);
+    }
+    close(l);
+}
+
 const struct conform_case cases_process[] = {
     {"dup", c_dup},
     {"fork", c_fork},
@@ -350,5 +380,6 @@ const struct conform_case cases_process[] = {
     {"close_range", c_close_range},
     {"threads", c_threads},
     {"often", c_often},
+    {"told", c_told},
     {NULL, NULL},
 };

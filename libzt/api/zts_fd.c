@@ -199,12 +199,12 @@ int zts_placeholder(int type)
 int zts_sock_swap(struct zts_sock *s, int fresh)
 {
     int flags = fcntl(s->fd, F_GETFL);
-    if (flags >= 0 && (flags & O_NONBLOCK))
+    if (flags >= 0 && (flags & O_NONBLOCK)) /* it comes without, and without limits */
         (void)fcntl(fresh, F_SETFL, O_NONBLOCK);
-    else
-        (void)fcntl(fresh, F_SETFL, 0);
-    (void)setsockopt(fresh, SOL_SOCKET, SO_RCVTIMEO, &s->rcvtimeo, sizeof s->rcvtimeo);
-    (void)setsockopt(fresh, SOL_SOCKET, SO_SNDTIMEO, &s->sndtimeo, sizeof s->sndtimeo);
+    if (s->rcvtimeo.tv_sec != 0 || s->rcvtimeo.tv_usec != 0)
+        (void)setsockopt(fresh, SOL_SOCKET, SO_RCVTIMEO, &s->rcvtimeo, sizeof s->rcvtimeo);
+    if (s->sndtimeo.tv_sec != 0 || s->sndtimeo.tv_usec != 0)
+        (void)setsockopt(fresh, SOL_SOCKET, SO_SNDTIMEO, &s->sndtimeo, sizeof s->sndtimeo);
     if (s->rcvlowat > 0)
         (void)setsockopt(fresh, SOL_SOCKET, SO_RCVLOWAT, &s->rcvlowat, sizeof s->rcvlowat);
     int rc = dup3(fresh, s->fd, O_CLOEXEC) >= 0 ? 0 : errno;

@@ -453,7 +453,8 @@ static int accept_on(struct zts_sock *s, void *addr, zts_socklen_t *len, int fla
         zts_sock_abandon(c);
         return zts_ready() ? zts_fail(-fd) : ZTS_ERR_SERVICE;
     }
-    (void)fcntl(fd, F_SETFL, flags & ZTS_O_NONBLOCK ? O_NONBLOCK : 0);
+    if (flags & ZTS_O_NONBLOCK)
+        (void)fcntl(fd, F_SETFL, O_NONBLOCK);
     c->fd = fd;
     c->page = zts_page_ref(s->page);
     c->local = a.local;

@@ -92,7 +92,11 @@ run() {
 says() { grep -qE -- "$2" "$1.out"; }
 # await NAME SECONDS TEXT: until it has printed that
 await() { wait_for "$2" says "$1" "$3"; }
-last() { tail -n 1 "$1.out" | tr -d '\0' | cut -c1-100; }
+# The last line of what a program said that failed; on stderr all of it.
+last() {
+    sed "s/^/$1: /" "$1.out" | tr -d '\0' | tail -n 40 >&2
+    tail -n 1 "$1.out" | tr -d '\0' | cut -c1-100
+}
 end_program() {
     kill -TERM "$1" 2> /dev/null
     wait "$1" 2> /dev/null

@@ -68,8 +68,8 @@ void option(int fd, const char *name, int level, int opt)
 
 struct sockaddr *addr(int port)
 {
-    static struct sockaddr_storage ss[4];
-    static int turn;
+    static _Thread_local struct sockaddr_storage ss[4];
+    static _Thread_local int turn;
     struct sockaddr_storage *s = &ss[turn++ % 4];
     *s = base;
     if (family == AF_INET)

@@ -30,6 +30,7 @@ python_binding() {
 run_python() { # NAME ARGS...
     local name=$1
     shift
+    : > "$name.out"
     PYTHONPATH=$py timeout 90 python3 -u "$up/test/selftest.py" "$@" > "$name.out" 2>&1 &
     pid=$!
     started+=("$pid")

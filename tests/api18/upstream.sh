@@ -85,6 +85,7 @@ wait_for 20 sh -c "'$build/tools/ztctl' -H ping -j networks | grep -q 172.23" ||
 run() {
     local name=$1 limit=$2
     shift 2
+    : > "$name.out" # now: the shell in the background may not have done it when somebody looks
     timeout "$limit" stdbuf -oL -eL "bin/$name" "$@" > "$name.out" 2>&1 &
     pid=$!
     started+=("$pid")

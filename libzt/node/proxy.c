@@ -337,7 +337,7 @@ static int opt_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt
     return err;
 }
 
-static void slot_addrs(const struct zt_state_slot *slot, struct zt_ctl_rep *r)
+void zt_slot_addrs(const struct zt_state_slot *slot, struct zt_ctl_rep *r)
 {
     r->local.family = slot->lfamily;
     r->local.port = slot->lport;
@@ -355,7 +355,7 @@ static int info_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct z
 
     if (!s)
         return EBADF;
-    slot_addrs(s->slot, r);
+    zt_slot_addrs(s->slot, r);
     info.state = 7; /* TCP_CLOSE, what Linux shows for all that is not a connection */
     if (s->kind == ZT_SOCK_STREAM)
         zt_stream_info((struct zt_stream *)s, &info);

@@ -224,6 +224,9 @@ bool zt_sock_may_leave(const struct zt_sock *s, const struct zt_ctl_addr *to);
 struct netif *zt_first_netif(bool v6, int index, const uint8_t *ip4);
 bool zt_bind_may_share(const struct zt_sock *s);
 
+/* proxy.c: both ends of a socket, into a reply */
+void zt_slot_addrs(const struct zt_state_slot *slot, struct zt_ctl_rep *r);
+
 /* proxy_tcp.c */
 /* Of a flow, never 0; nobody without the seed can choose it. */
 uint64_t zt_tuple_hash(const struct zt_proxy *p, const struct zt_ctl_addr *l,

@@ -348,15 +348,8 @@ static int find_local(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_
 
 static void fill_reply(const struct zt_stream *st, struct zt_ctl_rep *r)
 {
-    const struct zt_state_slot *slot = st->s.slot;
-
     r->id = st->s.id;
-    r->local.family = slot->lfamily;
-    r->local.port = slot->lport;
-    memcpy(r->local.ip, slot->lip, 16);
-    r->remote.family = slot->rfamily;
-    r->remote.port = slot->rport;
-    memcpy(r->remote.ip, slot->rip, 16);
+    zt_slot_addrs(st->s.slot, r);
 }
 
 /* The pair, with the program's end filled up. 0 or an errno. */

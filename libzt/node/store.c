@@ -483,7 +483,9 @@ void zt_store_each(struct zt_store *s, const char *dir, unsigned digits, const c
         if (zt_hex_parse_u64(hex, digits, &id) != 0 || fstatat(fd, e->d_name, &st, 0) != 0)
             continue;
         snprintf(name, sizeof name, "%s/%.32s", dir, e->d_name);
-        fn(user, name, id, (int64_t)(now - st.st_mtime));
+        /* The kernel may give a file a finer time than time() has, so one written just now can be
+         * ahead of it by a second. */
+        fn(user, name, id, now > st.st_mtime ? (int64_t)(now - st.st_mtime) : 0);
     }
     closedir(d);
 }

@@ -73,7 +73,8 @@ void zt_store_aside(struct zt_store *s, const char *name, const char *what);
 /* Another file than one of a home: 0, ZT_E_NOENT, ZT_E_IO, ZT_E_PERM, ZT_E_SPACE, ZT_E_NOMEM. */
 int zt_file_read(const char *path, uint8_t **out, size_t *n);
 
-/* Call fn for every file `dir`/<digits hex digits><suffix>. age_s: seconds since it was changed. */
+/* Call fn for every file `dir`/<digits hex digits><suffix>. age_s: seconds since it was changed,
+ * 0 when its time is in the future. */
 void zt_store_each(struct zt_store *s, const char *dir, unsigned digits, const char *suffix,
                    void (*fn)(void *user, const char *name, uint64_t id, int64_t age_s),
                    void *user);

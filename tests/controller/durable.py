@@ -17,7 +17,7 @@ import sys
 from service import Lab, network, wait_for
 
 CALLS = "openat,open,write,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,unlinkat,sendto,sendmsg,writev," \
-        "recvmsg,recvmmsg,close"
+        "recvmsg,recvmmsg,recvfrom,close"
 LINE = re.compile(r"^(\d+) +\d+\.\d+ (\w+)\((.*)\) += (-?\d+)")
 
 
@@ -61,8 +61,13 @@ def fail(text):
     sys.exit("FAIL: " + text)
 
 
+def arrivals(calls, path):
+    """Where the requests that change this path of the API came in."""
+    return [i for i, c in enumerate(calls) if c[1] == "recvfrom" and '"POST %s HTTP/' % path in c[2]]
+
+
 def check_change(calls, home, path):
-    """The calls that one answered change of this file came with."""
+    """The calls from where one request came in on, which changes this file."""
     folder = os.path.dirname(path)
     tmp = path + ".tmp"
     want = [("flushed aside", lambda c: c[1] == "fsync" and "<%s/%s>" % (home, tmp) in c[2]),
@@ -102,44 +107,33 @@ def main():
         nwid = ctl.id() + "000001"
         s = lab.swarm(1)
         member = s.ids[0]
-        changes = []
-
-        def calls_so_far():
-            return list(lines(log))
-
-        def answers():
-            return sum("HTTP/1.1 200" in c[2] for c in calls_so_far())
-
-        def change(method, path, body, file):
-            before, answered = len(calls_so_far()), answers()
-            status, _ = ctl.call(method, path, body)
-            if status != 200:
-                fail("%s %s: %d" % (method, path, status))
-            changes.append((before, file))
-            # we may hear the answer before strace has written it down
-            wait_for("the answer is not in the log", 30, lambda: answers() > answered)
-
         net, files = "/controller/network/" + nwid, "controller.d/network/" + nwid
-        change("POST", net, network("durable"), files + ".json")
-        change("POST", net, {"mtu": 1500}, files + ".json")
-        change("POST", net + "/member/" + member, {"authorized": True},
-               "%s/member/%s.json" % (files, member))
+        changes = [(net, network("durable"), files + ".json"),
+                   (net, {"mtu": 1500}, files + ".json"),
+                   (net + "/member/" + member, {"authorized": True}, "%s/member/%s.json" % (files, member)),
+                   (net + "/member/" + member, {"name": "m"}, "%s/member/%s.json" % (files, member))]
+
+        for path, body, _ in changes[:3]:
+            ctl.post(path, body)
         s.say("join", 0, nwid)
         wait_for("the member is not in", 30, lambda: s.networks()[member].get(nwid, {}).get("status") == 1)
-        time_of_config = len(calls_so_far())
-        change("POST", net + "/member/" + member, {"name": "m"}, "%s/member/%s.json" % (files, member))
+        ctl.post(*changes[3][:2])
         os.kill(int(open(home + "/identity.lock").read()), signal.SIGTERM)  # not strace
         ctl.process.wait(30)
         s.end()
         calls = list(lines(log))
-        for before, file in changes:
-            check_change(calls[before:], home, file)
+        starts = {path: arrivals(calls, path) for path, _, _ in changes}
+        for path, _, file in changes:
+            if not starts[path]:
+                fail("%s: a request is not in the log" % path)
+            check_change(calls[starts[path].pop(0):], home, file)
         print("%d changes: flushed aside, renamed, folder flushed, answered" % len(changes))
 
-        # The address that the member got: its record was safe before the configuration left.
-        flushed = [i for i, c in enumerate(calls) if c[1] == "fsync" and
-                   "<%s/%s/member>" % (home, files) in c[2]]
-        if len([i for i in flushed if i < time_of_config]) < 2:
+        # The address that the member got: its record was safe before the configuration left, so before we gave it
+        # a name, and after it was authorised.
+        authorised, named = arrivals(calls, net + "/member/" + member)
+        flushed = [c for c in calls[authorised:named] if c[1] == "fsync" and "<%s/%s/member>" % (home, files) in c[2]]
+        if len(flushed) < 2:
             fail("the record that the member's request changed was not flushed before it was answered")
 
         loop = {c[0] for c in calls if c[1] in ("recvmmsg", "recvmsg") and "UDP" in c[2]}

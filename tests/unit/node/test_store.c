@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -372,6 +373,17 @@ static void count(void *user, const char *name, uint64_t id, int64_t age_s)
     seen_sum += id;
 }
 
+static void write_time_in_the_future(const char *name)
+{
+    char path[256];
+    struct timespec t[2];
+    path_of(path, name);
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &t[0]), 0);
+    t[0].tv_sec += 2;
+    t[1] = t[0];
+    assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
+}
+
 static void test_each_takes_only_names_of_the_shape(void **state)
 {
     struct zt_store *s = open_home();
@@ -379,6 +391,7 @@ static void test_each_takes_only_names_of_the_shape(void **state)
     assert_int_equal(seen, 0);
     (void)zt_store_write(s, "networks.d/0000000000000001.conf", 0, "\n", 1);
     (void)zt_store_write(s, "networks.d/ff00160016000000.conf", 0, "x", 1);
+    write_time_in_the_future("networks.d/ff00160016000000.conf");
     (void)zt_store_write(s, "networks.d/ff00160016000000.local.conf", 0, "x", 1);
     (void)zt_store_write(s, "networks.d/ff0016001600000.conf", 0, "x", 1);
     (void)zt_store_write(s, "networks.d/ff0016001600000g.conf", 0, "x", 1);

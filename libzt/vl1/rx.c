@@ -210,7 +210,7 @@ static enum zt_verdict on_ok(struct zt_vl1 *v, const struct zt_now *now, const s
     uint8_t in_re = rx->payload[0];
     uint64_t id = zt_be64(rx->payload + 1);
     size_t n = rx->n - OK_PREFIX;
-    const struct zt_expected *asked = zt_tx_expected(v, id);
+    const struct zt_expected *asked = zt_tx_expected(v, id, rx->from, in_re);
     if (asked == NULL) {
         zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_OK);
         return ZT_VERDICT_IGNORED;
@@ -241,7 +241,7 @@ static enum zt_verdict on_error(struct zt_vl1 *v, const struct zt_now *now, cons
         if (!rx->peer->is_upstream)
             zt_drop_count(v->drops, ZT_DROP_NOT_UPSTREAM);
         else if (rx->payload[0] != ZT_VERB_HELLO ||
-                 zt_tx_expected(v, zt_be64(rx->payload + 1)) == NULL)
+                 zt_tx_expected(v, zt_be64(rx->payload + 1), rx->from, ZT_VERB_HELLO) == NULL)
             zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_ERROR);
         else
             zt_event(v, ZT_EVENT_COLLISION, v->id.addr);
@@ -296,7 +296,7 @@ static void conclude(struct zt_vl1 *v, const struct zt_now *now, const struct zt
         return;
     const struct zt_expected *asked = NULL;
     if (rx->verb == ZT_VERB_OK && rx->n >= OK_PREFIX)
-        asked = zt_tx_expected(v, zt_be64(rx->payload + 1));
+        asked = zt_tx_expected(v, zt_be64(rx->payload + 1), rx->from, rx->payload[0]);
     zt_peer_received(v, now, rx->peer, &rx->link, rx->hops, rx->verb, verdict == ZT_VERDICT_TRUSTED,
                      asked);
 }

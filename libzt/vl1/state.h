@@ -22,6 +22,7 @@
 
 struct zt_expected {  /* something we sent and an OK may answer, tx.c */
     uint32_t id;      /* upper half of the wire id */
+    uint32_t who;     /* keyed hash of whom it went to and its verb: nobody else answers for them */
     uint32_t to;      /* keyed hash of the endpoint of a HELLO or ECHO; 0: of no interest */
     uint32_t sent_ms; /* lower half of mono_ms */
 };

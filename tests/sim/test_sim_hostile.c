@@ -521,6 +521,32 @@ static void a_replayed_hello_makes_no_amplifier(void **state)
     sim_free(t.s);
 }
 
+/* Whom we sent a HELLO can't answer it as if it had been something else, nor can anybody else. */
+static void an_ok_is_of_whom_was_asked_and_to_what_was_asked(void **state)
+{
+    struct trio t = trio_connected(25);
+    struct record r = {.from = t.b, .to = t.a};
+    sim_tap(t.s, keep_hello, &r);
+    sim_run(t.s, 61000);
+    sim_assert(t.s, r.n > 0);
+    uint8_t body[100] = {0};
+    memcpy(body + 1, r.p, 8); /* its id */
+    for (unsigned verb = 0; verb < 32; verb++) {
+        body[0] = (uint8_t)verb;
+        if (verb != ZT_VERB_HELLO)
+            say_verb(t.a, t.b, ZT_VERB_OK, body, sizeof body);
+    }
+    body[0] = ZT_VERB_HELLO;
+    say_verb(t.root, t.b, ZT_VERB_OK, body, sizeof body);
+    sim_run(t.s, 100);
+    assert_int_equal(dropped(t.b, ZT_DROP_UNEXPECTED_OK), 32);
+    say_verb(t.a, t.b, ZT_VERB_OK, body, 12); /* its own, and cut */
+    sim_run(t.s, 100);
+    assert_int_equal(dropped(t.b, ZT_DROP_UNEXPECTED_OK), 32);
+    assert_int_equal(dropped(t.b, ZT_DROP_MALFORMED), 1);
+    sim_free(t.s);
+}
+
 static void pushed_paths_pass_the_filter_and_a_gate(void **state)
 {
     struct trio t = trio_connected(17);
@@ -737,6 +763,7 @@ int main(void)
         cmocka_unit_test(an_ok_must_answer_something),
         cmocka_unit_test(requests_are_rate_limited),
         cmocka_unit_test(a_replayed_hello_makes_no_amplifier),
+        cmocka_unit_test(an_ok_is_of_whom_was_asked_and_to_what_was_asked),
         cmocka_unit_test(pushed_paths_pass_the_filter_and_a_gate),
         cmocka_unit_test(unknown_and_broken_content_is_counted),
         cmocka_unit_test(compressed_packets_arrive_whole),

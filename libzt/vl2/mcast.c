@@ -294,6 +294,11 @@ void zt_mcast_remove(struct zt_mcast *m, struct zt_group_id id, uint64_t addr)
         remove_at(g, (unsigned)(gm - g->members));
 }
 
+bool zt_mcast_has(const struct zt_mcast *m, struct zt_group_id id)
+{
+    return find(m, &id) != NULL;
+}
+
 size_t zt_mcast_count(const struct zt_mcast *m, struct zt_group_id id)
 {
     const struct zt_group *g = find(m, &id);

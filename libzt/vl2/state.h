@@ -25,6 +25,7 @@
     X(LIKE, "a MULTICAST_LIKE of one")                                                \
     X(GATHER, "a MULTICAST_GATHER of one")                                            \
     X(UNWANTED, "ERROR(UNWANTED_MULTICAST) of one")                                   \
+    X(TELL, "members of a group, told by one")                                        \
     X(COM_NETWORK, "a certificate of membership of another network")                  \
     X(COM_SIGNER, "one that the controller did not sign")                             \
     X(COM_AGREES, "one of another identity, or too old")                              \

@@ -201,10 +201,14 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
     return is_member ? ZT_VERDICT_TRUSTED : ZT_VERDICT_OK;
 }
 
-/* total, count, addresses: of OK(MULTICAST_GATHER) and OK(MULTICAST_FRAME). */
-static void results_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_group_id id,
+/* total, count, addresses: of OK(MULTICAST_GATHER) and OK(MULTICAST_FRAME). Not more of them are
+ * taken than anybody is ever asked for. */
+static void results_in(struct zt_network *net, const struct zt_now *now, struct zt_group_id id,
                        struct zt_rd *r)
 {
+    struct zt_vl2 *v = net->vl2;
+    uint64_t room = net->cfg != NULL ? (uint64_t)net->cfg->multicast_limit + 1 : 0;
+
     zt_rd_skip(r, 4);
     for (unsigned n = zt_rd_u16(r); n > 0; n--) {
         uint64_t addr = zt_rd_u40(r);
@@ -212,12 +216,25 @@ static void results_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_gro
             zt_drop_count(v->drops, ZT_DROP_MALFORMED);
             return;
         }
+        if (room-- == 0) {
+            zt_drop_count(v->drops, ZT_DROP_TABLE_FULL);
+            return;
+        }
         zt_mcast_add(&v->mcast, now, id, addr);
     }
 }
 
-static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, const uint8_t *body,
-                                size_t n, bool has_flags)
+/* Whom do we believe about members of this network? It was asked, but for which network and group
+ * is only in the answer. */
+static bool may_tell(struct zt_network *net, const struct zt_now *now, uint64_t from)
+{
+    return zt_vl1_is_upstream(net->vl2->vl1, from) || from == zt_nwid_controller(net->nwid) ||
+           zt_config_has_role(net, from, ZT_ROLE_ANCHOR | ZT_ROLE_REPLICATOR) ||
+           ZT_GATE(TELL, zt_network_gate(net, now, from) != NULL);
+}
+
+static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, uint64_t from,
+                                const uint8_t *body, size_t n, bool has_flags)
 {
     struct zt_rd r = zt_rd(body, n);
     struct zt_group_id id = {.nwid = zt_rd_u64(&r)};
@@ -238,8 +255,14 @@ static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, cons
             return malformed(v);
         zt_member_com(net, now, &com);
     }
-    if (flags & 0x02)
-        results_in(v, now, id, &r);
+    if (flags & 0x02) {
+        if (!may_tell(net, now, from))
+            zt_drop_count(v->drops, ZT_DROP_GATE);
+        else if (!zt_mcast_has(&v->mcast, id))
+            zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_OK);
+        else
+            results_in(net, now, id, &r);
+    }
     return ZT_VERDICT_OK;
 }
 
@@ -450,9 +473,9 @@ static enum zt_verdict ok(void *user, const struct zt_now *now, const struct zt_
     case ZT_VERB_NETWORK_CONFIG_REQUEST:
         return chunk_in(v, now, rx, body, n, false);
     case ZT_VERB_MULTICAST_GATHER:
-        return group_ok(v, now, body, n, false);
+        return group_ok(v, now, rx->from, body, n, false);
     case ZT_VERB_MULTICAST_FRAME:
-        return group_ok(v, now, body, n, true);
+        return group_ok(v, now, rx->from, body, n, true);
     default:
         return ZT_VERDICT_OK;
     }

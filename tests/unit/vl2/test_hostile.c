@@ -183,6 +183,7 @@ static void counts_larger_than_the_packet(void **state)
 {
     uint8_t p[64] = {0};
     uint64_t members = ctl_net(b)->members.count;
+    struct zt_group_id group = {CTL_NWID, GROUP, 0};
 
     memset(p, 0xff, sizeof p);
     p[0] = 0; /* no certificates of membership, then 65535 capabilities */
@@ -197,10 +198,37 @@ static void counts_larger_than_the_packet(void **state)
     zt_put16(p + 22, UINT16_MAX);
     zt_put40(p + 24, 0x4444444444u);
     zt_put40(p + 29, 0x4444444445u);
+    zt_mcast_add(&b->vl2->mcast, &fake_now, group, C);
     fake_inject_ok(b, A, ZT_VERB_MULTICAST_GATHER, p, 36);
     assert_int_equal(b->drops.n[ZT_DROP_MALFORMED], 2);
-    assert_int_equal(zt_mcast_count(&b->vl2->mcast, (struct zt_group_id){CTL_NWID, GROUP, 0}), 2);
+    assert_int_equal(zt_mcast_count(&b->vl2->mcast, group), 3);
     assert_int_equal(ctl_net(b)->members.count, members);
+}
+
+/* Who is asked for members of a group may not make groups, nor name more members than were asked
+ * for. */
+static void answers_without_end(void **state)
+{
+    uint8_t p[24 + 5 * 1000];
+    struct zt_group_id group = {CTL_NWID, GROUP, 0};
+
+    zt_put64(p, CTL_NWID);
+    zt_put48(p + 8, GROUP);
+    zt_put32(p + 18, 1000);
+    zt_put16(p + 22, 1000);
+    for (unsigned i = 0; i < 1000; i++)
+        zt_put40(p + 24 + 5 * i, 0x4400000000u + i);
+    for (unsigned i = 0; i < 100; i++) {
+        zt_put32(p + 14, 1 + i);
+        fake_inject_ok(b, A, ZT_VERB_MULTICAST_GATHER, p, sizeof p);
+    }
+    assert_int_equal(b->vl2->mcast.ngroups, 0);
+    assert_int_equal(b->drops.n[ZT_DROP_UNEXPECTED_OK], 100);
+    zt_put32(p + 14, 0);
+    zt_mcast_add(&b->vl2->mcast, &fake_now, group, C);
+    fake_inject_ok(b, A, ZT_VERB_MULTICAST_GATHER, p, sizeof p);
+    assert_int_equal(b->vl2->mcast.nmembers, 1 + ctl_net(b)->cfg->multicast_limit + 1);
+    assert_int_equal(b->drops.n[ZT_DROP_TABLE_FULL], 1);
 }
 
 static void groups_without_end(void **state)
@@ -333,6 +361,7 @@ int main(void)
         T_(showing_somebody_elses_credentials_earns_nothing),
         T_(nobody_tells_us_about_ourselves),
         T_(counts_larger_than_the_packet),
+        T_(answers_without_end),
         T_(groups_without_end),
         T_(configurations_at_the_ends_of_time),
         T_(pieces_of_impossible_configurations),

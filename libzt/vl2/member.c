@@ -72,8 +72,12 @@ enum zt_accept zt_member_com(struct zt_network *net, const struct zt_now *now,
     const struct zt_identity *controller = zt_creds_controller(net, now);
     if (controller == NULL)
         return ZT_ACCEPT_DEFER;
-    if (!ZT_GATE(COM_SIGNER, zt_com_verify(com, controller)))
+    if (!zt_vl2_may_check(net->vl2, now))
+        return ZT_ACCEPT_REJECTED;
+    if (!ZT_GATE(COM_SIGNER, zt_com_verify(com, controller))) {
+        zt_vl2_forged(net->vl2, now);
         return zt_creds_reject(net);
+    }
 
     m = zt_member_get(net, addr);
     if (m != NULL && m->com == NULL)

@@ -40,11 +40,16 @@ uint32_t zt_vl2_random(struct zt_vl2 *v)
     return (uint32_t)(v->prng * 0x2545f4914f6cdd1dULL >> 32);
 }
 
+static struct zt_rate_slot *rate_slot(struct zt_vl2 *v, uint64_t key)
+{
+    return &v->rates[key & (ZT_RATE_SLOTS - 1)];
+}
+
 bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind kind, uint64_t addr,
                  uint64_t nwid, unsigned burst)
 {
     uint64_t key = zt_vl2_hash(v, addr << 8 | kind, nwid);
-    struct zt_rate_slot *s = &v->rates[key & (ZT_RATE_SLOTS - 1)];
+    struct zt_rate_slot *s = rate_slot(v, key);
 
     if (s->key != key) {
         *s = (struct zt_rate_slot){.key = key, .at_ms = now->mono_ms, .tokens = burst};
@@ -60,6 +65,24 @@ bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind k
         s->at_ms = now->mono_ms;
     s->tokens--;
     return true;
+}
+
+bool zt_vl2_may_check(struct zt_vl2 *v, const struct zt_now *now)
+{
+    uint64_t key = zt_vl2_hash(v, v->judged << 8 | ZT_RATE_FORGERIES, 0);
+    const struct zt_rate_slot *s = rate_slot(v, key);
+
+    /* Looking takes no slot from anybody: the honest have none. */
+    if (v->judged == 0 || s->key != key || s->tokens > 0 || now->mono_ms - s->at_ms >= 1000)
+        return true;
+    zt_drop_count(v->drops, ZT_DROP_RATE);
+    return false;
+}
+
+void zt_vl2_forged(struct zt_vl2 *v, const struct zt_now *now)
+{
+    if (v->judged != 0)
+        (void)zt_vl2_rate(v, now, ZT_RATE_FORGERIES, v->judged, 0, ZT_FORGERIES);
 }
 
 bool zt_vl2_may_relay(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid)
@@ -437,10 +460,8 @@ static enum zt_verdict chunk_in(struct zt_vl2 *v, const struct zt_now *now, cons
     return verdict;
 }
 
-static enum zt_verdict packet(void *user, const struct zt_now *now, const struct zt_rx *rx)
+static enum zt_verdict dispatch(struct zt_vl2 *v, const struct zt_now *now, const struct zt_rx *rx)
 {
-    struct zt_vl2 *v = (struct zt_vl2 *)user;
-
     switch (rx->verb) {
     case ZT_VERB_FRAME:
         return zt_frame_in(v, now, rx);
@@ -464,21 +485,29 @@ static enum zt_verdict packet(void *user, const struct zt_now *now, const struct
     }
 }
 
+static enum zt_verdict packet(void *user, const struct zt_now *now, const struct zt_rx *rx)
+{
+    struct zt_vl2 *v = (struct zt_vl2 *)user;
+
+    v->judged = rx->from;
+    enum zt_verdict verdict = dispatch(v, now, rx);
+    v->judged = 0;
+    return verdict;
+}
+
 static enum zt_verdict ok(void *user, const struct zt_now *now, const struct zt_rx *rx,
                           uint8_t in_re_verb, uint64_t in_re_id, uint8_t *body, size_t n)
 {
     struct zt_vl2 *v = (struct zt_vl2 *)user;
+    enum zt_verdict verdict = ZT_VERDICT_OK;
 
-    switch (in_re_verb) {
-    case ZT_VERB_NETWORK_CONFIG_REQUEST:
-        return chunk_in(v, now, rx, body, n, false);
-    case ZT_VERB_MULTICAST_GATHER:
-        return group_ok(v, now, rx->from, body, n, false);
-    case ZT_VERB_MULTICAST_FRAME:
-        return group_ok(v, now, rx->from, body, n, true);
-    default:
-        return ZT_VERDICT_OK;
-    }
+    v->judged = rx->from;
+    if (in_re_verb == ZT_VERB_NETWORK_CONFIG_REQUEST)
+        verdict = chunk_in(v, now, rx, body, n, false);
+    else if (in_re_verb == ZT_VERB_MULTICAST_GATHER || in_re_verb == ZT_VERB_MULTICAST_FRAME)
+        verdict = group_ok(v, now, rx->from, body, n, in_re_verb == ZT_VERB_MULTICAST_FRAME);
+    v->judged = 0;
+    return verdict;
 }
 
 static enum zt_verdict controller_error(struct zt_vl2 *v, const struct zt_now *now,

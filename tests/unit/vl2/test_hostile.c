@@ -177,6 +177,38 @@ static void nobody_tells_us_about_ourselves(void **state)
     assert_null(zt_member_find(ctl_net(b), B));
 }
 
+/* Each costs 60 us to check, and anybody may attach one to a frame. */
+static void forged_signatures_have_an_end(void **state)
+{
+    const uint64_t stranger = 0x3333333333u;
+    struct zt_com com = ctl_com(a, T + 1);
+    uint8_t p[600], dict[4096], chunk[ZT_PAYLOAD_MAX];
+    struct zt_wr w = zt_wr(p, sizeof p);
+
+    com.sig[5] ^= 1;
+    zt_wr_u64(&w, CTL_NWID);
+    zt_wr_u8(&w, 0x01);
+    zt_wr_com(&w, &com);
+    zt_wr_u48(&w, zt_mac_of(B, CTL_NWID));
+    zt_wr_u48(&w, zt_mac_of(stranger, CTL_NWID));
+    zt_wr_u16(&w, 0x0800);
+    for (unsigned i = 0; i < 100; i++)
+        fake_inject(b, stranger, ZT_VERB_EXT_FRAME, p, w.n);
+    assert_int_equal(b->drops.n[ZT_DROP_CREDENTIAL], ZT_FORGERIES);
+    assert_int_equal(b->drops.n[ZT_DROP_RATE], 100 - ZT_FORGERIES);
+    /* Of this node nothing is looked at now, of others all. */
+    size_t total = ctl_dictionary(b, &(struct ctl_plan){.timestamp = T + 1}, dict, sizeof dict);
+    size_t n = ctl_chunk(dict, total, 0, total, 77, 0, chunk);
+    fake_inject(b, stranger, ZT_VERB_NETWORK_CONFIG, chunk, n);
+    assert_int_equal(ctl_net(b)->cfg->timestamp, T);
+    fake_inject(b, C, ZT_VERB_NETWORK_CONFIG, chunk, n);
+    assert_int_equal(ctl_net(b)->cfg->timestamp, T + 1);
+    fake_now.mono_ms += 3000;
+    for (unsigned i = 0; i < 100; i++)
+        fake_inject(b, stranger, ZT_VERB_EXT_FRAME, p, w.n);
+    assert_int_equal(b->drops.n[ZT_DROP_CREDENTIAL], ZT_FORGERIES + 3);
+}
+
 /* ---- counts and times ---- */
 
 static void counts_larger_than_the_packet(void **state)
@@ -360,6 +392,7 @@ int main(void)
         T_(old_tags_make_room),
         T_(showing_somebody_elses_credentials_earns_nothing),
         T_(nobody_tells_us_about_ourselves),
+        T_(forged_signatures_have_an_end),
         T_(counts_larger_than_the_packet),
         T_(answers_without_end),
         T_(groups_without_end),

@@ -263,6 +263,17 @@ static int64_t too_old(const struct zt_network *net)
     return net->policy.timestamp - net->policy.window_ms - 1;
 }
 
+bool zt_creds_revoke(const struct zt_network *net, const struct zt_member *m)
+{
+    const int64_t old = too_old(net);
+    const struct zt_creds *c = m->creds;
+    bool any = m->com_revoked != 0 && m->com_revoked > old;
+
+    for (unsigned i = 0; c != NULL && i < c->nrevoked; i++)
+        any |= c->revoked[i].threshold > old;
+    return any;
+}
+
 static bool put(struct zt_network *net, struct zt_creds *c, const struct offer *o)
 {
     const struct kind *k = &kinds[o->kind];

@@ -131,6 +131,43 @@ static void more_revocations_than_fit(void **state)
     assert_int_equal(b->drops.n[ZT_DROP_CREDENTIAL], 50);
 }
 
+/* Who was put out keeps silent until everybody has forgotten it, and comes back with what it had. */
+static void a_revocation_outlives_the_memory_of_its_node(void **state)
+{
+    struct zt_revocation rev = ctl_revocation(A, ZT_CRED_COM, 0, T, 0);
+    struct zt_com com = ctl_com(a, T);
+
+    assert_non_null(zt_network_gate(ctl_net(b), &fake_now, A));
+    assert_non_null(zt_network_gate(ctl_net(b), &fake_now, C));
+    ctl_show_revocation(b, CTL, &rev);
+    assert_null(zt_network_gate(ctl_net(b), &fake_now, A));
+    b->sees_nobody = true;
+    fake_run(2 * ZT_LIKE_INTERVAL_MS);
+    b->sees_nobody = false;
+    ctl_show_com(b, A, &com);
+    assert_null(zt_network_gate(ctl_net(b), &fake_now, A));
+    assert_null(zt_member_find(ctl_net(b), C)); /* of others nothing is kept */
+    /* Once such a certificate is too old in any case, it is forgotten too. */
+    ctl_configure(b, &(struct ctl_plan){.timestamp = T + CTL_DELTA + 2});
+    b->sees_nobody = true;
+    fake_run(2 * ZT_LIKE_INTERVAL_MS);
+    assert_null(zt_member_find(ctl_net(b), A));
+}
+
+/* The same in a network of more members than there are records. */
+static void a_revocation_is_the_last_to_make_room(void **state)
+{
+    struct zt_revocation rev = ctl_revocation(A, ZT_CRED_TAG, 5, T, 0);
+    struct zt_tag tag = ctl_tag(A, 5, 6, T);
+
+    ctl_show_revocation(b, CTL, &rev);
+    for (unsigned i = 0; i < 2 * ZT_MEMBERS_MAX; i++)
+        assert_non_null(zt_member_get(ctl_net(b), 0x2000000000u + i));
+    assert_int_equal(ctl_net(b)->members.count, ZT_MEMBERS_MAX);
+    assert_null(zt_member_find(ctl_net(b), C));
+    assert_int_equal(zt_member_tag(ctl_net(b), &fake_now, &tag), ZT_ACCEPT_REJECTED);
+}
+
 static void old_tags_make_room(void **state)
 {
     for (uint32_t i = 0; i < ZT_MEMBER_TAGS; i++) {
@@ -389,6 +426,8 @@ int main(void)
         T_(fast_revocations_die_out),
         T_(a_flood_of_news_is_passed_on_within_limits),
         T_(more_revocations_than_fit),
+        T_(a_revocation_outlives_the_memory_of_its_node),
+        T_(a_revocation_is_the_last_to_make_room),
         T_(old_tags_make_room),
         T_(showing_somebody_elses_credentials_earns_nothing),
         T_(nobody_tells_us_about_ourselves),

@@ -583,15 +583,19 @@ static enum zt_verdict error(void *user, const struct zt_now *now, const struct 
     }
 }
 
+/* Whatever a controller assigns, public endpoints stay: it could cut us off from everybody else. And
+ * no datagram of ours enters a virtual network, whose interface is in this process. */
 static bool is_virtual(void *user, const struct zt_ep *ep)
 {
     const struct zt_vl2 *v = (const struct zt_vl2 *)user;
     void *value;
 
+    if (zt_ep_scope(ep) == ZT_SCOPE_GLOBAL)
+        return false;
     for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);) {
         const struct zt_network *net = (const struct zt_network *)value;
         for (unsigned k = 0; net->cfg != NULL && k < net->cfg->naddrs; k++) {
-            if (zt_ep_in_prefix(&net->cfg->addrs[k], ep))
+            if (net->cfg->addrs[k].port > 0 && zt_ep_in_prefix(&net->cfg->addrs[k], ep))
                 return true;
         }
     }

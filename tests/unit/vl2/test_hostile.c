@@ -336,6 +336,25 @@ static void configurations_at_the_ends_of_time(void **state)
     assert_non_null(zt_network_gate(ctl_net(b), &fake_now, A));
 }
 
+static bool rules_out(const char *assigned, const char *endpoint)
+{
+    struct zt_ep ep;
+    assert_int_equal(zt_ep_parse(assigned, &ctl_net(b)->cfg->addrs[0]), 0);
+    assert_int_equal(zt_ep_parse(endpoint, &ep), 0);
+    return b->upper.is_virtual(b->upper.user, &ep);
+}
+
+/* What a network assigns may keep paths out of itself, but not out of everything. */
+static void addresses_that_cover_the_internet(void **state)
+{
+    assert_true(rules_out("10.147.20.5/24", "10.147.20.9/9993"));
+    assert_true(rules_out("fd00::5/64", "fd00::9/9993"));
+    assert_false(rules_out("9.0.0.5/8", "9.0.0.1/9993"));
+    assert_false(rules_out("10.0.0.5/0", "9.0.0.1/9993"));
+    assert_false(rules_out("10.0.0.5/0", "192.168.1.1/9993"));
+    assert_false(rules_out("2001:db8::5/0", "2001:db9::1/9993"));
+}
+
 static void pieces_of_impossible_configurations(void **state)
 {
     struct ctl_plan plan = {.timestamp = T + 1};
@@ -436,6 +455,7 @@ int main(void)
         T_(answers_without_end),
         T_(groups_without_end),
         T_(configurations_at_the_ends_of_time),
+        T_(addresses_that_cover_the_internet),
         T_(pieces_of_impossible_configurations),
         T_(being_asked_for_credentials_is_limited),
         T_(a_revoked_node_is_asked_and_let_in_again),

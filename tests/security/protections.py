@@ -50,6 +50,7 @@ ROWS = [
     ("limit-strangers", "libzt/vl1/whois.c",
      "    if (zt_map_get(&v->waits.by_addr, from) == NULL &&\n        !zt_bucket_take(&v->waits.strangers, now->mono_ms, 32, 50)) {",
      "    if (p == NULL) {", HOSTILE),
+    ("own-room", "libzt/vl1/whois.c", "#define OTHERS(bound) ((bound) / 4 * 3)", "#define OTHERS(bound) (bound)", HOSTILE),
     ("whois-loop", "libzt/vl1/rx.c", "} else if (!rx->peer->is_upstream) { /* it asks", "} else if (true) { /* it asks", HOSTILE),
     ("unasked-ok", "libzt/vl1/rx.c", "    if (asked == NULL) {", "    if (asked == NULL && rx == NULL) {", HOSTILE),
     ("asked-whom", "libzt/vl1/tx.c", " && slots[i].who == who", "", HOSTILE),

@@ -189,6 +189,45 @@ static void invented_senders_fill_no_table(void **state)
     sim_free(t.s);
 }
 
+/* The room for packets that wait is shared, but not with everybody alike. */
+static void invented_senders_leave_room_for_our_own(void **state)
+{
+    struct trio t = trio_make(26);
+    struct sim_node *c = sim_node(t.s, "9.0.0.4/9993");
+    sim_start_all(t.s);
+    sim_assert(t.s, sim_run_until(t.s, 2000, trio_is_online, &t));
+    sim_run(t.s, 1000);
+    uint8_t p[1400];
+    zt_pkt_init(p, 1, t.b->id.addr, 0, ZT_VERB_FRAME);
+    p[ZT_PKT_FLAGS] |= ZT_SUITE_SALSA << 3;
+    const unsigned packets = 30 * ZT_WAIT_PER_ADDRESS;
+    for (unsigned i = 0; i < 2 * packets; i++) { /* large ones, then those that fill the gap */
+        zt_put40(p + ZT_PKT_SRC, i % 30 == 0 ? c->id.addr : 0x1000000000u + i % 30);
+        sim_inject(t.b, &t.a->ep, p, i < packets ? sizeof p : ZT_PKT_MIN);
+    }
+    sim_assert(t.s, dropped(t.b, ZT_DROP_QUEUE_FULL) > 0);
+    assert_int_equal(sim_say(t.b, c, "?", 1), 0);
+    assert_int_equal(sim_say(t.b, t.a, "?", 1), 0);
+    sim_run(t.s, 1000);
+    assert_int_equal(t.b->pongs, 2);
+    sim_free(t.s);
+}
+
+/* Who keeps sending under a name that nobody has makes us ask for it, but not as often as ever. */
+static void an_invented_sender_that_stays_is_asked_for_rarely(void **state)
+{
+    struct record r;
+    struct trio t = recorded(27, &r);
+    zt_put40(r.p + ZT_PKT_SRC, 0x1122334455);
+    uint64_t asked = sim_link(t.b, t.root)->datagrams;
+    for (unsigned i = 0; i < 60; i++) {
+        sim_inject(t.b, &t.a->ep, r.p, r.n);
+        sim_run(t.s, 1000);
+    }
+    sim_assert(t.s, sim_link(t.b, t.root)->datagrams - asked < 40); /* with what else there is */
+    sim_free(t.s);
+}
+
 static void fragments_of_strangers_fill_no_table(void **state)
 {
     struct trio t = trio_connected(6);
@@ -750,6 +789,8 @@ int main(void)
         cmocka_unit_test(truncated_packets_are_dropped),
         cmocka_unit_test(foreign_packets_wait_for_an_identity_and_go),
         cmocka_unit_test(invented_senders_fill_no_table),
+        cmocka_unit_test(invented_senders_leave_room_for_our_own),
+        cmocka_unit_test(an_invented_sender_that_stays_is_asked_for_rarely),
         cmocka_unit_test(fragments_of_strangers_fill_no_table),
         cmocka_unit_test(an_identity_without_proof_of_work_is_refused),
         cmocka_unit_test(a_known_identity_is_never_replaced),

@@ -32,6 +32,7 @@ ROWS = [
      "if (!is_plain && zt_open(&peer->keys, p, n) != 0 && p == NULL) {", HOSTILE),
     ("weak-suite", "libzt/vl1/rx.c", "    if (!suite_fits(v, p)) {", "    if (!suite_fits(v, p) && p == NULL) {", HOSTILE),
     ("replay", "libzt/vl1/rx.c", "    if (known)\n        return true;", "", HOSTILE),
+    ("replay-sender", "libzt/vl1/rx.c", "    h = (h ^ h >> 29 ^ from) *", "    h = (h ^ h >> 29) *", HOSTILE),
     ("proof-of-work", "libzt/vl1/hello.c", "    if (!valid)\n", "    if (!valid && w == NULL)\n", HOSTILE),
     ("identity-stays", "libzt/vl1/hello.c", "    } else if (!zt_identity_equal(&peer->id, &h.id)) {\n        struct",
      "    } else if (!zt_identity_equal(&peer->id, &h.id) && p == NULL) {\n        struct", HOSTILE),

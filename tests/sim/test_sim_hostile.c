@@ -90,6 +90,40 @@ static void replayed_packets_are_dropped(void **state)
     sim_free(t.s);
 }
 
+static bool catch_first(void *user, struct sim_node *from, struct sim_node *to, uint8_t *p,
+                        size_t n)
+{
+    struct record *r = user;
+    bool had = r->n > 0;
+    (void)keep_first(user, from, to, p, n);
+    return had || r->n == 0;
+}
+
+/* Who sees a packet on its way, and is quicker with one of its own under the same id, stops nothing. */
+static void the_id_of_anothers_packet_is_not_taken(void **state)
+{
+    struct trio t = trio_connected(28);
+    struct record r = {.from = t.a, .to = t.b};
+    struct zt_keys keys;
+    uint8_t shared[ZT_SHARED_KEY], p[ZT_PKT_MIN];
+    sim_tap(t.s, catch_first, &r);
+    sim_say(t.a, t.b, "secret words", 12);
+    sim_run(t.s, 15);
+    sim_assert(t.s, r.n > 0);
+    unsigned frames = t.b->frames;
+    assert_int_equal(zt_identity_agree(&t.root->id, &t.b->id, shared), 0);
+    assert_int_equal(zt_keys_init(&keys, shared), 0);
+    zt_pkt_init(p, zt_pkt_id(r.p), t.b->id.addr, t.root->id.addr, ZT_VERB_NOP);
+    assert_int_equal(zt_seal(&keys, ZT_SUITE_SALSA, p, sizeof p), 0);
+    zt_keys_fini(&keys);
+    uint64_t refused = drops_total(t.b);
+    sim_inject(t.b, &t.root->ep, p, sizeof p);
+    sim_inject(t.b, &t.a->ep, r.p, r.n);
+    assert_int_equal(drops_total(t.b), refused);
+    assert_int_equal(t.b->frames, frames + 1);
+    sim_free(t.s);
+}
+
 static void bit_flips_are_dropped_for_the_right_reason(void **state)
 {
     struct record r;
@@ -785,6 +819,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replayed_packets_are_dropped),
+        cmocka_unit_test(the_id_of_anothers_packet_is_not_taken),
         cmocka_unit_test(bit_flips_are_dropped_for_the_right_reason),
         cmocka_unit_test(truncated_packets_are_dropped),
         cmocka_unit_test(foreign_packets_wait_for_an_identity_and_go),

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "vl2/network.h"
+#include "vl2/config.h"
 
 #define A 0x1122334455u
 #define B 0x360273b27fu
@@ -436,6 +436,19 @@ static void a_stranger_in_a_group_gets_nothing(void **state)
     assert_int_equal(stranger->nframes, 0);
 }
 
+/* A new configuration for which there is no memory leaves none, while multicasts wait. */
+static void a_multicast_that_waits_without_a_configuration(void **state)
+{
+    uint8_t p[30] = {0x45};
+
+    assert_int_equal(
+        fake_frame_out(b, CTL_NWID, GROUP, zt_mac_of(B, CTL_NWID), 0x0800, p, sizeof p), 0);
+    assert_int_equal(b->vl2->mcast.waiting_bytes, sizeof p);
+    zt_config_drop(ctl_net(b));
+    fake_run(ZT_MCAST_WAIT_MS);
+    assert_int_equal(b->vl2->mcast.waiting_bytes, 0);
+}
+
 #define T_(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -460,6 +473,7 @@ int main(void)
         T_(being_asked_for_credentials_is_limited),
         T_(a_revoked_node_is_asked_and_let_in_again),
         T_(a_stranger_in_a_group_gets_nothing),
+        T_(a_multicast_that_waits_without_a_configuration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

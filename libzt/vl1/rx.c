@@ -131,7 +131,8 @@ static enum zt_verdict on_whois(struct zt_vl1 *v, const struct zt_now *now, cons
         rx->peer->last_whois_ms = now->mono_ms;
     }
     uint8_t body[REPLY_MAX];
-    struct zt_wr w = zt_wr(body, REPLY_MAX - ZT_PKT_PAYLOAD - OK_PREFIX);
+    struct zt_wr w = zt_wr(body, zt_vl1_is_proven(rx) ? REPLY_MAX - ZT_PKT_PAYLOAD - OK_PREFIX
+                                                      : ZT_IDENTITY_WIRE);
     for (size_t at = 0; at + 5 <= rx->n && w.cap - w.n >= ZT_IDENTITY_WIRE; at += 5) {
         uint64_t addr = zt_be40(rx->payload + at);
         const struct zt_identity *id = zt_vl1_identity_of(v, addr);
@@ -475,6 +476,11 @@ void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt
 }
 
 /* -- answers -- */
+
+bool zt_vl1_is_proven(const struct zt_rx *rx)
+{
+    return rx->hops == 0 && zt_peer_path(rx->peer, &rx->link) != NULL;
+}
 
 static int reply(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *to, uint8_t verb,
                  struct zt_wr *w)

@@ -10,6 +10,7 @@
 #include "vl2/hold.h"
 
 #define GATHER_TARGETS 16
+#define UNPROVEN_MAX 16
 #define RETRY_FIRST_MS 200
 #define RETRY_LAST_MS 2000
 
@@ -641,6 +642,11 @@ int zt_mcast_send(struct zt_network *net, const struct zt_now *now, struct zt_gr
 }
 
 /* ---- answering ---- */
+
+uint32_t zt_gather_limit(const struct zt_rx *rx, uint32_t limit)
+{
+    return limit <= UNPROVEN_MAX || zt_vl1_is_proven(rx) ? limit : UNPROVEN_MAX;
+}
 
 unsigned zt_mcast_results(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,
                           uint64_t asker, bool self, uint32_t limit, struct zt_wr *w)

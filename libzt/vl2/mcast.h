@@ -82,6 +82,10 @@ void zt_mcast_send_to(struct zt_network *net, const struct zt_now *now,
                       const struct zt_group_id *id, const struct zt_mcast_frame *f, uint32_t limit,
                       uint64_t to);
 
+/* How many of the members that it asks for this packet's sender is told: few, when the answer could
+ * hit somebody else. */
+uint32_t zt_gather_limit(const struct zt_rx *rx, uint32_t limit);
+
 /* Write total, count and addresses (vl2.md 2.7), at most limit and as many as fit in w; self: count
  * ourselves as a member. Returns how many addresses were written; with 0 nothing is. */
 unsigned zt_mcast_results(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,

@@ -214,6 +214,25 @@ static void nobody_tells_us_about_ourselves(void **state)
     assert_null(zt_member_find(ctl_net(b), B));
 }
 
+/* The answer goes to where the question seems to come from. */
+static void a_gather_from_an_unproven_place_gets_few(void **state)
+{
+    uint8_t p[23] = {0};
+
+    for (unsigned i = 0; i < 20; i++)
+        zt_mcast_add(&b->vl2->mcast, &fake_now, (struct zt_group_id){CTL_NWID, GROUP, 0},
+                     0x4400000000u + i);
+    zt_put64(p, CTL_NWID);
+    zt_put48(p + 9, GROUP);
+    zt_put32(p + 19, 1000);
+    for (unsigned i = 0; i < 2; i++) {
+        fake_clear();
+        fake_unproven = i == 0;
+        fake_inject(b, A, ZT_VERB_MULTICAST_GATHER, p, sizeof p);
+        assert_int_equal(zt_be16(fake_find(b, ZT_VERB_OK)->p + 22), i == 0 ? 16 : 20);
+    }
+}
+
 /* Each costs 60 us to check, and anybody may attach one to a frame. */
 static void forged_signatures_have_an_end(void **state)
 {
@@ -463,6 +482,7 @@ int main(void)
         T_(old_tags_make_room),
         T_(showing_somebody_elses_credentials_earns_nothing),
         T_(nobody_tells_us_about_ourselves),
+        T_(a_gather_from_an_unproven_place_gets_few),
         T_(forged_signatures_have_an_end),
         T_(counts_larger_than_the_packet),
         T_(answers_without_end),

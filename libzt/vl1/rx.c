@@ -106,6 +106,8 @@ static void relay(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
             zt_peer_probe_again(v, now, to);
         to = zt_roots_best(v, now->mono_ms);
         path = to != NULL && to->id.addr != src ? zt_peer_best(to, now->mono_ms, true) : NULL;
+        if (path != NULL && zt_ep_equal(&path->link.ep, &in->ep))
+            path = NULL; /* it does not know either, or it would not have sent it here */
     }
     if (path == NULL) {
         zt_drop_count(v->drops, ZT_DROP_RELAY_NO_ROUTE);

@@ -62,6 +62,7 @@ ROWS = [
     ("unasked-ok", "libzt/vl1/rx.c", "    if (asked == NULL) {", "    if (asked == NULL && rx == NULL) {", HOSTILE),
     ("asked-whom", "libzt/vl1/tx.c", " && slots[i].who == who", "", HOSTILE),
     ("relay-hops", "libzt/vl1/rx.c", "if ((*hops & ZT_FLAG_HOPS) >= ZT_RELAY_HOPS_MAX) {", "if (hops == NULL) {", HOSTILE),
+    ("relay-back", "libzt/vl1/rx.c", "        if (path != NULL && zt_ep_equal(&path->link.ep, &in->ep))", "        if (path == NULL)", HOSTILE),
     ("no-relay", "libzt/vl1/rx.c", "    if (!may_relay(v, now, in)) {", "    if (!may_relay(v, now, in) && p == NULL) {", HOSTILE),
     ("defrag-bound", "libzt/vl1/defrag.c", "if (now_ms - e->since_ms < ZT_DEFRAG_MS)", "if (e != NULL)", UNIT + "vl1/test_vl1_defrag"),
     ("world-signature", "libzt/vl1/roots.c", "!zt_world_replaces(planet, world)", "false", HOSTILE),

@@ -858,6 +858,30 @@ static void relaying_has_its_limits(void **state)
     sim_free(t.s);
 }
 
+/* For an address that nobody has, roots have each other; but not for the way back. */
+static void roots_do_not_play_with_a_packet(void **state)
+{
+    struct sim *s = sim_new(32);
+    struct sim_node *roots[2] = {sim_node(s, "9.0.0.1/9993"), sim_node(s, "9.0.1.1/9993")};
+    sim_planet(s, 1, roots, 2);
+    sim_start_all(s);
+    sim_run(s, 5000);
+    const struct zt_ep stranger = {.family = 4, .port = 999, .ip = {66, 6, 6, 6}};
+    uint8_t p[60] = {0};
+    zt_pkt_init(p, 12345, 0x1234567890, 0x1122334455, ZT_VERB_ECHO);
+    sim_inject(roots[0], &stranger, p, sizeof p);
+    sim_run(s, 1000);
+    uint64_t relayed = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        struct zt_status_info info = {0};
+        zt_vl1_status(roots[i]->vl1, &info);
+        relayed += info.packets_relayed;
+    }
+    assert_int_equal(relayed, 1);
+    assert_int_equal(dropped(roots[1], ZT_DROP_RELAY_NO_ROUTE), 1);
+    sim_free(s);
+}
+
 static void introductions_become_rare(void **state)
 {
     struct trio t = trio_make(22);
@@ -968,6 +992,7 @@ int main(void)
         cmocka_unit_test(compressed_packets_arrive_whole),
         cmocka_unit_test(weak_suites_carry_no_data),
         cmocka_unit_test(relaying_has_its_limits),
+        cmocka_unit_test(roots_do_not_play_with_a_packet),
         cmocka_unit_test(introductions_become_rare),
         cmocka_unit_test(roots_do_not_keep_each_other_asking),
         cmocka_unit_test(random_bytes_do_no_harm),

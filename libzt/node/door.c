@@ -336,23 +336,30 @@ static bool check(const struct zt_ctl_req *q, size_t n, int *err)
            q->nopts <= ZT_CTL_OPTS;
 }
 
-/* One message and the descriptor in it, or -1. */
+/* One message and the descriptor in it, or -1. More than one: none was asked for. */
 static ssize_t receive(int fd, struct zt_ctl_req *q, int *with)
 {
     struct iovec iov = {q, sizeof *q};
     union {
         struct cmsghdr align;
-        char buf[CMSG_SPACE(sizeof(int))];
+        char buf[CMSG_SPACE(2 * sizeof(int))]; /* its padding would hold a second one in any case */
     } ctl;
     struct msghdr m = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof ctl.buf};
     ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    struct cmsghdr *h = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    int fds[2];
+    size_t nfds = 0;
 
     *with = -1;
-    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS &&
-        h->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(with, CMSG_DATA(h), sizeof(int));
+    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
+        nfds = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(h), nfds * sizeof(int));
+    }
+    if (nfds == 1)
+        *with = fds[0];
+    for (size_t i = 0; nfds > 1 && i < nfds; i++)
+        close(fds[i]);
     return n;
 }
 
@@ -365,7 +372,7 @@ static bool serve_one(struct client *c)
 
     memset(&q, 0, sizeof q);
     n = receive(c->fd, &q, &with);
-    if (with >= 0 && (q.type != ZT_CTL_MERGE || !check(&q, (size_t)n, &err))) {
+    if (with >= 0 && (q.type != ZT_CTL_MERGE || c->waiter.stream || !check(&q, (size_t)n, &err))) {
         close(with);
         with = -1;
     }

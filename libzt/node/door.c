@@ -15,7 +15,8 @@
  * told what they missed.
  *
  * Who may come in: our own uid, root, and uids that the home's owner listed (checked with
- * SO_PEERCRED: the abstract twin has no file permissions). What comes in is untrusted all the same:
+ * SO_PEERCRED: the abstract twin has no file permissions); the last have sockets, and what commands
+ * they may give is not decided here. What comes in is untrusted all the same:
  * sizes and version are checked, a descriptor is accepted with the one request that needs it and
  * closed otherwise, and at most CLIENTS_MOST connections wait at a time; the rest stays in the
  * kernel's queue. */
@@ -52,6 +53,7 @@ struct client {
     struct zt_ctl_rep rep;
     char *parts; /* of a command that is longer than a message: ZT_CTL_MORE so far */
     size_t nparts, cap_parts;
+    bool is_owner;
     bool watching;
     uint64_t missed; /* watching: what found the socket full */
     bool kept;       /* waits for nothing but its next socket request */
@@ -209,7 +211,7 @@ static void command(struct client *c, const struct zt_ctl_req *q)
     }
     to->client = c;
     c->waiting = to;
-    c->door->cfg.command(c->door->cfg.user, text, to);
+    c->door->cfg.command(c->door->cfg.user, text, c->is_owner, to);
     free(text);
 }
 
@@ -546,14 +548,15 @@ void zt_door_tell(struct zt_door *d, const char *text, size_t n)
 
 /* --- entrances -------------------------------------------------------------------------------- */
 
-static bool is_welcome(const struct zt_door *d, int fd)
+static bool is_welcome(const struct zt_door *d, int fd, bool *is_owner)
 {
     struct ucred who;
     socklen_t n = sizeof who;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) != 0)
         return false;
-    if (who.uid == 0 || who.uid == geteuid())
+    *is_owner = who.uid == 0 || who.uid == geteuid();
+    if (*is_owner)
         return true;
     for (unsigned i = 0; i < d->cfg.nallow; i++)
         if (d->allow[i] == who.uid)
@@ -563,7 +566,8 @@ static bool is_welcome(const struct zt_door *d, int fd)
 
 static void admit(struct zt_door *d, int fd)
 {
-    struct client *c = is_welcome(d, fd) ? calloc(1, sizeof *c) : NULL;
+    bool is_owner;
+    struct client *c = is_welcome(d, fd, &is_owner) ? calloc(1, sizeof *c) : NULL;
 
     if (!c || uv_poll_init(zt_loop_uv(d->cfg.loop), &c->poll, fd) != 0) {
         free(c);
@@ -573,6 +577,7 @@ static void admit(struct zt_door *d, int fd)
     c->door = d;
     c->poll.data = c;
     c->fd = zt_fd_own(fd);
+    c->is_owner = is_owner;
     zt_list_init(&c->link);
     zt_list_push_back(&d->clients, &c->link);
     d->nclients++;

@@ -196,6 +196,8 @@ void zt_underlay_configure(struct zt_node *n); /* n->conf changed */
  * and a message for people. */
 typedef void zt_command_done(void *arg, int err, const char *text, size_t len);
 void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, void *arg);
+/* May it come from another user's program, which may have sockets (settings.allowUsers)? */
+bool zt_command_is_for_all(const char *text);
 
 /* reload.c: read local.conf again and go by it. done as above; may be NULL. */
 void zt_reload_start(struct zt_node *n, zt_command_done *done, void *arg);

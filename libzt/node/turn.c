@@ -2,6 +2,7 @@
  *
  * Order at the end of a turn: proxies (which make segments of what programs wrote), what the core
  * has for us, then UDP, so that everything of a turn leaves in one batch. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,7 +124,7 @@ static int make_stack(struct zt_node *n)
     return rc;
 }
 
-static void on_command(void *user, const char *text, struct zt_door_reply *to);
+static void on_command(void *user, const char *text, bool is_owner, struct zt_door_reply *to);
 
 static int make_proxy(struct zt_node *n)
 {
@@ -303,9 +304,12 @@ static void reply_door(void *arg, int err, const char *text, size_t len)
     zt_door_reply(arg, err, text, len);
 }
 
-static void on_command(void *user, const char *text, struct zt_door_reply *to)
+static void on_command(void *user, const char *text, bool is_owner, struct zt_door_reply *to)
 {
-    if (strcmp(text, "watch") == 0)
+    static const char not_yours[] = "only the node's owner may do this";
+    if (!is_owner && !zt_command_is_for_all(text))
+        zt_door_reply(to, EACCES, not_yours, sizeof not_yours - 1);
+    else if (strcmp(text, "watch") == 0)
         zt_watch_start(user, to); /* more than one answer: not for every caller of commands */
     else
         zt_command_run(user, text, reply_door, to);

@@ -30,11 +30,12 @@ struct fixture {
     unsigned told;
 };
 
-static void command(void *user, const char *text, struct zt_door_reply *to)
+static void command(void *user, const char *text, bool is_owner, struct zt_door_reply *to)
 {
     struct fixture *f = user;
     static char big[LONG_TEXT];
 
+    assert_true(is_owner);
     if (strcmp(text, "long") == 0) {
         for (int i = 0; i < LONG_TEXT; i++)
             big[i] = (char)('a' + i % 26);

@@ -132,6 +132,7 @@ struct zt_group {
 };
 
 #define ZT_DGRAM_MOST 65507 /* bytes of payload over IPv4 */
+#define ZT_PAIR_MESSAGES 4096 /* more than a pair's buffer holds */
 
 struct zt_dgram {
     struct zt_sock s;

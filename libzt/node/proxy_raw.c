@@ -207,14 +207,14 @@ void zt_raw_drop(struct zt_raw *r)
     retire(r);
 }
 
-void zt_raw_pump(struct zt_raw *r)
+/* What the program sent, no more than so many. False: it has closed its end, and r is retired. */
+static bool take_tx(struct zt_raw *r, int most)
 {
     /* A frame is sealed where it lies, with room before it. */
     uint8_t *b = r->s.p->scratch + ZT_FRAME_HEADROOM;
     struct zt_ctl_dgram h;
 
-    r->s.ev = 0;
-    for (int i = 0; i < TURN_PACKETS; i++) {
+    for (int i = 0; i < most; i++) {
         ssize_t n = recv(r->s.fd, b, ZT_SCRATCH - ZT_FRAME_HEADROOM, MSG_DONTWAIT);
         int err;
 
@@ -223,7 +223,7 @@ void zt_raw_pump(struct zt_raw *r)
         if (n <= 0) {
             if (n < 0 || zt_sock_is_closed(&r->s)) {
                 retire(r);
-                return;
+                return false;
             }
             continue;
         }
@@ -236,7 +236,14 @@ void zt_raw_pump(struct zt_raw *r)
         if (err)
             report(r, err);
     }
-    zt_sock_watch(&r->s, UV_READABLE);
+    return true;
+}
+
+void zt_raw_pump(struct zt_raw *r)
+{
+    r->s.ev = 0;
+    if (take_tx(r, TURN_PACKETS))
+        zt_sock_watch(&r->s, UV_READABLE);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -351,8 +358,8 @@ int zt_raw_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl
         if (!s || s->kind != ZT_SOCK_RAW || !((struct zt_raw *)s)->pcb)
             return EBADF;
         r = (struct zt_raw *)s;
-        zt_raw_pump(r); /* what was sent before goes where it was meant to go */
-        err = r->s.closing ? EBADF : set_remote(r, &q->remote);
+        /* What was sent before goes where it was meant to go. */
+        err = take_tx(r, ZT_PAIR_MESSAGES) ? set_remote(r, &q->remote) : EBADF;
         rep->id = q->id;
         if (!err)
             rep->local = r->local;

@@ -535,15 +535,13 @@ static int send_piece(struct zt_dgram *d, const struct zt_ctl_dgram *h, const ui
     return err;
 }
 
-void zt_dgram_pump(struct zt_dgram *d)
+/* What the program sent, no more than so many. False: it has closed its end, and d is retired. */
+static bool take_tx(struct zt_dgram *d, int most)
 {
     uint8_t *b = d->s.p->scratch;
     struct zt_ctl_dgram h;
 
-    d->s.ev = 0;
-    if (d->s.host)
-        zt_host_receive(d);
-    for (int i = 0; i < TURN_DATAGRAMS; i++) {
+    for (int i = 0; i < most; i++) {
         ssize_t n = recv(d->s.fd, b, ZT_SCRATCH, MSG_DONTWAIT);
         int err;
 
@@ -552,7 +550,7 @@ void zt_dgram_pump(struct zt_dgram *d)
         if (n <= 0) {
             if (n < 0 || zt_sock_is_closed(&d->s)) {
                 retire(d);
-                return;
+                return false;
             }
             continue; /* an empty message: no header, not ours to interpret */
         }
@@ -569,7 +567,16 @@ void zt_dgram_pump(struct zt_dgram *d)
         if (err)
             zt_dgram_report(d, err, h.remote.family ? &h.remote : &d->remote);
     }
-    zt_sock_watch(&d->s, UV_READABLE); /* again, should an error have stopped it */
+    return true;
+}
+
+void zt_dgram_pump(struct zt_dgram *d)
+{
+    d->s.ev = 0;
+    if (d->s.host)
+        zt_host_receive(d);
+    if (take_tx(d, TURN_DATAGRAMS))
+        zt_sock_watch(&d->s, UV_READABLE); /* again, should an error have stopped it */
 }
 
 void zt_dgram_drop(struct zt_dgram *d)
@@ -718,8 +725,7 @@ int zt_dgram_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_c
             return EBADF;
         d = (struct zt_dgram *)s;
         /* What the program sent before this call goes where it was meant to go. */
-        zt_dgram_pump(d);
-        if (d->s.closing)
+        if (!take_tx(d, ZT_PAIR_MESSAGES))
             return EBADF;
         err = set_remote(d, &q->remote);
         if (!err)

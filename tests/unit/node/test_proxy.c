@@ -769,6 +769,14 @@ static void the_end_of_the_node_resets(void **state)
 
 /* Datagrams */
 
+/* On the loop, which stands still meanwhile. */
+static void wait_for_byte(void *arg)
+{
+    char b;
+
+    (void)!read(*(int *)arg, &b, 1);
+}
+
 static ssize_t send_as(int fd, const struct zt_ctl_dgram *h, const void *p, size_t n)
 {
     struct iovec iov[2] = {{(void *)h, sizeof *h}, {(void *)p, n}};
@@ -1029,6 +1037,47 @@ static void multicast_membership(void **state)
     until_idle(e);
 }
 
+/* What is sent before a connect goes where it was meant to go, however much that is. */
+static void a_second_connect_waits_for_what_was_sent(void **state)
+{
+    enum { MANY = 200 }; /* more than one turn takes */
+    struct env *e = *state;
+    struct zt_ctl_req q = {.type = ZT_CTL_UDP, .stype = SOCK_DGRAM, .family = AF_INET};
+    struct zt_ctl_addr none = {0};
+    struct zt_ctl_dgram h;
+    struct zt_ctl_rep a, b, r;
+    char in[8];
+    int first = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &a);
+    int second = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &b), fd, hold[2];
+
+    q.remote = a.local;
+    fd = env_request(e, &q, &r, NULL);
+    assert_int_equal(r.err, 0);
+    assert_int_equal(pipe(hold), 0);
+    assert_int_equal(zt_loop_post(e->loop, wait_for_byte, &hold[0]), 0); /* all of it waits in the pair */
+    for (int i = 0; i < MANY; i++)
+        assert_true(udp_send(fd, none, &(char){(char)i}, 1) > 0);
+    q.id = r.id;
+    q.remote = b.local;
+    assert_int_equal(write(hold[1], "x", 1), 1);
+    env_request(e, &q, &r, NULL);
+    assert_int_equal(r.err, 0);
+    assert_true(udp_send(fd, none, "b", 1) > 0);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(udp_recv(first, &h, in, sizeof in), 1);
+        assert_int_equal((unsigned char)in[0], i);
+    }
+    assert_int_equal(udp_recv(second, &h, in, sizeof in), 1);
+    assert_int_equal(in[0], 'b');
+    assert_int_equal(env_poll(second, POLLIN, 50), 0);
+    close(hold[0]);
+    close(hold[1]);
+    close(fd);
+    close(first);
+    close(second);
+    until_idle(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1064,6 +1113,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(connected_datagrams_are_filtered, setup, teardown),
         cmocka_unit_test_setup_teardown(a_connected_datagram_socket_shares_its_port, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_second_connect_waits_for_what_was_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(multicast_membership, setup, teardown),
     };
     struct rlimit nofile;

@@ -164,6 +164,8 @@ static int send_packet(struct zt_raw *r, const struct zt_ctl_dgram *h, const uin
         return EDESTADDRREQ;
     if (n > (to->family == 4 ? MOST_V4 : MOST_V6))
         return EMSGSIZE;
+    if (r->pcb->chksum_reqd && n < r->pcb->chksum_offset + sizeof(uint16_t))
+        return EINVAL; /* lwIP would write it behind the packet */
     if ((err = route(r, to, &dst, &nif, &src)) != 0)
         return err;
     pb = pbuf_alloc(PBUF_IP, (u16_t)n, PBUF_RAM);

@@ -1078,6 +1078,49 @@ static void a_second_connect_waits_for_what_was_sent(void **state)
     until_idle(e);
 }
 
+/* The stack writes the checksum where the socket says: that has to be in the packet. */
+static void a_raw_packet_is_long_enough(void **state)
+{
+    enum { CHECKSUM_AT = 1000 };
+    struct env *e = *state;
+    struct zt_ctl_req q = {.type = ZT_CTL_UDP,
+                           .stype = SOCK_RAW,
+                           .family = AF_INET6,
+                           .remote = env_addr6("fd00:1::2", 0)};
+    struct zt_ctl_req set = {.type = ZT_CTL_OPT_SET, .level = 41, .name = 7, .ndata = sizeof(int)};
+    const int at = CHECKSUM_AT;
+    static char packet[CHECKSUM_AT + 2];
+    struct zt_ctl_dgram h;
+    struct zt_ctl_rep r;
+    char in[8];
+
+    memcpy(set.data, &at, sizeof at);
+    for (int own = 0; own < 2; own++) {
+        const size_t enough = own ? sizeof packet : 4;
+        q.value = own ? 200 : 58; /* a protocol of the program's; ICMPv6 */
+        packet[0] = (char)200;    /* no type of ICMPv6 that anybody answers */
+        int fd = env_request(e, &q, &r, NULL);
+        assert_int_equal(r.err, 0);
+        if (own) {
+            set.id = r.id;
+            env_request(e, &set, &r, NULL);
+            assert_int_equal(r.err, 0);
+        }
+        for (size_t n = 0; n < enough; n += own ? 167 : 1) {
+            assert_true(udp_send(fd, (struct zt_ctl_addr){0}, packet, n) > 0);
+            assert_int_equal(udp_recv(fd, &h, in, sizeof in), 0);
+            assert_int_equal(h.type, ZT_DGRAM_ERROR);
+            assert_int_equal(h.err, EINVAL);
+        }
+        assert_true(udp_send(fd, (struct zt_ctl_addr){0}, packet, enough) > 0);
+        h.type = ZT_DGRAM_ERROR; /* comes back to the socket itself, by its other address */
+        udp_recv(fd, &h, in, sizeof in);
+        assert_int_equal(h.type, ZT_DGRAM_DATA);
+        close(fd);
+    }
+    until_idle(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1114,6 +1157,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_connected_datagram_socket_shares_its_port, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_second_connect_waits_for_what_was_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_raw_packet_is_long_enough, setup, teardown),
         cmocka_unit_test_setup_teardown(multicast_membership, setup, teardown),
     };
     struct rlimit nofile;

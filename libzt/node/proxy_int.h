@@ -91,6 +91,7 @@ struct zt_stream {
     struct pbuf *rx,
         *rx_last; /* received, not yet in the pair; linked through ->next, tot_len unused */
     uint32_t rx_off, rx_bytes;
+    uint32_t rx_room; /* bytes free behind rx_last's */
     uint8_t *stash; /* read from the pair, refused by lwIP for lack of memory */
     uint32_t stash_n;
     uint32_t filler;                 /* bytes of filler still in our receive queue */

@@ -40,7 +40,8 @@
  *
  * Bounds: lwIP's buffers per connection; over all, the memory budget. When it is used up, a stream
  * keeps 64 KiB each way and the rest waits: unread in the pair, or refused to lwIP, which keeps one
- * segment and closes the window. */
+ * segment and closes the window. Small segments that wait are joined, so that what is counted is what
+ * is used. */
 #include "node/proxy_int.h"
 
 #include <errno.h>
@@ -63,6 +64,8 @@
 #define WRITE_CHUNK 49152u /* tcp_write takes 16 bits */
 #define LOW_WATER 16384u   /* don't read crumbs while plenty is queued */
 #define CORK_MS 200        /* as Linux's TCP_CORK */
+#define CRUMB 512u         /* a segment of at most so much joins others that wait, */
+#define CRUMBS_BYTES 1440u /* in pieces of this size */
 #define IOVS 64
 #define PORT_FIRST 16384
 #define PORT_COUNT (65536 - PORT_FIRST)
@@ -104,7 +107,7 @@ static void rx_free(struct zt_stream *st)
         pbuf_free(q);
     }
     st->rx_last = NULL;
-    st->rx_off = 0;
+    st->rx_off = st->rx_room = 0;
     zt_proxy_memory(st->s.p, -(int64_t)st->rx_bytes);
     st->rx_bytes = 0;
 }
@@ -169,6 +172,41 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t n)
     return ERR_OK;
 }
 
+static void rx_append(struct zt_stream *st, struct pbuf *pb)
+{
+    if (st->rx_last)
+        st->rx_last->next = pb;
+    else
+        st->rx = pb;
+    while (pb->next)
+        pb = pb->next;
+    st->rx_last = pb;
+    st->rx_room = 0;
+}
+
+/* A byte that comes alone takes some two hundred of memory, which nobody counts: if others wait, it is
+ * put behind them. False: it has to stay as it is. */
+static bool rx_join(struct zt_stream *st, struct pbuf *pb)
+{
+    struct pbuf *to = st->rx_last;
+
+    if (!to || pb->tot_len > CRUMB)
+        return false;
+    if (st->rx_room < pb->tot_len) {
+        to = pbuf_alloc(PBUF_RAW, CRUMBS_BYTES, PBUF_RAM);
+        if (!to)
+            return false;
+        to->len = 0;
+        rx_append(st, to);
+        st->rx_room = CRUMBS_BYTES;
+    }
+    pbuf_copy_partial(pb, (uint8_t *)to->payload + to->len, pb->tot_len, 0);
+    to->len += pb->tot_len;
+    st->rx_room -= pb->tot_len;
+    pbuf_free(pb);
+    return true;
+}
+
 static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *pb, err_t err)
 {
     struct zt_stream *st = arg;
@@ -191,13 +229,8 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *pb, err_t err)
         return ERR_MEM; /* lwIP keeps it; give_rx asks for it again */
     st->rx_bytes += pb->tot_len;
     zt_proxy_memory(st->s.p, pb->tot_len);
-    if (st->rx_last)
-        st->rx_last->next = pb;
-    else
-        st->rx = pb;
-    while (pb->next)
-        pb = pb->next;
-    st->rx_last = pb;
+    if (!rx_join(st, pb))
+        rx_append(st, pb);
     zt_sock_touch(&st->s);
     return ERR_OK;
 }
@@ -657,8 +690,10 @@ static uint32_t rx_consume(struct zt_stream *st, size_t n)
         q->next = NULL;
         pbuf_free(q);
     }
-    if (!st->rx)
+    if (!st->rx) {
         st->rx_last = NULL;
+        st->rx_room = 0;
+    }
     st->rx_bytes -= (uint32_t)n;
     st->bytes_in += n;
     st->s.p->counts.bytes_in += n;

@@ -14,6 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/sockios.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
+#include "node/proxy_int.h"
+
 #define BOTH_ENDS (POLLIN | POLLOUT | POLLRDHUP)
 
 static int setup(void **state)
@@ -742,6 +748,69 @@ static void tight_memory(void **state)
     free(e);
 }
 
+struct pieces {
+    struct env *e;
+    uint64_t id;
+    unsigned n, bytes;
+};
+
+static void count_pieces(void *arg)
+{
+    struct pieces *c = arg;
+    const struct zt_stream *st =
+        (const struct zt_stream *)(const void *)zt_proxy_find(c->e->proxy, c->id);
+
+    c->bytes = st->rx_bytes;
+    for (const struct pbuf *q = st->rx; q; q = q->next)
+        c->n++;
+}
+
+/* A peer that sends byte by byte to a program that doesn't read: what waits costs no more than its size
+ * says. */
+static void crumbs_are_swept_together(void **state)
+{
+    enum { CRUMBS = 2000 };
+    struct env *e = *state;
+    struct zt_ctl_req q = {.type = ZT_CTL_OPT_SET, .level = 6, .name = 1, .ndata = sizeof(int)};
+    static char in[CRUMBS];
+    struct zt_ctl_rep r;
+    struct pieces c = {.e = e};
+    uint64_t id[2];
+    int fd[2], on = 1, unread = 1;
+
+    env_connected(e, env_addr4("10.1.0.2", 0), fd, id);
+    q.id = id[0];
+    memcpy(q.data, &on, sizeof on); /* TCP_NODELAY */
+    env_request(e, &q, &r, NULL);
+    assert_int_equal(r.err, 0);
+    for (int i = 0; i < CRUMBS; i++) {
+        assert_int_equal(write(fd[0], &(char){(char)i}, 1), 1);
+        for (unread = 1; unread;) { /* a segment of its own */
+            assert_int_equal(ioctl(fd[0], SIOCOUTQ, &unread), 0);
+            sched_yield();
+        }
+    }
+    c.id = id[1];
+    for (int i = 0; i < 1000 && c.bytes < CRUMBS / 2; i++) { /* the pair holds the rest */
+        c.n = 0;
+        assert_int_equal(zt_loop_call(e->loop, count_pieces, &c), 0);
+        usleep(2000);
+    }
+    assert_in_range(c.bytes, CRUMBS / 2, CRUMBS);
+    assert_in_range(c.n, 1, 2 + c.bytes / 1000);
+    for (size_t n = 0; n < CRUMBS;) {
+        assert_true(env_poll(fd[1], POLLIN, 5000) & POLLIN);
+        ssize_t k = read(fd[1], in + n, sizeof in - n);
+        assert_true(k > 0);
+        n += (size_t)k;
+    }
+    for (int i = 0; i < CRUMBS; i++)
+        assert_int_equal(in[i], (char)i);
+    close(fd[0]);
+    close(fd[1]);
+    until_idle(e);
+}
+
 static void the_end_of_the_node_resets(void **state)
 {
     struct env *e = calloc(1, sizeof *e);
@@ -1150,6 +1219,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(options_and_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(without_descriptors, setup, teardown),
         cmocka_unit_test(tight_memory),
+        cmocka_unit_test_setup_teardown(crumbs_are_swept_together, setup, teardown),
         cmocka_unit_test(the_end_of_the_node_resets),
         cmocka_unit_test_setup_teardown(datagrams_keep_boundaries, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_datagram_is_told, setup, teardown),

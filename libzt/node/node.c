@@ -108,6 +108,14 @@ bool zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt
     return true;
 }
 
+struct zt_loop *zt_keeper_loop(struct zt_node *n)
+{
+    pthread_mutex_lock(&n->lock);
+    struct zt_loop *l = n->state == ZT_NODE_RUNNING ? n->loop : NULL;
+    pthread_mutex_unlock(&n->lock);
+    return l;
+}
+
 void zt_node_job_write(struct zt_node *n, struct zt_job *j)
 {
     (void)zt_store_write(n->store, j->name, j->flags, j->data, j->n); /* reports by itself */

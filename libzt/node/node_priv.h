@@ -134,6 +134,10 @@ struct zt_node {
 bool zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
                       const char *name, unsigned flags, const char *what, const void *p,
                       size_t len);
+/* For a job that has something to tell: the loop while the node runs, else NULL. The keeper itself ends
+ * the loop, so it stays for as long as the job runs. With zt_loop_post_at what is told can't be lost
+ * for lack of memory: somebody waits for it. */
+struct zt_loop *zt_keeper_loop(struct zt_node *n);
 void zt_node_job_write(struct zt_node *n, struct zt_job *j);
 void zt_node_job_remove(struct zt_node *n, struct zt_job *j);
 void zt_node_job_aside(struct zt_node *n, struct zt_job *j);

@@ -32,7 +32,7 @@ struct record {
     uint64_t revision; /* what the text says, for lists of thousands */
     bool is_authorized;
     unsigned version, stored; /* of text; on disk */
-    bool is_fresh;   /* a network made now: a folder left by an earlier one of its name goes */
+    bool is_fresh;   /* a network made now: with its first job goes a folder left by an earlier one */
     bool is_writing; /* a job is out */
     struct zt_list failed;  /* linked: to be tried again */
     struct zt_list waiters; /* struct waiter, by version */
@@ -237,11 +237,12 @@ static void write_record(struct zt_ctl_db *db, struct record *r)
                              .addr = r->addr,
                              .serial = r->serial,
                              .version = r->version,
-                             .is_fresh = r->is_fresh && r->stored == 0,
+                             .is_fresh = r->is_fresh,
                              .n = len};
         memcpy(t->text, r->text, len);
         file_of(r->nwid, r->addr, name);
         r->is_writing = zt_node_post_job(db->n, write_job, name, 0, NULL, &t, sizeof t);
+        r->is_fresh &= !r->is_writing; /* a second one would find its own members there */
     }
     if (!r->is_writing) {
         free(t);
@@ -398,7 +399,7 @@ void zt_ctl_db_put(struct zt_ctl_db *db, uint64_t nwid, uint64_t addr, json_t *d
         zt_api_error(to, 500, "out of memory, or too many records");
         return;
     }
-    r->is_fresh = is_new && addr == 0;
+    r->is_fresh |= is_new && addr == 0;
     set_text(db, r, doc, text);
     answer_when_stored(r, r->text, to);
 }

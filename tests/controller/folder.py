@@ -38,6 +38,23 @@ def path_of(name):
     return "/controller/" + name[:-len(".json")]
 
 
+def written_late(ctl):
+    """A new network whose file can't be written at first; that of its member can."""
+    net = "network/%s00f00d.json" % ctl.id()
+    member = "%s/member/0123456789.json" % net[:-len(".json")]
+    folder = ctl.home + "/controller.d/"
+    os.mkdir(folder + net + ".tmp")  # in the way
+    status, doc = ctl.call("POST", path_of(net), {"name": "late"})
+    if status != 500:
+        fail("a file that can't be written: %d %s" % (status, doc))
+    ctl.post(path_of(member), {"authorized": True})
+    os.rmdir(folder + net + ".tmp")
+    wait_for("the network is never written", 20, lambda: os.path.exists(folder + net))
+    if not os.path.exists(folder + member):
+        fail("writing the network at last took its member away")
+    print("a network written late leaves its members alone")
+
+
 def main():
     ztd, ztctl, swarm, source = map(os.path.abspath, sys.argv[1:5])
     with Lab(ztd, ztctl, swarm) as lab:
@@ -93,6 +110,9 @@ def main():
         if now[member].keys() - theirs.keys() - {"name"}:
             fail("a member of ours has fields of its own: %s" % sorted(now[member]))
         print("a change is in the one file, in the same form")
+        ctl.start()
+        ctl.await_up()
+        written_late(ctl)
         s.end()
     print("PASS")
 

@@ -109,7 +109,9 @@ struct zt_node {
     struct zt_event *pending;
     size_t npending, cap_pending;
     bool draining;
+    bool peers_missed; /* not all their news found room in `pending` */
     int64_t idle_since;
+    bool idle_over; /* for too long: the end was asked for */
     struct zt_udp_watch *watch;
     struct zt_portmap *portmap;
     struct zt_ep mapped;    /* our endpoint on the router's outside; family 0: none */

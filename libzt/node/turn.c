@@ -43,7 +43,7 @@ void zt_turn_due(void *user, const struct zt_now *now)
 /* ztd leaves by itself when for a while nobody used it. Returns when to look again. */
 static int64_t watch_idle(struct zt_node *n, int64_t mono_ms)
 {
-    if (n->cfg.idle_exit_s <= 0 || n->sticky)
+    if (n->cfg.idle_exit_s <= 0 || n->sticky || n->idle_over)
         return ZT_NEVER;
     struct zt_proxy_counts c;
     zt_proxy_counts(n->proxy, &c);
@@ -55,6 +55,7 @@ static int64_t watch_idle(struct zt_node *n, int64_t mono_ms)
     }
     int64_t end = n->idle_since + (int64_t)n->cfg.idle_exit_s * 1000;
     if (mono_ms >= end) {
+        n->idle_over = true;
         zt_node_warn(n, "not used any more: ending");
         (void)zt_node_stop(n);
         return ZT_NEVER;

@@ -106,8 +106,10 @@ static void host_event(void *user, const struct zt_event *ev)
     }
     if (n->npending == n->cap_pending) {
         size_t cap = n->cap_pending == 0 ? 64 : n->cap_pending * 2;
-        if (cap > PENDING_MAX && (ev->kind == ZT_EVENT_PEER || ev->kind == ZT_EVENT_REROUTED))
+        if (cap > PENDING_MAX && (ev->kind == ZT_EVENT_PEER || ev->kind == ZT_EVENT_REROUTED)) {
+            n->peers_missed |= ev->kind == ZT_EVENT_PEER && n->cfg.events != NULL;
             return; /* strangers can make many of these */
+        }
         struct zt_event *p = realloc(n->pending, cap * sizeof *p);
         if (p == NULL)
             return;
@@ -292,6 +294,22 @@ static void peer_changed(struct zt_node *n, uint64_t addr)
     }
 }
 
+/* Some news of peers found no room: look at all that there are, and at all that were told of. */
+static void look_at_peers(struct zt_node *n)
+{
+    size_t total = zt_core_peers(n->core, NULL, 0), k = 0;
+    uint64_t *ids = calloc(total + n->peers.count + 1, sizeof *ids);
+    if (ids == NULL)
+        return; /* the next time */
+    n->peers_missed = false;
+    for (size_t i = 0; zt_map_next(&n->peers, &i, &ids[k], NULL);)
+        k++;
+    k += zt_core_peers(n->core, ids + k, total);
+    for (size_t i = 0; i < k; i++)
+        peer_changed(n, ids[i]);
+    free(ids);
+}
+
 static void handle_event(struct zt_node *n, const struct zt_event *ev)
 {
     switch (ev->kind) {
@@ -344,6 +362,8 @@ static void drain_events(struct zt_node *n)
         handle_event(n, &ev);
     }
     n->npending = 0;
+    if (n->peers_missed)
+        look_at_peers(n);
 }
 
 void zt_host_drain(struct zt_node *n)

@@ -131,8 +131,8 @@ static int source_member(struct zt_dgram *d, bool v6, bool join, const uint8_t *
     if (!join) {
         if (!g || i == g->nsources)
             return EADDRNOTAVAIL;
-        memcpy(g->source[i], g->source[g->nsources - 1], 16);
         g->nsources--;
+        memmove(g->source[i], g->source[g->nsources], 16);
         if (!g->nsources) {
             (void)change_group(g, false);
             *g = none;

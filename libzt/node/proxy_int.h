@@ -19,6 +19,8 @@ struct netif;
 struct raw_pcb;
 
 #define ZT_SCRATCH (256 * 1024)
+#define ZT_PORT_FIRST 16384 /* of those that are chosen for programs; up to 65535 */
+#define ZT_PORT_COUNT (65536 - ZT_PORT_FIRST)
 
 /* Options of a virtual socket. What the stack can't do is remembered, so that a program reads back
  * what it set. -1: the stack's default. */
@@ -158,7 +160,7 @@ struct zt_proxy {
     uint64_t seed[2];
     uv_timer_t retry;       /* after EMFILE, ETOOMANYREFS: nothing else would wake us */
     struct zt_list blocked; /* listeners' dirty links: wait for the timer */
-    uint16_t next_port;
+    uint32_t next_port; /* of connects: in turn, so that one in TIME_WAIT comes last */
     unsigned handles; /* libuv handles not yet closed; the proxy is freed at 0 */
     bool ending;
     char name_prefix[48];

@@ -67,8 +67,6 @@
 #define CRUMB 512u         /* a segment of at most so much joins others that wait, */
 #define CRUMBS_BYTES 1440u /* in pieces of this size */
 #define IOVS 64
-#define PORT_FIRST 16384
-#define PORT_COUNT (65536 - PORT_FIRST)
 
 /* --- the pcb ---------------------------------------------------------------------------------- */
 
@@ -318,11 +316,11 @@ static int choose_tuple(struct zt_stream *st, struct zt_ctl_addr *local,
     struct zt_proxy *p = st->s.p;
     bool fixed = local->port != 0;
 
-    for (unsigned i = 0; i < (fixed ? 1 : PORT_COUNT); i++) {
+    for (unsigned i = 0; i < (fixed ? 1 : ZT_PORT_COUNT); i++) {
         uint64_t key;
 
         if (!fixed)
-            local->port = (uint16_t)(PORT_FIRST + p->next_port++ % PORT_COUNT);
+            local->port = (uint16_t)(ZT_PORT_FIRST + p->next_port++ % ZT_PORT_COUNT);
         key = zt_tuple_hash(p, local, remote);
         if (zt_map_get(&p->tuples, key))
             continue;

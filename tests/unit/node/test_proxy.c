@@ -1106,6 +1106,26 @@ static void multicast_membership(void **state)
     until_idle(e);
 }
 
+static void ports_are_chosen_by_chance(void **state)
+{
+    enum { MANY = 16 };
+    struct env *e = *state;
+    struct zt_ctl_rep r;
+    int fd[MANY], in_turn = 0;
+
+    for (int i = 0, last = 0; i < MANY; i++) {
+        fd[i] = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &r);
+        assert_int_equal(r.err, 0);
+        assert_in_range(r.local.port, 16384, 65535);
+        in_turn += r.local.port == last + 1;
+        last = r.local.port;
+    }
+    assert_in_range(in_turn, 0, 2);
+    for (int i = 0; i < MANY; i++)
+        close(fd[i]);
+    until_idle(e);
+}
+
 /* What is sent before a connect goes where it was meant to go, however much that is. */
 static void a_second_connect_waits_for_what_was_sent(void **state)
 {
@@ -1226,6 +1246,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(connected_datagrams_are_filtered, setup, teardown),
         cmocka_unit_test_setup_teardown(a_connected_datagram_socket_shares_its_port, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(ports_are_chosen_by_chance, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_connect_waits_for_what_was_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(a_raw_packet_is_long_enough, setup, teardown),
         cmocka_unit_test_setup_teardown(multicast_membership, setup, teardown),

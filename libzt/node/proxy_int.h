@@ -235,12 +235,13 @@ void zt_slot_addrs(const struct zt_state_slot *slot, struct zt_ctl_rep *r);
 /* Of a flow, never 0; nobody without the seed can choose it. */
 uint64_t zt_tuple_hash(const struct zt_proxy *p, const struct zt_ctl_addr *l,
                        const struct zt_ctl_addr *r);
-/* h: who waits for the result, or NULL; then *fd is the connecting descriptor. 0 or an errno. */
-int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_waiter *h,
-                      struct zt_ctl_rep *r, int *fd);
 struct zt_stream *zt_stream_accepted(struct zt_listener *l, struct tcp_pcb *pcb);
 void zt_stream_pump(struct zt_stream *st);
 void zt_stream_drop(struct zt_stream *st); /* abort and retire */
+void zt_stream_attach(struct zt_stream *st, struct tcp_pcb *pcb); /* callbacks and options */
+void zt_stream_hold(struct zt_stream *st); /* at its beginning: a part of the window (essay) */
+void zt_stream_abort(struct zt_stream *st); /* lwIP's side alone */
+void zt_stream_retire(struct zt_stream *st);
 void zt_stream_note(struct zt_stream *st, int note);
 void zt_stream_apply(struct zt_stream *st); /* options to the pcb */
 void zt_stream_info(struct zt_stream *st, struct zt_ctl_info *out);
@@ -249,6 +250,17 @@ bool zt_stream_all_acked(void);
 /* An ICMP message about a SYN of ours. */
 void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                     const struct zt_ctl_addr *remote, int err);
+
+/* proxy_connect.c */
+/* h: who waits for the result, or NULL; then *fd is the connecting descriptor. 0 or an errno. */
+int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_waiter *h,
+                      struct zt_ctl_rep *r, int *fd);
+void zt_connect_up(struct zt_stream *st); /* the handshake is over: tell the program, who has its end */
+/* Of a stream with a waiter: true when that has been told of its descriptor. False: it still waits, or this
+ * was its end. */
+bool zt_connect_pump(struct zt_stream *st);
+/* Answer the waiter: an errno, or 0 and fd, which is taken over. */
+void zt_connect_answer(struct zt_stream *st, int err, int fd);
 
 /* proxy_listen.c */
 int zt_listen_bind(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd);

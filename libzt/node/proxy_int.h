@@ -287,9 +287,18 @@ void zt_dgram_report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remo
 void zt_dgram_pump(struct zt_dgram *d);
 void zt_dgram_drop(struct zt_dgram *d);
 void zt_dgram_apply(struct zt_dgram *d);
-int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val, size_t n);
 void zt_dgram_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                    const struct zt_ctl_addr *remote, int err);
+
+/* proxy_group.c */
+/* The interface for group and broadcast traffic: the one asked for, else that of the bound address, else
+ * the first. NULL: none. */
+struct netif *zt_group_netif(const struct zt_dgram *d, bool v6, unsigned index, const uint8_t *ip4);
+/* One of the options that join and leave. 0 or an errno. */
+int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val, size_t n);
+void zt_groups_leave(struct zt_dgram *d); /* all */
+/* Did the socket ask for this datagram's group from other sources only? */
+bool zt_group_leaves_out(const struct zt_dgram *d, const struct zt_ctl_dgram *h);
 
 /* proxy_host.c */
 /* Take over the kernel's socket for s. 0, EINVAL when it is not what the request says, ENOMEM. */

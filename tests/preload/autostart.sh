@@ -108,6 +108,7 @@ check 'it is the same' equals "$node" lab_nodes "$work/c"
 
 check "idle for $idle s: the node ends" wait_for 20 no_node
 check 'its door is gone' test ! -e c/control.sock
+check 'it said so once' equals 1 grep -c 'not used any more' c/ztd.log
 check 'remembered networks start it again' first4
 c "$python" -c '
 import socket, sys, time

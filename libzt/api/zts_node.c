@@ -6,7 +6,7 @@
  * zts_restart.
  *
  * Starting and ending as seen here: running = there is a node and it was not asked to stop. Whether
- * a node that was asked to stop has ended, it knows itself (zt_node_wait with no time). The event
+ * a node has ended, asked or not, it knows itself (zt_node_wait with no time; `ready` is taken back by it). The event
  * thread lives from the first zts_start to zts_free; so STACK_UP comes once and STACK_DOWN is the
  * last event, although the stack itself is made anew with every node. */
 #include <errno.h>
@@ -136,7 +136,8 @@ static int start_node(const uint64_t *networks, size_t nnetworks)
                                  .networks = networks,
                                  .nnetworks = nnetworks,
                                  .spare_planet = secure_getenv("ZT_PLANET"),
-                                 .events = g.events};
+                                 .events = g.events,
+                                 .serves = &g.ready};
     if (g.setup != NULL)
         apply_setup(g.setup, &cfg);
     drop_node();
@@ -144,11 +145,13 @@ static int start_node(const uint64_t *networks, size_t nnetworks)
     g.stop_asked = false;
     atomic_store(&g.was_online, false);
     struct zt_node *node = NULL;
+    atomic_store(&g.ready, true); /* before the node: one that fails at once takes it back */
     int rc = zt_node_start(&cfg, &node);
     pthread_rwlock_wrlock(&g.node_lock);
     g.node = node;
     pthread_rwlock_unlock(&g.node_lock);
-    atomic_store(&g.ready, rc == 0);
+    if (rc != 0)
+        atomic_store(&g.ready, false);
     return rc == 0 ? ZTS_ERR_OK : rc == ZT_E_INVAL ? ZTS_ERR_ARG : ZTS_ERR_GENERAL;
 }
 

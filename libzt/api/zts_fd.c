@@ -3,7 +3,8 @@
  * A number leads to a struct zts_sock, made once and used again, so a look-up needs no lock: the
  * word `refs` holds the bit OPEN and how many calls are inside. zts_close clears OPEN; whoever then
  * leaves last takes the socket apart and frees the number. When others are inside, close also shuts
- * the host descriptor down, which wakes them from the kernel.
+ * the host descriptor down, which wakes them from the kernel. It does so with the socket's lock, under
+ * which nobody puts another descriptor in place once OPEN is gone: that one would not be shut down.
  *
  * The host descriptor of a fresh stream socket is an unconnected AF_UNIX stream socket, which polls
  * OUT|HUP exactly as a fresh TCP socket does; connect and bind put the real pair in its place with
@@ -140,6 +141,11 @@ void zts_sock_put(struct zts_sock *s)
 {
     if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
         zts_sock_abandon(s);
+}
+
+bool zts_sock_is_open(const struct zts_sock *s)
+{
+    return (atomic_load_explicit(&s->refs, memory_order_relaxed) & OPEN) != 0;
 }
 
 int zts_sock_close(int num)

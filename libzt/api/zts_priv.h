@@ -116,6 +116,7 @@ void zts_sock_publish(struct zts_sock *s); /* open it; keeps the caller's refere
 void zts_sock_abandon(struct zts_sock *s); /* instead of publishing */
 struct zts_sock *zts_sock_get(int num);    /* NULL: not open */
 void zts_sock_put(struct zts_sock *s);
+bool zts_sock_is_open(const struct zts_sock *s); /* zts_close may have come since zts_sock_get */
 /* Close the number: blocked calls wake, the last one inside closes the host descriptor. */
 int zts_sock_close(int num);
 void zts_sock_close_all(void);

@@ -130,6 +130,8 @@ static int request_fd(struct zts_sock *s, const struct zt_ctl_req *req, struct z
                       enum zts_kind kind, bool wait)
 {
     int fresh = -1;
+    if (!zts_sock_is_open(s)) /* see zts_fd.c */
+        return zts_fail(EBADF);
     int rc = wait ? zts_request_connect(req, rep, &fresh, WAIT_MS)
                   : zts_request(req, rep, NULL, &fresh);
     if (rc != ZTS_ERR_OK) {
@@ -225,8 +227,8 @@ static int wait_connected(struct zts_sock *s)
             return is_contimeo ? ETIMEDOUT : EINPROGRESS;
         if (poll(&p, 1, (int)left) < 0 && errno != EINTR)
             return errno;
-        if ((atomic_load(&s->refs) & 0x80000000u) == 0)
-            return EBADF; /* closed by another thread */
+        if (!zts_sock_is_open(s))
+            return EBADF; /* by another thread */
         /* The node writes the page before it opens the gate, so the next look tells. */
     }
 }

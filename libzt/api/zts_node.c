@@ -141,7 +141,7 @@ static int start_node(const uint64_t *networks, size_t nnetworks)
     if (g.setup != NULL)
         apply_setup(g.setup, &cfg);
     drop_node();
-    zts_l2_end(); /* its threads have seen the end of the node */
+    zts_l2_retire();
     g.stop_asked = false;
     atomic_store(&g.was_online, false);
     struct zt_node *node = NULL;
@@ -200,6 +200,7 @@ int zts_start(const char *path, zts_callback_arg callback, int port)
     pthread_mutex_lock(&g.lock);
     int rc = start_locked(path, callback.msg, port);
     pthread_mutex_unlock(&g.lock);
+    zts_l2_reap();
     return rc;
 }
 
@@ -231,9 +232,10 @@ int zts_setup_start(void)
     g.setup = g.next;
     g.next = NULL;
     zts_set_callback(NULL, g.setup->handler);
-    if (g.setup->handler != NULL && !ready_events())
-        return zts_setup_close(ZTS_ERR_GENERAL);
-    return zts_setup_close(start_node(NULL, 0));
+    bool listens = g.setup->handler == NULL || ready_events();
+    int rc = zts_setup_close(listens ? start_node(NULL, 0) : ZTS_ERR_GENERAL);
+    zts_l2_reap();
+    return rc;
 }
 
 /* With lock. */
@@ -270,6 +272,7 @@ int zts_restart(void)
         rc = start_node(ids, n < MAX_NETWORKS ? n : MAX_NETWORKS);
     }
     pthread_mutex_unlock(&g.lock);
+    zts_l2_reap();
     return rc;
 }
 
@@ -297,7 +300,8 @@ int zts_free(void)
     if (events != NULL)
         zt_events_post(events, &(struct zt_node_note){.what = ZT_NODE_STACK_DOWN});
     zt_events_free(events);
-    zts_l2_end();
+    zts_l2_retire();
+    zts_l2_reap();
     zts_sock_close_all();
     return ZTS_ERR_OK;
 }

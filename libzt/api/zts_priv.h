@@ -52,8 +52,10 @@ int zts_node_groups(uint64_t nwid, struct zt_group_info *out, size_t cap, size_t
 
 /* ---- layer 2 (zts_l2.c) ---- */
 
-/* The node has stopped, or is freed: end the threads of callbacks. Not from such a callback. */
-void zts_l2_end(void);
+/* The node has ended: its callbacks are no more. Then, without a lock, because one may be running and want
+ * it: end their threads. */
+void zts_l2_retire(void);
+void zts_l2_reap(void);
 void zts_l2_in_child(void);
 void zts_names_in_child(void); /* zts_names.c */
 

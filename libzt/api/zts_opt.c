@@ -125,8 +125,9 @@ static int set_timeout(struct zts_sock *s, int name, const void *val, zts_sockle
     if (t.tv_sec < 0 || t.tv_usec < 0 || t.tv_usec >= 1000000)
         return zts_fail(EDOM);
     if (name == ZTS_SO_CONTIMEO) {
+        /* Rounded up: a short limit is not "none". */
         s->contimeo_ms =
-            t.tv_sec > 1000000 ? 1000000000 : (int)(t.tv_sec * 1000 + t.tv_usec / 1000);
+            t.tv_sec > 1000000 ? 1000000000 : (int)(t.tv_sec * 1000 + (t.tv_usec + 999) / 1000);
         return ZTS_ERR_OK;
     }
     struct timeval h = {.tv_sec = t.tv_sec, .tv_usec = t.tv_usec};

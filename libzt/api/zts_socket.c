@@ -205,7 +205,8 @@ static int connect_result(struct zts_sock *s)
 
 static int timeout_of(const struct zts_sock *s, bool *is_contimeo)
 {
-    int64_t snd = (int64_t)s->sndtimeo.tv_sec * 1000 + s->sndtimeo.tv_usec / 1000;
+    int64_t sec = s->sndtimeo.tv_sec < INT32_MAX ? s->sndtimeo.tv_sec : INT32_MAX;
+    int64_t snd = sec * 1000 + (s->sndtimeo.tv_usec + 999) / 1000;
     *is_contimeo = s->contimeo_ms > 0 && (snd == 0 || s->contimeo_ms <= snd);
     if (*is_contimeo)
         return s->contimeo_ms;

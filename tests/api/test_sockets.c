@@ -2,6 +2,7 @@
 #include "../unit/ztest.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -184,6 +185,11 @@ static void test_connect_timeout(void **state)
     assert_zts(ZTS_ETIMEDOUT, zts_connect(fd, &a, sizeof a));
     assert_in_range(now_ms() - t, 290, 2000);
     struct zts_sockaddr_in6 good = peer(ENV_TCP_ECHO);
+    /* A limit of less than a millisecond is one. */
+    limit = (struct zts_timeval){.tv_usec = 1};
+    assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_CONTIMEO, &limit, sizeof limit), 0);
+    assert_zts(ZTS_ETIMEDOUT, zts_connect(fd, &a, sizeof a));
+    assert_true(now_ms() - t < 5000);
     limit.tv_sec = 10;
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_CONTIMEO, &limit, sizeof limit), 0);
     assert_int_equal(zts_connect(fd, &good, sizeof good), 0);
@@ -455,6 +461,9 @@ static void test_select(void **state)
     assert_int_equal(zts_select(fd + 1, &r, NULL, NULL, &t), 0);
     assert_in_range(now_ms() - from, 49, 2000);
     assert_zts(ZTS_EINVAL, zts_select(1025, NULL, NULL, NULL, &t));
+    t = (struct zts_timeval){.tv_sec = 1, .tv_usec = LONG_MAX}; /* the longest wait there is */
+    ZTS_FD_SET(fd, &w);
+    assert_int_equal(zts_select(fd + 1, NULL, &w, NULL, &t), 1);
     struct zts_pollfd p[2] = {{.fd = 9999, .events = ZTS_POLLIN}, {.fd = -1}};
     assert_int_equal(zts_poll(p, 2, 5000), 1);
     assert_int_equal(p[0].revents, ZTS_POLLNVAL);

@@ -91,9 +91,10 @@ struct zts_sock *zts_sock_new(int family, int type)
     s->type = type;
     atomic_store(&s->kind, ZTS_KIND_FRESH);
     atomic_store(&s->told, false);
+    atomic_store(&s->reset_told, false);
     atomic_store(&s->shut_rd, false);
     atomic_store(&s->id, 0);
-    s->listening = false;
+    atomic_store(&s->listening, false);
     s->page = NULL;
     s->local = s->peer = (struct zt_ctl_addr){0};
     s->contimeo_ms = 0;
@@ -221,6 +222,18 @@ int zts_sock_swap(struct zts_sock *s, int fresh)
 bool zts_sock_slot(struct zts_sock *s, struct zt_state_slot *out)
 {
     return zts_page_slot(s->page, atomic_load_explicit(&s->id, memory_order_relaxed), out);
+}
+
+int zts_sock_take_error(struct zts_sock *s)
+{
+    struct zt_state_slot slot;
+    if (!zts_sock_slot(s, &slot))
+        return 0;
+    bool failed = slot.phase == ZT_PHASE_FAILED;
+    if (failed ? atomic_exchange(&s->told, true)
+               : slot.phase != ZT_PHASE_RESET || atomic_exchange(&s->reset_told, true))
+        return 0;
+    return slot.err != 0 ? slot.err : failed ? ECONNREFUSED : ECONNRESET;
 }
 
 void zts_req_init(const struct zts_sock *s, enum zt_ctl_type type, struct zt_ctl_req *req)

@@ -86,7 +86,7 @@ enum zts_kind {
 #define ZTS_REMEMBER 16
 
 /* One descriptor. `lock` guards what connect, bind, listen and options change; data calls only read
- * fd, type and kind. */
+ * fd, type, kind and what is atomic. */
 struct zts_sock {
     _Atomic uint32_t refs; /* ZTS_OPEN | number of calls inside */
     int num;               /* the public number */
@@ -96,9 +96,10 @@ struct zts_sock {
     int protocol;     /* of a raw socket */
     uint64_t nwid;    /* layer 2 */
     _Atomic int kind;
-    bool listening;
-    _Atomic bool told; /* connect's result, or the reset, was given to the caller */
-    _Atomic bool shut_rd;
+    _Atomic bool listening;
+    _Atomic bool told;       /* connect's result was given to the caller */
+    _Atomic bool reset_told; /* and the reset of what was connected */
+    _Atomic bool shut_rd;    /* by the caller */
     _Atomic uint64_t id;
     struct zts_page *page;          /* reference */
     struct zt_ctl_addr local, peer; /* peer: of a connected datagram socket */
@@ -107,7 +108,7 @@ struct zts_sock {
     int rcvlowat; /* 0: not set */
     int linger;   /* seconds that close may block */
     int keepalive_ms; /* as set; the node rounds to seconds */
-    bool pktinfo, corked, broadcast;
+    _Atomic bool pktinfo, corked, broadcast;
     unsigned nopts;
     struct zt_ctl_opt opts[ZTS_REMEMBER]; /* Linux numbers */
 };
@@ -129,6 +130,9 @@ void zts_sock_in_child(void); /* after fork: its locks may be held by threads th
 int zts_sock_swap(struct zts_sock *s, int fresh);
 int zts_placeholder(int type); /* a new placeholder descriptor or -errno */
 bool zts_sock_slot(struct zts_sock *s, struct zt_state_slot *out);
+/* Why a stream ended, unless it was told before: an errno, 0. (EPIPE: reset after the peer's orderly end,
+ * which stays that for readers.) */
+int zts_sock_take_error(struct zts_sock *s);
 /* A datagram socket with a node behind it: makes one when it is fresh. ZTS_ERR_*. */
 int zts_sock_need_dgram(struct zts_sock *s);
 /* TCP_CORK (zts_opt.c). With s->lock. */

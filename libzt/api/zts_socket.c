@@ -152,6 +152,7 @@ static int request_fd(struct zts_sock *s, const struct zt_ctl_req *req, struct z
     s->local = rep->local;
     atomic_store(&s->id, rep->id);
     atomic_store(&s->told, false);
+    atomic_store(&s->reset_told, false);
     atomic_store(&s->kind, kind);
     return ZTS_ERR_OK;
 }
@@ -257,10 +258,10 @@ static int connect_stream(struct zts_sock *s, const struct zt_ctl_addr *to, bool
     req.remote = *to;
     int flags = fcntl(s->fd, F_GETFL);
     bool blocking = flags < 0 || !(flags & O_NONBLOCK);
+    s->peer = *to;
     int rc = request_fd(s, &req, &rep, ZTS_KIND_STREAM, blocking);
     if (rc != ZTS_ERR_OK)
         return rc;
-    s->peer = *to;
     /* Also when the answer is there already: one behaviour, whatever the timing. */
     if (!blocking)
         return zts_fail(EINPROGRESS);
@@ -427,10 +428,10 @@ static int take_connection(struct zts_sock *s, struct zt_ctl_accept *a)
     struct msghdr m = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u};
     ssize_t n = recvmsg(s->fd, &m, MSG_CMSG_CLOEXEC);
+    if (n == 0 || (n < 0 && errno == ECONNRESET)) /* the node has ended it */
+        return -ECONNABORTED;
     if (n < 0)
         return -errno;
-    if (n == 0)
-        return atomic_load(&s->shut_rd) ? -EINVAL : -ECONNABORTED;
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (n != sizeof *a || c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
         c->cmsg_len < CMSG_LEN(sizeof(int)))

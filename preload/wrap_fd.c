@@ -98,7 +98,7 @@ static int do_fcntl(int fd, int cmd, long arg)
         if (arg & O_NONBLOCK)
             zt_word_unflag(fd, ZT_W_BLOCKS);
         else
-            zt_word_flag(fd, ZT_W_BLOCKS);
+            zt_word_flag(fd, 0, ZT_W_BLOCKS);
     }
     if (r >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
         zt_fd_copy(fd, r);

@@ -48,7 +48,7 @@ static ssize_t stream_read_end(int fd, zt_word w, ssize_t n)
     }
     if (err == EPIPE) /* reset after the end of file, which stays what it is for readers */
         return 0;
-    zt_word_flag(fd, ZT_W_ERR);
+    zt_word_flag(fd, w, ZT_W_ERR);
     return zt_fail(err ? err : ECONNRESET);
 }
 
@@ -79,7 +79,7 @@ static ssize_t stream_before_write(int fd, zt_word w, int flags)
     case ZT_PHASE_RESET:
         if (w & ZT_W_ERR)
             return 0; /* EPIPE from the kernel */
-        zt_word_flag(fd, ZT_W_ERR);
+        zt_word_flag(fd, w, ZT_W_ERR);
         return err == EPIPE ? broken_pipe(flags) : zt_fail(err ? err : ECONNRESET);
     default:
         return 0;

@@ -56,6 +56,8 @@ struct zt_settings {
 };
 extern struct zt_settings zt_settings;
 
+/* Digits, without a zero at the end: how many. */
+size_t zt_put_number(char *out, uint64_t v, unsigned base);
 /* Text to the stderr the program started with; %s %d %x only. */
 void zt_debug(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -194,13 +194,9 @@ struct entry {
 /* Look for "tfd: <fd> events: <hex> data: <hex>" of fd in a set. */
 static bool read_fdinfo(int epfd, int fd, struct epoll_event *ev)
 {
-    char path[48] = "/proc/self/fdinfo/", digits[12];
-    size_t n = 0, at = strlen(path);
-    for (unsigned v = (unsigned)epfd; n == 0 || v; v /= 10)
-        digits[n++] = (char)('0' + v % 10);
-    while (n)
-        path[at++] = digits[--n];
-    path[at] = 0;
+    char path[48] = "/proc/self/fdinfo/";
+    size_t at = strlen(path);
+    path[at + zt_put_number(path + at, (unsigned)epfd, 10)] = 0;
     long file = zt_sys4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
     if (file < 0)
         return false;

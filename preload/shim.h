@@ -267,6 +267,11 @@ bool zt_name_managed(const char *name);
 bool zt_sa_managed(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out);
 
 bool zt_in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a);
+/* ranges.c: was it virtual when a node ran last? The same of a name of n bytes. */
+bool zt_ranges_have(const struct zt_ctl_addr *a);
+bool zt_ranges_name(const char *name, size_t n);
+/* Is the name in one of these domains, in the form of the state page? */
+bool zt_in_domains(const char *list, const char *name, size_t n);
 /* Wait (bounded) until every joined network has its addresses. */
 void zt_wait_configured(void);
 /* nets.c: join the networks of ZT_NETWORKS when this address may be theirs. True when it certainly

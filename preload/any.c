@@ -320,6 +320,8 @@ bool zt_any_again(int fd, bool force)
     atomic_store(&next_ms, now + 1000);
     bool done = (zt_settings.may_start || zt_ctl_up()) && zt_home_has_network() &&
                 merge_listener(fd, SOMAXCONN) == 0;
+    int64_t took = zt_now_ms() - now; /* long where a node hangs: the kernel's side must go on */
+    atomic_store(&next_ms, now + 1000 + 20 * took);
     errno = saved;
     return done;
 }

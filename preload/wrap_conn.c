@@ -550,7 +550,8 @@ static bool number_free(void)
     return true;
 }
 
-/* The node that served this listener has ended; ask the new one for the same address. */
+/* The node that served this listener has ended; ask the new one for the same address. Once: of threads that
+ * share it the first one does. */
 static int listener_revive(int fd, zt_word w)
 {
     struct zt_guard g;
@@ -559,6 +560,10 @@ static int listener_revive(int fd, zt_word w)
     struct zt_state_slot s;
     int newfd, r = -ENETDOWN;
     zt_enter(&g, fd);
+    if (!zt_is_still(fd, w)) {
+        zt_leave(&g);
+        return 0;
+    }
     if (!zt_slot_read(w, &s))
         goto out;
     /* The old id: workers that share the listener each do this, and must not be in each other's
@@ -585,8 +590,6 @@ out:
     return r;
 }
 
-static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags);
-
 /* The queue has ended: shut down (here or in another process), or its node is no more. */
 static int accept_end(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags)
 {
@@ -598,7 +601,7 @@ static int accept_end(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, in
         zt_sleep_ms(AWAY_PAUSE_MS); /* it polls as readable all the time */
         return zt_fail(ENETDOWN);
     }
-    return accept_virtual(fd, zt_word_of(fd), sa, len, flags);
+    return accept4(fd, sa, len, flags); /* whatever it is now */
 }
 
 static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags)

@@ -12,8 +12,6 @@
 #include "base/buf.h"
 #include "wire.h"
 
-static struct twin_conn *client;
-
 static struct twin_conn *server(void)
 {
     return B->accepted(0);
@@ -46,16 +44,6 @@ static int64_t transfer(uint64_t n, int64_t limit_ms)
     assert_int_equal(server()->received, n);
     assert_false(server()->damaged);
     return clock_ms - start;
-}
-
-static int start(void **state)
-{
-    int e = wire_setup(state);
-    if (e == 0)
-        e = B->listen(4, 80);
-    if (e == 0)
-        wire_run(2000);
-    return e;
 }
 
 static void test_transfer_and_rest(void **state)
@@ -383,11 +371,6 @@ static void test_long_path(void **state)
     int64_t ms = transfer(64 << 20, 120000);
     print_message("64 MiB, round trip 200 ms: %lld ms\n", (long long)ms);
     assert_in_range(ms, 16 * 200, 8000);
-}
-
-static bool all_acked(void)
-{
-    return client->acked == client->to_send;
 }
 
 static bool half_acked(void)
@@ -730,7 +713,7 @@ static void test_isn(void **state)
     }
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, start, wire_teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, wire_setup_tcp, wire_teardown)
 
 int main(void)
 {

@@ -243,6 +243,61 @@ static void test_tiny_segments(void **state)
     B->abort(victim());
 }
 
+/* What claims to come from ourselves does not. */
+static void test_our_own_address(void **state)
+{
+    struct twin_udp *u = B->udp(4, 5000);
+    uint8_t f[14 + 20 + 8 + 1];
+    for (unsigned i = 0; i < 2; i++) {
+        memset(f, 0, sizeof f);
+        zt_put16(f + 34, 1000);
+        zt_put16(f + 36, 5000);
+        zt_put16(f + 38, 9); /* without a checksum */
+        f[42] = pattern_at(0);
+        send_ip4(f, 17, i == 0 ? "10.1.0.2" : "10.1.0.1", 9);
+        assert_int_equal(u->count, i);
+    }
+}
+
+/* Neighbour discovery is ours (neigh.c), and what hides behind another header is nobody's. */
+static void test_hidden_neighbour_discovery(void **state)
+{
+    static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
+    struct zt_ep own = zt_ep_link_local(side[1].info.mac), from = zt_ep_link_local(side[0].info.mac);
+    for (unsigned hidden = 0; hidden < 2; hidden++) {
+        uint8_t f[14 + 40 + 8 + 32] = {0}, *ip = f + 14, *icmp = ip + 40 + 8 * hidden;
+        uint64_t before = side[1].nd;
+        zt_put48(f, 0x333300000001);
+        zt_put48(f + 6, side[0].info.mac);
+        zt_put16(f + 12, 0x86dd);
+        memcpy(ip + 8, from.ip, 16);
+        memcpy(ip + 24, all_nodes, 16);
+        ip[40] = 58;
+        ip[42] = 1; /* six bytes of padding, or overwritten */
+        ip[43] = 4;
+        memset(icmp, 0, 32);
+        icmp[0] = 135;
+        memcpy(icmp + 8, own.ip, 16);
+        icmp[24] = 1;
+        icmp[25] = 1;
+        zt_put48(icmp + 26, side[0].info.mac);
+        zt_put32(ip, 32); /* the pseudo header lies before the addresses, for a moment */
+        zt_put32(ip + 4, 58);
+        uint8_t all[8 + 32 + 32];
+        memcpy(all, ip, 40);
+        memcpy(all + 40, icmp, 32);
+        uint16_t sum = checksum(all, sizeof all);
+        memcpy(icmp + 2, &sum, 2);
+        zt_put32(ip, 0x60000000);
+        zt_put16(ip + 4, (uint16_t)(32 + 8 * hidden));
+        ip[6] = hidden ? 0 : 58;
+        ip[7] = 255;
+        B->input(NWID, f, sizeof f - 8 + 8 * hidden, clock_ms);
+        wire_run(10);
+        assert_int_equal(side[1].nd - before, !hidden);
+    }
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, wire_setup_tcp, wire_teardown)
 
 int main(void)
@@ -252,6 +307,8 @@ int main(void)
         T(test_pieces_out_of_order),
         T(test_small_windows),
         T(test_tiny_segments),
+        T(test_our_own_address),
+        T(test_hidden_neighbour_discovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,6 +243,32 @@ static void test_tiny_segments(void **state)
     B->abort(victim());
 }
 
+/* A connection that its program has closed is given up after some minutes of a closed window, although all probes
+ * are answered; one that is open waits for ever. */
+static void test_window_stays_closed(void **state)
+{
+    for (unsigned closed = 0; closed < 2; closed++) {
+        open_with(1400, 0);
+        victim()->to_send = 100000;
+        B->pump(victim());
+        if (closed)
+            send(seq++, FIN | ACK, NULL, 0, 0); /* it closes as well, with all that unsent */
+        unsigned seconds = 0;
+        while (B->ticking() > 0 && seconds++ < 3600) {
+            wire_run(1000);
+            answer();
+        }
+        print_message("%s: %u s\n", closed ? "closed" : "open", seconds);
+        if (!closed) {
+            assert_true(seconds > 3600);
+            assert_false(victim()->failed);
+            B->abort(victim());
+        } else {
+            assert_in_range(seconds, 180, 600);
+        }
+    }
+}
+
 /* What claims to come from ourselves does not. */
 static void test_our_own_address(void **state)
 {
@@ -307,6 +333,7 @@ int main(void)
         T(test_pieces_out_of_order),
         T(test_small_windows),
         T(test_tiny_segments),
+        T(test_window_stays_closed),
         T(test_our_own_address),
         T(test_hidden_neighbour_discovery),
     };

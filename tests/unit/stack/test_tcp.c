@@ -668,6 +668,32 @@ static void test_time_wait_reopens(void **state)
     wire_run(30000);
 }
 
+static bool server_done(void)
+{
+    return server()->eof || server()->failed;
+}
+
+/* Both ends close, the client second and with half a minute's data on a slow path: all of it arrives. */
+static void test_close_with_much_to_send(void **state)
+{
+    struct zt_ep to = target();
+    narrow.bytes_ms = 10;
+    narrow.queue = 100000;
+    client = A->connect(&to, 300000, false);
+    wire_run(1000);
+    assert_int_equal(client->written, 300000);
+    server()->close_when_sent = true;
+    B->pump(server());
+    wire_run(1000);
+    assert_true(client->eof); /* and closed */
+    assert_in_range(server()->received, 1, 100000);
+    assert_true(wire_until(server_done, 120000));
+    assert_false(server()->failed);
+    assert_int_equal(server()->received, 300000);
+    wire_run(30000);
+    assert_true(wire_idle());
+}
+
 static void test_address_goes(void **state)
 {
     struct zt_ep to = target();
@@ -746,6 +772,7 @@ int main(void)
         T(test_many_connections),
         T(test_idle_connections_rest),
         T(test_time_wait_reopens),
+        T(test_close_with_much_to_send),
         T(test_address_goes),
         T(test_to_own_address),
         T(test_isn),

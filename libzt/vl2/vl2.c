@@ -181,7 +181,7 @@ static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const
                   (net != NULL && ZT_GATE(LIKE, zt_network_gate(net, now, rx->from) != NULL));
         }
         if (may)
-            zt_mcast_add(&v->mcast, now, id, rx->from);
+            zt_mcast_like(&v->mcast, now, id, rx->from);
         else
             zt_drop_count(v->drops, ZT_DROP_GATE);
     }

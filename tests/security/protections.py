@@ -68,6 +68,7 @@ ROWS = [
     ("world-signature", "libzt/vl1/roots.c", "!zt_world_replaces(planet, world)", "false", HOSTILE),
     ("world-sender", "libzt/vl1/hello.c", "if (len > 0 && !zt_roots_believes(v, peer)) {", "if (len > 0 && peer == NULL) {", HOSTILE),
     ("root-verbs", "libzt/vl1/nat.c", "    if (!rx->peer->is_upstream) {", "    if (rx == NULL) {", HOSTILE),
+    ("limit-likes", "libzt/vl2/mcast.c", "    if (s != NULL && !zt_bucket_take(&s->says,", "    if (m == NULL && !zt_bucket_take(&s->says,", UNIT + "vl2/test_vl2_hostile"),
     ("limit-forgeries", "libzt/vl2/vl2.c", "    if (v->judged == 0 || ", "    if (v != NULL || ", UNIT + "vl2/test_vl2_hostile"),
     ("revocation-stays", "libzt/vl2/groups.c", " && !zt_creds_revoke(net, m)", "", UNIT + "vl2/test_vl2_hostile"),
     ("virtual-public", "libzt/vl2/vl2.c", "    if (zt_ep_scope(ep) == ZT_SCOPE_GLOBAL)\n        return false;\n", "", UNIT + "vl2/test_vl2_hostile"),

@@ -332,7 +332,30 @@ static void groups_without_end(void **state)
         fake_inject(b, A, ZT_VERB_MULTICAST_LIKE, p, sizeof p);
     }
     assert_int_equal(b->vl2->mcast.nmembers, ZT_MCAST_PER_SENDER);
-    assert_int_equal(b->drops.n[ZT_DROP_TABLE_FULL], 5000 - ZT_MCAST_PER_SENDER);
+    assert_int_equal(b->drops.n[ZT_DROP_TABLE_FULL] + b->drops.n[ZT_DROP_RATE],
+                     5000 - ZT_MCAST_PER_SENDER);
+    assert_true(b->drops.n[ZT_DROP_TABLE_FULL] >= ZT_MCAST_PER_SENDER);
+}
+
+/* Compressed, the same group 500 times is a hundred bytes, and each is searched for. */
+static void likes_without_end(void **state)
+{
+    uint8_t p[18 * 500];
+
+    for (unsigned i = 0; i < 500; i++) {
+        zt_put64(p + 18 * i, CTL_NWID);
+        zt_put48(p + 18 * i + 8, GROUP);
+        zt_put32(p + 18 * i + 14, i % 2);
+    }
+    for (unsigned i = 0; i < 20; i++)
+        fake_inject(b, A, ZT_VERB_MULTICAST_LIKE, p, sizeof p);
+    assert_int_equal(b->drops.n[ZT_DROP_RATE], 20 * 500 - 1 - 2 * ZT_MCAST_PER_SENDER);
+    fake_now.mono_ms += 60000;
+    uint64_t before = b->drops.n[ZT_DROP_RATE];
+    for (unsigned i = 0; i < 5; i++)
+        fake_inject(b, A, ZT_VERB_MULTICAST_LIKE, p, sizeof p);
+    assert_true(b->drops.n[ZT_DROP_RATE] - before < 5 * 500 - ZT_MCAST_PER_SENDER + 1);
+    assert_int_equal(b->vl2->mcast.nmembers, 2);
 }
 
 static void configurations_at_the_ends_of_time(void **state)
@@ -487,6 +510,7 @@ int main(void)
         T_(counts_larger_than_the_packet),
         T_(answers_without_end),
         T_(groups_without_end),
+        T_(likes_without_end),
         T_(configurations_at_the_ends_of_time),
         T_(addresses_that_cover_the_internet),
         T_(pieces_of_impossible_configurations),

@@ -275,6 +275,13 @@ static void forget_files(struct zt_node *n)
     free_files(&n->files_netset);
 }
 
+/* Whoever hears of the end finds that nothing is served any more. */
+static void serve_no_more(struct zt_node *n)
+{
+    if (n->cfg.serves != NULL)
+        atomic_store(n->cfg.serves, false);
+}
+
 static int bring_up(struct zt_node *n)
 {
     n->why[0] = 0;
@@ -299,6 +306,7 @@ static int bring_up(struct zt_node *n)
     if (rc != 0) {
         if (n->why[0] == 0)
             snprintf(n->why, sizeof n->why, "%s", zt_err_text(rc));
+        serve_no_more(n);
         zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_FATAL, .text = n->why});
     }
     return rc;
@@ -369,17 +377,15 @@ static void *keep(void *arg)
     zt_store_close(n->store);
     n->store = NULL;
     zt_wipe(n->identity.priv, sizeof n->identity.priv);
-    zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_DOWN});
+    serve_no_more(n);
+    if (rc == 0)
+        zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_DOWN});
     pthread_mutex_lock(&n->lock);
     n->state = ZT_NODE_ENDED;
     pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
-    /* After the state, so that a new start from this very note is accepted. */
-    if (rc == 0)
-        zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_TERMINATED});
-    pthread_mutex_lock(&n->lock);
-    pthread_cond_broadcast(&n->changed);
-    pthread_mutex_unlock(&n->lock);
+    /* The last note comes after the state, so that a new start from it is accepted. */
+    zt_node_note(n, (struct zt_node_note){.what = rc == 0 ? ZT_NODE_TERMINATED : ZT_NODE_DOWN});
     return NULL;
 }
 

@@ -633,6 +633,8 @@ static void pump_gone(struct zt_stream *st)
     bool reset = st->unread || st->rx || st->s.opt.linger == 0;
 
     if (st->pcb && !reset && (!st->tx_eof || st->stash_n)) {
+        if (!st->pcb->orphan)
+            st->pcb->orphan = 1; /* lwIP gives it up when the peer's window stays closed */
         arm(st); /* accepted from the program, so it is delivered */
         return;
     }

@@ -103,9 +103,9 @@ def main():
         member = "network/%s/member/%s.json" % (nwid, s.ids[0])
         s.say("join", 0, nwid)
         status = lambda: s.networks()[s.ids[0]][nwid]["status"]
-        wait_for("no refusal", 20, lambda: status() == 2)
+        wait_for("no refusal", 60, lambda: status() == 2)
         ctl.post(path_of(member), {"authorized": True})
-        wait_for("the member is not in", 20, lambda: status() == OK)
+        wait_for("the member is not in", 60, lambda: status() == OK)
         got = s.networks()[s.ids[0]][nwid]
         doc = ctl.get(path_of(member))
         if not doc["ipAssignments"] or not set(doc["ipAssignments"]) <= set(got["addresses"]):

@@ -6,15 +6,13 @@
  * file is the one that stays. libuv's own thread pool is not used: it can't be joined, and its
  * threads would overtake each other.
  *
- *   STARTING   keeper: home, lock, identity, files; then the loop, whose init binds and builds
- *      |  \__ something failed: note FATAL, DOWN -> ENDED
- *   RUNNING    calls from other threads go to the loop
- *      |       stop asked, by a caller, `down`, idleness; or an identity collision, which comes
- * back |       to STARTING with a new identity STOPPING   no new calls; those inside finish; the
- * loop ends; waiting files are written
- *      |
- *   ENDED      notes DOWN, TERMINATED; the keeper is gone, nothing is open
- */
+ * - STARTING: the keeper has home, lock, identity and files to see to, then it starts the loop, whose
+ *   init binds and builds. When something fails: notes FATAL and DOWN, and ENDED.
+ * - RUNNING: calls from other threads go to the loop. Until a stop is asked for (by a caller, `down`,
+ *   idleness), or another node turns out to have our address: that comes back to STARTING with a new
+ *   identity.
+ * - STOPPING: no new calls; those inside finish; the loop ends; waiting files are written.
+ * - ENDED: notes DOWN and TERMINATED; the keeper is gone, nothing is open. */
 #include "node/node.h"
 
 #include <errno.h>
@@ -106,6 +104,14 @@ bool zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt
     pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
     return true;
+}
+
+struct zt_loop *zt_keeper_loop(struct zt_node *n)
+{
+    pthread_mutex_lock(&n->lock);
+    struct zt_loop *l = n->state == ZT_NODE_RUNNING ? n->loop : NULL;
+    pthread_mutex_unlock(&n->lock);
+    return l;
 }
 
 void zt_node_job_write(struct zt_node *n, struct zt_job *j)

@@ -234,7 +234,7 @@ static void cmd_deorbit(struct zt_node *n, const char *id_text, zt_command_done 
     if (!moon_id(id_text, strlen(id_text), &id))
         refuse(done, arg, EINVAL, "a moon's id is 1 to 16 hex digits");
     else if (zt_moon_deorbit(n, id) == ZT_E_NOENT)
-        refuse(done, arg, ENOENT, "this moon is not orbited");
+        refuse(done, arg, ENOENT, "this moon is not orbited; 'ztctl moons' shows those that are");
     else
         answer(done, arg, zt_api_result());
 }

@@ -74,7 +74,7 @@ static int ping_args(const struct zc *zc, int argc, char **argv, struct ping *p)
     if (p->address == NULL)
         return zc_usage(zc, "give a virtual address");
     if (inet_pton(AF_INET, p->address, ip) != 1 && inet_pton(AF_INET6, p->address, ip) != 1)
-        return zc_usage(zc, "'%s' is not an IP address", p->address);
+        return zc_usage(zc, "'%s' is not an IP address; 'ztctl resolve' looks up a name of the network", p->address);
     return ZC_OK;
 }
 

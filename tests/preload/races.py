@@ -175,6 +175,17 @@ def case_many_descriptors():
     assert given == 'ECONNREFUSED', given
 
 
+def case_no_number_free():
+    """What is virtual is known all the same."""
+    virtual, kernel = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    limit = max(int(n) for n in os.listdir('/proc/self/fd') if int(n) < 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    while code(os.dup, 0) != 'EMFILE':
+        pass
+    given = code(virtual.connect, (OWN, 9)), code(kernel.connect, ('127.0.0.1', 9))
+    assert given == ('EMFILE', None), given
+
+
 CASES = [name[5:] for name in globals() if name.startswith('case_')]
 
 

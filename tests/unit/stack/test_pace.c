@@ -16,8 +16,6 @@
 #define WAY_MS 20                 /* one way */
 #define HOLDS (RATE * 2 * WAY_MS) /* the path, without a queue */
 
-static struct twin_conn *client;
-
 static struct twin_conn *open_one(uint64_t n)
 {
     struct zt_ep to = ep("10.1.0.2/80");
@@ -25,16 +23,6 @@ static struct twin_conn *open_one(uint64_t n)
     wire_run(500); /* the neighbour is asked for first */
     assert_true(c->connected);
     return c;
-}
-
-static int start(void **state)
-{
-    int e = wire_setup(state);
-    if (e == 0)
-        e = B->listen(4, 80);
-    if (e == 0)
-        wire_run(2000);
-    return e;
 }
 
 static uint64_t arrived(unsigned i)
@@ -180,11 +168,6 @@ static void test_loss_by_chance(void **state)
     A->abort(client);
 }
 
-static bool all_acked(void)
-{
-    return client->acked == client->to_send;
-}
-
 static unsigned until_lost; /* data segments; 0: none is lost */
 static bool lose_one(unsigned from, const uint8_t *eth, size_t n)
 {
@@ -264,7 +247,7 @@ static void test_path_changes(void **state)
     A->abort(client);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, start, wire_teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, wire_setup_tcp, wire_teardown)
 
 int main(void)
 {

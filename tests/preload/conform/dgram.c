@@ -279,6 +279,12 @@ static void c_udp_cork(void)
     nothing(u);
     SAY(send(c, "and all", 7, 0));
     came(u);
+    m[0].msg_len = m[1].msg_len = 99;
+    SAY(sendmmsg(c, m, 2, MSG_MORE));
+    printf("%u and %u bytes\n", m[0].msg_len, m[1].msg_len);
+    nothing(u);
+    SAY(send(c, " four", 5, 0));
+    came(u);
     SAY(send(c, "pushed", 6, MSG_MORE));
     SAY(setsockopt(c, IPPROTO_UDP, UDP_CORK, &off, sizeof off));
     came(u);

@@ -35,6 +35,16 @@ static bool join_path(char *out, size_t cap, const char *a, const char *b)
     return true;
 }
 
+/* The program may go to another folder. (Its children, who read the variable again, are then lost.) */
+static bool make_absolute(char *path, size_t cap)
+{
+    char here[sizeof zt_settings.home], rest[sizeof zt_settings.home];
+    if (*path == '/')
+        return true;
+    return zt_sys2(SYS_getcwd, here, sizeof here) > 0 && *here == '/' && join_path(rest, sizeof rest, "/", path) &&
+           join_path(path, cap, here, rest);
+}
+
 static void seconds(const char *name, int *ms)
 {
     const char *v = env(name);
@@ -75,7 +85,7 @@ static void read_environment(void)
         ok = join_path(s->home, sizeof s->home, v, "/zt");
     else
         ok = (v = env("HOME")) && *v && join_path(s->home, sizeof s->home, v, "/.local/state/zt");
-    if (!ok)
+    if (!ok || !make_absolute(s->home, sizeof s->home))
         s->home[0] = 0;
 }
 

@@ -12,6 +12,7 @@
  * remembered, and it makes no difference which process or library said it. */
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -108,6 +109,7 @@ unsigned zt_facts_opts(int fd, const struct zt_facts *f, struct zt_ctl_opt out[Z
         {SOL_SOCKET, SO_REUSEPORT, 0, 'b', false},
         {SOL_SOCKET, SO_OOBINLINE, 0, 't', false},
         {SOL_SOCKET, SO_BROADCAST, 0, 'u', false},
+        {IPPROTO_UDP, UDP_CORK, 0, 'u', false},
         {IPPROTO_IP, IP_TOS, 0, 'b', false},
         {IPPROTO_IP, IP_TTL, 64, 'b', false},
         {IPPROTO_IP, IP_RECVERR, 0, 'u', false},

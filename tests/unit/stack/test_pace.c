@@ -148,6 +148,58 @@ static void test_follows_the_path(void **state)
     A->abort(client);
 }
 
+/* So many bytes more, and how long until all are acknowledged. */
+static int64_t send_more(uint64_t n)
+{
+    int64_t from = clock_ms;
+    client->to_send += n;
+    A->pump(client);
+    assert_true(wire_until(all_acked, 60000));
+    return clock_ms - from;
+}
+
+/* Small questions, each with a pause behind it, say nothing about the path: what is large after them is as fast as on a
+ * new connection, or faster. */
+static void test_questions_then_much(void **state)
+{
+    narrow_path(HOLDS);
+    client = open_one(0);
+    int64_t fresh = send_more(300000);
+    A->abort(client);
+    wire_run(1000);
+    B->forget_accepted();
+    client = open_one(0);
+    for (unsigned i = 0; i < 20; i++) {
+        (void)send_more(1 + i % 2);
+        wire_run(i % 5 == 0 ? 3000 : 100);
+    }
+    int64_t later = send_more(300000);
+    print_message("300 KB: %lld ms fresh, %lld ms after questions\n", (long long)fresh,
+                  (long long)later);
+    assert_in_range(later, 1, fresh + 10);
+    A->abort(client);
+}
+
+/* A path that carried 8 kbit/s for minutes, and is as before: so is the connection, when the last of that time's
+ * segments is through. */
+static void test_after_a_bad_time(void **state)
+{
+    narrow_path(HOLDS / 2);
+    client = open_one(1u << 30);
+    wire_run(3000);
+    narrow.bytes_ms = 1;
+    narrow.queue = 6000;
+    wire_run(400000);
+    assert_in_range(share(0, 10000), 0, 1);
+    narrow.bytes_ms = RATE;
+    narrow.queue = HOLDS / 2;
+    wire_run(8000);
+    unsigned fast = share(0, 4000);
+    print_message("after a bad time: %u %%\n", fast);
+    assert_in_range(fast, 85, 100);
+    A->abort(client);
+}
+
 static uint32_t chance = 1;
 static bool lose_two_percent(unsigned from, const uint8_t *eth, size_t n)
 {
@@ -257,6 +309,8 @@ int main(void)
         T(test_two_share_a_queue),
         T(test_two_share_a_short_queue),
         T(test_follows_the_path),
+        T(test_questions_then_much),
+        T(test_after_a_bad_time),
         T(test_loss_by_chance),
         T(test_writes_while_lost_wait),
         T(test_near_path),

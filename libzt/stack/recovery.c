@@ -114,7 +114,8 @@ static void send_again(struct tcp_pcb *pcb, struct tcp_seg *seg)
         at = &(*at)->next;
     seg->next = *at;
     *at = seg;
-    seg->resent = 1;
+    if (seg->resent < UINT8_MAX)
+        seg->resent++;
     pcb->rate.lost += seg->len;
     if (seg->next == NULL) {
         pcb->unsent_last = seg;
@@ -213,6 +214,13 @@ void zt_lwip_recover(struct tcp_pcb *pcb, bool partial)
     zt_rate_acked(pcb, pcb->rate.delivered - before);
 }
 
+/* Twice as long each time: the shortest round trip may be that of better days. */
+static uint32_t patience(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
+{
+    unsigned again = seg->resent > 1 ? seg->resent - 1u : 0;
+    return (2 * pcb->rate.rtt_min + PATIENCE_MS) << (again < 8 ? again : 8);
+}
+
 /* In recovery nothing may be left that could show the loss of a segment that was sent again. After
  * two round trips it goes out once more, instead of the time-out, which is many times that and
  * starts over. */
@@ -220,7 +228,7 @@ void zt_recovery_tick(struct tcp_pcb *pcb)
 {
     struct tcp_seg *first = pcb->unacked;
     if (!TCP_SACK_RECOVERY(pcb) || first == NULL || first->sacked || pcb->rate.rtt_min == 0 ||
-        sys_now() - first->sent_ms < 2 * pcb->rate.rtt_min + PATIENCE_MS)
+        sys_now() - first->sent_ms < patience(pcb, first))
         return;
     pcb->unacked = first->next;
     off_the_way(pcb, first);

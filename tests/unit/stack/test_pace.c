@@ -180,24 +180,37 @@ static void test_questions_then_much(void **state)
     A->abort(client);
 }
 
-/* A path that carried 8 kbit/s for minutes, and is as before: so is the connection, when the last of that time's
- * segments is through. */
-static void test_after_a_bad_time(void **state)
+/* A path of 100 Mbit/s that gets so narrow that a round trip is seconds, a hundred times what it was: what is lost is
+ * sent again, but not each tenth of a second. Minutes later it is as before, and a little later so is the connection. */
+static void test_path_gets_very_narrow(void **state)
 {
-    narrow_path(HOLDS / 2);
-    client = open_one(1u << 30);
-    wire_run(3000);
-    narrow.bytes_ms = 1;
-    narrow.queue = 6000;
-    wire_run(400000);
-    assert_in_range(share(0, 10000), 0, 1);
-    narrow.bytes_ms = RATE;
-    narrow.queue = HOLDS / 2;
-    wire_run(8000);
-    unsigned fast = share(0, 4000);
-    print_message("after a bad time: %u %%\n", fast);
-    assert_in_range(fast, 85, 100);
-    A->abort(client);
+    static const struct {
+        unsigned bytes_ms, queue;
+    } path[] = {{20, 50}, {20, 10}, {5, 10}};
+    for (unsigned i = 0; i < sizeof path / sizeof path[0]; i++) {
+        narrow_path(HOLDS / 2);
+        B->forget_accepted();
+        client = open_one(1u << 30);
+        wire_run(3000);
+        narrow.bytes_ms = path[i].bytes_ms;
+        narrow.queue = path[i].queue * 2900;
+        wire_run(60000);
+        narrow.dropped = narrow.passed = 0;
+        uint64_t before = arrived(0);
+        wire_run(200000);
+        unsigned slow = (unsigned)((arrived(0) - before) / (200 * path[i].bytes_ms) / 10);
+        narrow.bytes_ms = RATE;
+        narrow.queue = HOLDS / 2;
+        print_message("%u kbit/s: %u %%, %llu of %llu lost, ", 8 * path[i].bytes_ms, slow,
+                      (unsigned long long)narrow.dropped, (unsigned long long)narrow.passed);
+        wire_run(20000);
+        unsigned fast = share(0, 4000);
+        print_message("then %u %%\n", fast);
+        assert_in_range(slow, 60, 101);
+        assert_in_range(fast, 85, 100);
+        A->abort(client);
+        wire_run(100000);
+    }
 }
 
 static uint32_t chance = 1;
@@ -310,7 +323,7 @@ int main(void)
         T(test_two_share_a_short_queue),
         T(test_follows_the_path),
         T(test_questions_then_much),
-        T(test_after_a_bad_time),
+        T(test_path_gets_very_narrow),
         T(test_loss_by_chance),
         T(test_writes_while_lost_wait),
         T(test_near_path),

@@ -123,7 +123,7 @@ __attribute__((constructor)) static void init(void)
     errno = saved;
 }
 
-static size_t put_number(char *out, uint64_t v, unsigned base)
+size_t zt_put_number(char *out, uint64_t v, unsigned base)
 {
     char tmp[24];
     size_t n = 0;
@@ -149,7 +149,7 @@ void zt_debug(int level, const char *fmt, ...)
     }
     char line[512] = "zt[";
     size_t n = 3;
-    n += put_number(line + n, (uint64_t)zt_sys0(SYS_getpid), 10);
+    n += zt_put_number(line + n, (uint64_t)zt_sys0(SYS_getpid), 10);
     line[n++] = ']';
     line[n++] = ' ';
     va_list ap;
@@ -164,9 +164,9 @@ void zt_debug(int level, const char *fmt, ...)
             int v = va_arg(ap, int);
             if (v < 0)
                 line[n++] = '-';
-            n += put_number(line + n, v < 0 ? 0u - (unsigned)v : (unsigned)v, 10);
+            n += zt_put_number(line + n, v < 0 ? 0u - (unsigned)v : (unsigned)v, 10);
         } else if (*fmt == 'x') {
-            n += put_number(line + n, va_arg(ap, unsigned), 16);
+            n += zt_put_number(line + n, va_arg(ap, unsigned), 16);
         } else if (*fmt == 's') {
             for (const char *s = va_arg(ap, const char *); *s && n < sizeof line - 32; s++)
                 line[n++] = *s;

@@ -5,6 +5,7 @@
  * that between us and it nobody else can begin. Whoever finds it taken waits for the door to open.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +179,21 @@ static void fill_env(struct launch *l)
     l->envp[n] = NULL;
 }
 
+static int clone_both(struct launch *l)
+{
+    zt_debug(1, "starting %s -H %s", l->exe, zt_settings.home);
+    /* No handler of the program may run in a child that shares its memory. */
+    uint64_t all = ~UINT64_C(0), old;
+    zt_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
+    int pid = clone(run_middle, l->stack[0] + STACK_BYTES, CLONE_VM | CLONE_VFORK, l);
+    int r = pid < 0 ? -errno : 0;
+    if (pid > 0)
+        while (zt_sys4(SYS_wait4, pid, NULL, __WALL, NULL) == -EINTR)
+            ;
+    zt_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
+    return r < 0 ? r : l->err;
+}
+
 static int launch(int dir, int lock_fd)
 {
     long m = zt_sys6(SYS_mmap, 0, sizeof(struct launch), PROT_READ | PROT_WRITE,
@@ -196,16 +212,8 @@ static int launch(int dir, int lock_fd)
         l->log_fd =
             (int)zt_sys4(SYS_openat, dir, "ztd.log",
                          O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-        zt_debug(1, "starting %s -H %s", l->exe, zt_settings.home);
-        /* No handler of the program may run in a child that shares its memory. */
-        uint64_t all = ~UINT64_C(0), old;
-        zt_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
-        int pid = clone(run_middle, l->stack[0] + STACK_BYTES, CLONE_VM | CLONE_VFORK, l);
-        if (pid > 0)
-            while (zt_sys4(SYS_wait4, pid, NULL, __WALL, NULL) == -EINTR)
-                ;
-        zt_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
-        r = pid < 0 ? -errno : l->err;
+        /* Without it (no number is free) ztd would hold what the program has as 0 to 2. */
+        r = l->null_fd < 0 ? l->null_fd : clone_both(l);
         if (l->null_fd >= 0)
             zt_sys1(SYS_close, l->null_fd);
         if (l->log_fd >= 0)
@@ -259,7 +267,16 @@ static int try_lock(int dir)
 static int embed(int lock)
 {
     char folder[PATH_BYTES];
-    return own_folder(folder) ? zt_embed_start(folder, lock) : -ENOENT;
+    if (!own_folder(folder)) {
+        zt_sys1(SYS_close, lock);
+        return -ENOENT;
+    }
+    /* It opens files and waits, in functions that end a thread when that is asked for: not with our lock. */
+    int was, r;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &was);
+    r = zt_embed_start(folder, lock);
+    pthread_setcancelstate(was, NULL);
+    return r;
 }
 
 int zt_start_node(void)

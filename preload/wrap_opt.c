@@ -227,7 +227,7 @@ static int take_error(int fd, zt_word w)
         return pair;
     if (w & ZT_W_ERR)
         return 0;
-    zt_word_flag(fd, ZT_W_ERR);
+    zt_word_flag(fd, w, ZT_W_ERR);
     return err ? err : pair;
 }
 
@@ -567,7 +567,7 @@ static int set_virtual(int fd, zt_word w, int level, int name, const void *value
         return zt_fail(EINVAL);
     if (zt_optname_flag(level, name, &flag)) {
         if (v)
-            zt_word_flag(fd, flag);
+            zt_word_flag(fd, w, flag);
         else
             zt_word_unflag(fd, flag);
         return 0;

@@ -115,6 +115,9 @@ struct zt_stack {
     struct zt_list neigh_lru; /* least recently used first */
     size_t neigh_count, neigh_waiting_bytes;
 
+    zt_stack_catch_fn *catch_all;
+    void *catch_user;
+
     struct zt_list loop; /* frames to ourselves */
     size_t loop_bytes;
 

@@ -369,7 +369,7 @@ void zt_hello_received(struct zt_vl1 *v, const struct zt_now *now, const struct 
         zt_keys_fini(&keys);
     } else if (zt_open(&peer->keys, p, n) != 0) {
         zt_drop_count(v->drops, ZT_DROP_MAC);
-    } else if (zt_seen_before(v, zt_pkt_id(p) ^ zt_link_hash(link))) {
+    } else if (zt_seen_before(v, zt_pkt_id(p) ^ zt_link_hash(link), peer->id.addr)) {
         zt_drop_count(v->drops, ZT_DROP_DUPLICATE);
     } else {
         answer(v, now, peer, link, zt_pkt_hops(p), p, n, &h);

@@ -35,18 +35,21 @@
 #define SEEN_PLACES 8u
 #define OK_PREFIX 9
 
-bool zt_seen_before(struct zt_vl1 *v, uint64_t id)
+bool zt_seen_before(struct zt_vl1 *v, uint64_t id, uint64_t from)
 {
-    /* Eight places per id, newest first. With two, one in 400 was forgotten after 300 more packets. */
+    /* Keyed, and with the sender: a node may choose its ids, but not those of others. */
     uint64_t h = (id ^ v->seed) * 0x9e3779b97f4a7c15u;
+    h = (h ^ h >> 29 ^ from) * 0xd6e8feb86659fd93u;
+    h ^= h >> 32;
+    /* Eight places per id, newest first. With two, one in 400 was forgotten after 300 more packets. */
     uint64_t *set = &v->seen[(h >> 40) % (ZT_SEEN_SLOTS / SEEN_PLACES) * SEEN_PLACES];
     bool known = false;
     for (unsigned i = 0; i < SEEN_PLACES; i++)
-        known |= set[i] == id;
+        known |= set[i] == h;
     if (known)
         return true;
     memmove(set + 1, set, (SEEN_PLACES - 1) * sizeof *set);
-    set[0] = id;
+    set[0] = h;
     return false;
 }
 
@@ -210,7 +213,7 @@ static enum zt_verdict on_ok(struct zt_vl1 *v, const struct zt_now *now, const s
     uint8_t in_re = rx->payload[0];
     uint64_t id = zt_be64(rx->payload + 1);
     size_t n = rx->n - OK_PREFIX;
-    const struct zt_expected *asked = zt_tx_expected(v, id);
+    const struct zt_expected *asked = zt_tx_expected(v, id, rx->from, in_re);
     if (asked == NULL) {
         zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_OK);
         return ZT_VERDICT_IGNORED;
@@ -241,7 +244,7 @@ static enum zt_verdict on_error(struct zt_vl1 *v, const struct zt_now *now, cons
         if (!rx->peer->is_upstream)
             zt_drop_count(v->drops, ZT_DROP_NOT_UPSTREAM);
         else if (rx->payload[0] != ZT_VERB_HELLO ||
-                 zt_tx_expected(v, zt_be64(rx->payload + 1)) == NULL)
+                 zt_tx_expected(v, zt_be64(rx->payload + 1), rx->from, ZT_VERB_HELLO) == NULL)
             zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_ERROR);
         else
             zt_event(v, ZT_EVENT_COLLISION, v->id.addr);
@@ -296,7 +299,7 @@ static void conclude(struct zt_vl1 *v, const struct zt_now *now, const struct zt
         return;
     const struct zt_expected *asked = NULL;
     if (rx->verb == ZT_VERB_OK && rx->n >= OK_PREFIX)
-        asked = zt_tx_expected(v, zt_be64(rx->payload + 1));
+        asked = zt_tx_expected(v, zt_be64(rx->payload + 1), rx->from, rx->payload[0]);
     zt_peer_received(v, now, rx->peer, &rx->link, rx->hops, rx->verb, verdict == ZT_VERDICT_TRUSTED,
                      asked);
 }
@@ -373,7 +376,7 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
         return;
     }
     bool is_hello = (p[ZT_PKT_VERB] & ZT_VERB_MASK) == ZT_VERB_HELLO;
-    if (zt_seen_before(v, zt_pkt_id(p) ^ (is_hello ? zt_link_hash(link) : 0))) {
+    if (zt_seen_before(v, zt_pkt_id(p) ^ (is_hello ? zt_link_hash(link) : 0), peer->id.addr)) {
         zt_drop_count(v->drops, ZT_DROP_DUPLICATE);
         return;
     }

@@ -294,6 +294,11 @@ void zt_mcast_remove(struct zt_mcast *m, struct zt_group_id id, uint64_t addr)
         remove_at(g, (unsigned)(gm - g->members));
 }
 
+bool zt_mcast_has(const struct zt_mcast *m, struct zt_group_id id)
+{
+    return find(m, &id) != NULL;
+}
+
 size_t zt_mcast_count(const struct zt_mcast *m, struct zt_group_id id)
 {
     const struct zt_group *g = find(m, &id);
@@ -507,7 +512,12 @@ static void group_due(void *user, struct zt_timer *t)
     struct zt_network *net = zt_network_find(tick->v, g->id.nwid);
 
     expire_waiting(g, tick->now);
-    if (net != NULL && net->cfg != NULL && g->nwaiting > 0 && g->n == 0 &&
+    /* There was no memory for a new configuration: nothing says any more where they may go. */
+    while ((net == NULL || net->cfg == NULL) && g->nwaiting > 0) {
+        zt_drop_count(g->mcast->vl2->drops, ZT_DROP_NO_CONFIG);
+        unqueue(g, ZT_CONTAINER(g->waiting.next, struct waiting, link));
+    }
+    if (g->nwaiting > 0 && g->n == 0 &&
         tick->now->mono_ms - g->gathered_ms >= retry_after(g->tries)) {
         g->tries++;
         gather(net, tick->now, g);

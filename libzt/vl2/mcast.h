@@ -2,7 +2,8 @@
  *
  * A group is (network, MAC, ADI). Its members come from MULTICAST_LIKE and from gathering; they
  * expire after 600 s without news. A root keeps groups of networks it has not joined, to answer
- * gathers.
+ * gathers. What others tell of members counts only for groups that there are: they come of LIKEs
+ * and of what we send ourselves, so that nobody fills the table with answers.
  *
  * A frame for a group with fewer known members than the network's limit waits 5 s for more: whoever
  * is learned in that time gets it too. While nobody at all is known the gather is repeated at 200
@@ -86,6 +87,8 @@ void zt_mcast_send_to(struct zt_network *net, const struct zt_now *now,
 unsigned zt_mcast_results(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,
                           uint64_t asker, bool self, uint32_t limit, struct zt_wr *w);
 
+/* Is there such a group, with or without members? */
+bool zt_mcast_has(const struct zt_mcast *m, struct zt_group_id id);
 /* How many members are known (tests, status). */
 size_t zt_mcast_count(const struct zt_mcast *m, struct zt_group_id id);
 

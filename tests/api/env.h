@@ -78,6 +78,7 @@ int env_ztctl(struct env *e, const char *name, char *out, size_t cap, const char
 /* A new network of the root's controller: its id, 0 on failure. args: KEY=VALUE... */
 uint64_t env_network(struct env *e, const char *args);
 /* The world outside. */
+int env_free_port(void); /* nobody's, for UDP and TCP (tools/lib/ports.py) */
 int64_t env_ms(void);      /* monotonic */
 int env_rss_kb(void);      /* resident memory of this process */
 int64_t env_cpu_ms(void);  /* processor time of this process */

@@ -65,7 +65,7 @@ fi
 # ---- the lab -----------------------------------------------------------------------------------------------
 
 start_root server client ping s1 c1 s2 c2 s3 c3 s4 c4 s5 c5 s6 c6
-wait_for 20 is_online root || fail 'the root is not online'
+wait_for 60 is_online root || fail 'the root is not online'
 export ZT_PLANET=$work/planet # for the programs without storage
 for home in server client; do
     ztctl identity new -o "$work/$home" > "$home.id"
@@ -77,9 +77,9 @@ open=$(new_network open private=false ipv4=172.23.0.0/16 ipv6=6plane)
 ztctl -H root controller set "$testnet" "$(id_of server)" authorized=true ip=172.22.22.1,fcc5:205e:4f90:9691:8f72::1 > /dev/null || fail 'member'
 ztctl -H root controller set "$testnet" "$(id_of client)" authorized=true ip=172.22.22.2,fcc5:205e:4ff7:46d5:50dd::1 > /dev/null || fail 'member'
 start_node ping
-wait_for 20 is_online ping || fail 'ping is not online'
+wait_for 60 is_online ping || fail 'ping is not online'
 ztctl -H ping join "$open" > /dev/null
-wait_for 20 sh -c "'$build/tools/ztctl' -H ping -j networks | grep -q 172.23" || fail 'no address for ping'
+wait_for 30 sh -c "'$build/tools/ztctl' -H ping -j networks | grep -q 172.23" || fail 'no address for ping'
 
 # run NAME SECONDS ARGS...: in the background, unbuffered, output in NAME.out, its process in $pid
 run() {
@@ -125,7 +125,7 @@ fi
 for name in callbackapi pingable-node; do
     built $name || continue
     run $name 60 "$open"
-    if await $name 30 'ping me at 172\.23' && wait_for 15 pinged "$(address_in $name)"; then
+    if await $name 30 'ping me at 172\.23' && wait_for 30 pinged "$(address_in $name)"; then
         verdict examples/c/$name.c passed "answers ztctl ping at $(address_in $name)"
     else
         verdict examples/c/$name.c failed "$(last $name)"
@@ -139,7 +139,7 @@ if built callbackapi; then
 fi
 if built statistics; then
     run statistics 60 "$open"
-    if await statistics 30 'ping me at 172\.23' && wait_for 15 pinged "$(address_in statistics)" &&
+    if await statistics 30 'ping me at 172\.23' && wait_for 30 pinged "$(address_in statistics)" &&
         await statistics 10 'icmp4_rx= +[1-9]'; then
         verdict examples/c/statistics.c passed "$(grep -E 'icmp4_rx= +[1-9]' statistics.out | head -n 1 | tr -s ' ')"
     else

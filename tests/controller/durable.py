@@ -116,10 +116,10 @@ def main():
         for path, body, _ in changes[:3]:
             ctl.post(path, body)
         s.say("join", 0, nwid)
-        wait_for("the member is not in", 30, lambda: s.networks()[member].get(nwid, {}).get("status") == 1)
+        wait_for("the member is not in", 60, lambda: s.networks()[member].get(nwid, {}).get("status") == 1)
         ctl.post(*changes[3][:2])
         os.kill(int(open(home + "/identity.lock").read()), signal.SIGTERM)  # not strace
-        ctl.process.wait(30)
+        ctl.process.wait(60)
         s.end()
         calls = list(lines(log))
         starts = {path: arrivals(calls, path) for path, _, _ in changes}

@@ -22,13 +22,13 @@ import sys
 import threading
 import time
 
-from service import OK, Lab, network, wait_for
+from service import ANSWER_S, OK, Lab, network, wait_for
 
 everything = bool(os.environ.get("ZT_TEST_ALL"))
 KILLS = int(os.environ.get("ZT_KILLS") or (200 if everything else 10))
 MEMBERS = int(os.environ.get("ZT_MEMBERS") or (50 if everything else 12))
 SEED = int(os.environ.get("ZT_SEED") or random.randrange(1 << 30))
-NETWORKS, WRITERS, RECOVERY_S, RECOVERY_EVERY = 3, 4, 60, 20
+NETWORKS, WRITERS, RECOVERY_S, RECOVERY_EVERY = 3, 4, 120, 20
 
 GONE = {"name": None, "authorized": False}  # of a member: no record, or one that its own request made
 
@@ -132,7 +132,7 @@ class Campaign:
         for e in self.idle:
             e.clear()
         for e in self.idle:
-            if not e.wait(40):
+            if not e.wait(ANSWER_S + 30):
                 fail("a writer does not stop")
 
     def files(self):

@@ -4,29 +4,17 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/lib"))
+from ports import free_ports  # noqa: E402
+
 OK, ACCESS_DENIED = 1, 2  # enum zt_net_status
-ANSWER_S = 30
-
-
-def free_port():
-    """One that is free for UDP and TCP now."""
-    while True:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as u:
-            u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            u.bind(("::", 0))
-            port = u.getsockname()[1]
-            try:
-                with socket.create_server(("127.0.0.1", port)):
-                    return port
-            except OSError:
-                continue
+ANSWER_S = 60
 
 
 def wait_for(what, seconds, condition):
@@ -56,7 +44,10 @@ class Node:
                                         stdin=subprocess.DEVNULL, stderr=self.log)
 
     def kill(self):
-        self.process.kill()
+        with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)) as f:
+            children = [int(p) for p in f.read().split()]
+        for pid in children + [self.process.pid]:  # under strace the node is its child
+            os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self):
@@ -170,7 +161,7 @@ class Lab:
         self.run("identity", "new", "-o", home)
         if os.path.exists(self.planet):
             shutil.copy(self.planet, home + "/planet")
-        n = Node(self.ztd, home, free_port())
+        n = Node(self.ztd, home, free_ports()[0])
         self.nodes.append(n)
         return n
 

@@ -8,7 +8,7 @@ here=$(dirname "$(readlink -f "$0")")
 passed=0 failed=0 servers=()
 homes_needed=(client server poll_client poll_server epoll udp_a udp_b listen4 listen6 send4 send6 statistics adhoc)
 start_root "${homes_needed[@]}"
-wait_for 20 is_online root || fail 'the root is not online'
+wait_for 60 is_online root || fail 'the root is not online'
 unset ZT_PLANET
 nwid=$(new_network examples private=false ipv4=10.77.0.0/16 ipv6=6plane)
 [ -n "$nwid" ] || fail 'no network'
@@ -47,7 +47,7 @@ serve udp_a udp udp_a "$nwid" 7002
 serve listen4 multicast listen4 "$nwid" listen 239.1.2.3 7003
 serve listen6 multicast listen6 "$nwid" listen ff02::1234 7003
 for name in server poll_server udp_a listen4 listen6; do
-    wait_for 40 says "$name" listening || { echo "failed $name: does not listen: $(cat "$name.err")"; failed=$((failed + 1)); }
+    wait_for 60 says "$name" listening || { echo "failed $name: does not listen: $(cat "$name.err")"; failed=$((failed + 1)); }
 done
 
 run client client client "$nwid" "$(address4 server)" 7000 'hello there'

@@ -37,7 +37,7 @@ mkfifo "$DIR/wire"
 "$WIRE" "$DIR/wire" root n1 n2 &
 PIDS+=($!)
 wire() { echo "$*" >"$DIR/wire"; }
-wait_for 5 ip link show n2 || fail "no TAP devices"
+wait_for 30 ip link show n2 || fail "no TAP devices"
 i=1
 for h in root n1 n2; do
     ip netns add $h
@@ -49,7 +49,7 @@ for h in root n1 n2; do
 done
 planet root 10.0.0.1/9993
 node ours root
-wait_for 10 test -S "$DIR/root/control.sock" || fail "no root"
+wait_for 30 test -S "$DIR/root/control.sock" || fail "no root"
 home() { mkdir -p "$DIR/$1" && cp "$DIR/planet" "$DIR/$1/planet"; }
 start() { # start HOST HOME ARGS...: in the background; lines in $DIR/HOME.out, events in .log
     local h=$1 name=$2
@@ -74,7 +74,7 @@ stop_last() {
 
 # ---- R1, R2, R3: no privilege, nothing of the host changes, nobody sees anything -----------------------
 hosts_view() { in_host n1 sh -c 'ip -o addr; ip route; ip -6 route; cat /etc/resolv.conf' 2>/dev/null | sed 's/valid_lft.*//'; }
-wait_for 10 settled n1
+wait_for 30 settled n1
 view=$(hosts_view)
 start n1 server serve
 ready server || fail "the server is not ready"
@@ -100,14 +100,14 @@ on_the_wire() {
     wire look $secret
     run n2 crypt 30 connect "$SERVER" 30 $secret | grep -q '^echo' || return 1
     wire report "$DIR/report"
-    wait_for 5 test -s "$DIR/report"
+    wait_for 60 test -s "$DIR/report"
     grep -Eq '^frames [1-9][0-9]+ seen 0$' "$DIR/report" || { cat "$DIR/report"; return 1; }
     # The same text over the host's own UDP is seen: the look works.
     in_host n1 bash -c "echo $secret >/dev/udp/10.0.0.3/9"
     sleep 0.3
     rm "$DIR/report"
     wire report "$DIR/report"
-    wait_for 5 test -s "$DIR/report"
+    wait_for 60 test -s "$DIR/report"
     grep -q 'seen [12]$' "$DIR/report" # and once more in the ICMP answer
 }
 check R4_no_clear_text on_the_wire
@@ -205,7 +205,7 @@ wire delay 0
 # ---- R44, R68, R69: the link goes and comes back ---------------------------------------------------------
 link() {
     start n2 watch watch
-    wait_for 20 grep -q '^event 201' "$DIR/watch.log" || return 1
+    wait_for 30 grep -q '^event 201' "$DIR/watch.log" || return 1
     wire block 1
     wait_for 60 grep -q '^event 202' "$DIR/watch.log" || return 1
     wire block 0

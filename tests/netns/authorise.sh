@@ -34,9 +34,9 @@ node ours r
 node ours c
 node "$KIND_OF_LEAVES" a
 node "$KIND_OF_LEAVES" b
-for h in r c a b; do wait_for 30 test -s "$DIR/$h/identity.public" || fail "start of $h"; done
+for h in r c a b; do wait_for 60 test -s "$DIR/$h/identity.public" || fail "start of $h"; done
 for h in c a b; do wait_for 60 node_online $h || fail "$h is not online"; done
-wait_for 20 node_api c GET /status || fail 'the controller does not answer'
+wait_for 30 node_api c GET /status || fail 'the controller does not answer'
 
 status_of() { # as the member itself says
     if [ "$KIND_OF_LEAVES" = ours ]; then zt "$1" -j networks; else refcli "$1" -j listnetworks; fi |
@@ -57,7 +57,7 @@ node_api c POST "/controller/network/$nwid" '{"name":"lab","private":true,
     "routes":[{"target":"10.144.0.0/24"}]}' >/dev/null || fail 'no network'
 for h in a b; do node_join $h "$nwid" || fail "$h cannot join"; done
 for h in a b; do
-    wait_for 30 has_status $h ACCESS_DENIED || fail "$h is not refused: $(status_of $h)"
+    wait_for 60 has_status $h ACCESS_DENIED || fail "$h is not refused: $(status_of $h)"
     member $h 'd["authorized"] is False and d["identity"] != ""' >/dev/null || fail "$h is not in the list"
     ! node_address $h "$nwid" '' >/dev/null || fail "$h has an address without authorisation"
 done
@@ -66,14 +66,14 @@ echo '   refused, and in the list of the controller'
 declare -A address
 for h in a b; do set_member $h '{"authorized":true}'; done
 for h in a b; do
-    wait_for 30 has_status $h OK || fail "$h is not in: $(status_of $h)"
+    wait_for 60 has_status $h OK || fail "$h is not in: $(status_of $h)"
     for prefix in 10.144. fd fc; do
-        wait_for 20 node_address $h "$nwid" $prefix || fail "$h has no address $prefix"
+        wait_for 30 node_address $h "$nwid" $prefix || fail "$h has no address $prefix"
         address[$h$prefix]=$(node_address $h "$nwid" $prefix)
     done
     member $h "d['ipAssignments'] == ['${address[${h}10.144.]}']" >/dev/null ||
         fail "the controller gave $h another address: $(member $h 'd["ipAssignments"]')"
-    [ "$KIND_OF_LEAVES" = ours ] || wait_for 20 settled $h || fail "an address of $h stays tentative"
+    [ "$KIND_OF_LEAVES" = ours ] || wait_for 30 settled $h || fail "an address of $h stays tentative"
 done
 echo "   authorised: a ${address[a10.144.]}, b ${address[b10.144.]}"
 
@@ -82,7 +82,7 @@ for prefix in 10.144. fd fc; do
     for h in a b; do
         node_run $h "$PYTHON" "$HERE/traffic.py" serve "${address[$h$prefix]}" $port \
             >"$DIR/$h.$port.serve" 2>"$DIR/$h.$port.log" &
-        wait_for 20 grep -q ready "$DIR/$h.$port.serve" || fail "no server on $h"
+        wait_for 60 grep -q ready "$DIR/$h.$port.serve" || fail "no server on $h"
     done
     port=$((port + 1))
 done
@@ -90,7 +90,7 @@ met() { [ "$(node_ping "$1" "${address[$2$3]}" 1)" = 1 ]; }
 for way in 'a b' 'b a'; do
     read -r from to <<<"$way"
     for prefix in 10.144. fd fc; do
-        wait_for 20 met "$from" "$to" $prefix || fail "$from does not reach $to ($prefix)"
+        wait_for 30 met "$from" "$to" $prefix || fail "$from does not reach $to ($prefix)"
         got=$(node_ping "$from" "${address[$to$prefix]}" $pings)
         [ "$got" = $pings ] || fail "$from to $to ($prefix): $got of $pings pings"
     done
@@ -102,11 +102,11 @@ done
 # A connection in use when the authorisation goes.
 node_run b "$PYTHON" "$HERE/steady.py" serve "${address[b10.144.]}" 7100 >"$DIR/steady-serve" \
     2>"$DIR/steady-serve.log" &
-wait_for 20 grep -q serving "$DIR/steady-serve" || fail 'no second server on b'
+wait_for 60 grep -q serving "$DIR/steady-serve" || fail 'no second server on b'
 node_run a "$PYTHON" "$HERE/steady.py" talk "${address[b10.144.]}" 7100 "$DIR/talk" >"$DIR/talk.log" 2>&1 &
 count() { cut -d' ' -f1 "$DIR/talk" 2>/dev/null || echo 0; }
 beyond() { [ "$(count)" -gt "$1" ]; }
-wait_for 20 beyond 5 || fail 'no connection in use'
+wait_for 30 beyond 5 || fail 'no connection in use'
 still() {
     local before
     before=$(count)
@@ -115,7 +115,7 @@ still() {
 }
 began=$SECONDS
 set_member a '{"authorized":false}'
-wait_for 15 still || fail 'traffic goes on after the authorisation was taken away'
+wait_for 30 still || fail 'traffic goes on after the authorisation was taken away'
 echo "   deauthorised: still after $((SECONDS - began - 2)) s"
 for way in 'a b' 'b a'; do
     read -r from to <<<"$way"
@@ -127,7 +127,7 @@ done
 has_status b OK || fail "b is not in any more: $(status_of b)"
 set_member a '{"authorized":true}'
 wait_for 70 has_status a OK || fail "a is not in again: $(status_of a)"
-wait_for 30 beyond "$(($(count) + 5))" || fail 'the connection does not go on'
+wait_for 60 beyond "$(($(count) + 5))" || fail 'the connection does not go on'
 [ "$(node_address a "$nwid" 10.144.)" = "${address[a10.144.]}" ] || fail 'another address than before'
 echo '   authorised again: the same address, and the connection goes on'
 echo PASS

@@ -34,14 +34,14 @@ never_event() { ! event "$1"; }
 # Connections: talk NAME ADDRESS PORT, then moves NAME, ended NAME
 talk() {
     in_host a "$ZTCTL" exec -H "$DIR/a" "$HERE/steady.py" talk "$2" "$3" "$DIR/$1" >>"$DIR/$1.log" 2>&1 &
-    wait_for 20 test -s "$DIR/$1" || fail "$1: no connection to $2 port $3"
+    wait_for 60 test -s "$DIR/$1" || fail "$1: no connection to $2 port $3"
 }
 count() { cut -d' ' -f1 "$DIR/$1"; }
 ended() { grep -q ended "$DIR/$1"; }
 beyond() { [ "$(count "$1")" -gt "$2" ]; }
 moves() {
     ended "$1" && fail "$1: $(cat "$DIR/$1") ($2)"
-    wait_for 20 beyond "$1" $(($(count "$1") + 5)) || fail "$1: $(cat "$DIR/$1"): stands still ($2)"
+    wait_for 30 beyond "$1" $(($(count "$1") + 5)) || fail "$1: $(cat "$DIR/$1"): stands still ($2)"
 }
 
 host r 10.9.0.1/24
@@ -56,13 +56,13 @@ node "$CONTROLLER" r
 node "$PEER" b
 node ours a
 for h in r a b; do
-    wait_for 20 test -s "$DIR/$h/identity.public" || fail "start of $h"
+    wait_for 60 test -s "$DIR/$h/identity.public" || fail "start of $h"
 done
-wait_for 20 test -s "$DIR/r/authtoken.secret" || fail "start of the controller"
+wait_for 60 test -s "$DIR/r/authtoken.secret" || fail "start of the controller"
 R=$(id_of r) A=$(id_of a) B=$(id_of b) C=$(id_of c)
 NWID=${R}00ab02
 LAN='{"target":"10.144.0.0/24"}'
-wait_for 20 api GET /status || fail "the controller does not answer"
+wait_for 30 api GET /status || fail "the controller does not answer"
 network "{\"name\":\"lab\",\"private\":true,\"mtu\":2800,\"v4AssignMode\":{\"zt\":true},
     \"ipAssignmentPools\":[{\"ipRangeStart\":\"10.144.0.10\",\"ipRangeEnd\":\"10.144.0.49\"}],
     \"routes\":[$LAN]}"
@@ -70,24 +70,24 @@ network "{\"name\":\"lab\",\"private\":true,\"mtu\":2800,\"v4AssignMode\":{\"zt\
 # ---- denied, then authorised
 in_host c "$WATCH" "$DIR/c" 9993 "$NWID" >"$DIR/c.log" 2>&1 < <(sleep 1000) &
 for h in a b; do
-    wait_for 30 node_online $h || fail "$h is not online"
+    wait_for 60 node_online $h || fail "$h is not online"
     node_join $h "$NWID" || fail "join ($h)"
 done
-wait_for 20 is status ACCESS_DENIED || fail "not denied: $(get status)"
-wait_for 20 event NETWORK_ACCESS_DENIED || fail "no event: denied"
+wait_for 30 is status ACCESS_DENIED || fail "not denied: $(get status)"
+wait_for 30 event NETWORK_ACCESS_DENIED || fail "no event: denied"
 for m in $A $B $C; do member "$m" '{"authorized":true}'; done
-wait_for 20 is status OK || fail "not joined: $(get status)"
-wait_for 20 event NETWORK_READY_IP4 || fail "no event: address"
+wait_for 30 is status OK || fail "not joined: $(get status)"
+wait_for 30 event NETWORK_READY_IP4 || fail "no event: address"
 event "NETWORK_OK" && event "NETIF_UP" || fail "no event: up"
-wait_for 20 node_address a "$NWID" 10.144. || fail "no address"
-wait_for 30 node_address b "$NWID" 10.144. || fail "no address ($PEER)"
+wait_for 30 node_address a "$NWID" 10.144. || fail "no address"
+wait_for 60 node_address b "$NWID" 10.144. || fail "no address ($PEER)"
 A4=$(node_address a "$NWID" 10.144.) B4=$(node_address b "$NWID" 10.144.)
-[ "$PEER" = ours ] || wait_for 20 sh -c "ip -n b addr | grep -q '$B4/'" || fail "no address in the kernel"
+[ "$PEER" = ours ] || wait_for 30 sh -c "ip -n b addr | grep -q '$B4/'" || fail "no address in the kernel"
 node_run b "$HERE/steady.py" serve "$B4" 7000 >"$DIR/serve.log" 2>&1 &
-wait_for 10 grep -q serving "$DIR/serve.log" || fail "no server on b"
+wait_for 60 grep -q serving "$DIR/serve.log" || fail "no server on b"
 # A node of the reference announces a new address within five seconds, and is not found before.
 reached() { [ "$(node_ping a "$B4" 1)" = 1 ]; }
-wait_for 30 reached || fail "no answer from $B4"
+wait_for 60 reached || fail "no answer from $B4"
 talk steady "$B4" 7000
 moves steady "at the start"
 echo "   denied, authorised, $A4 talks to $B4"
@@ -95,9 +95,9 @@ echo "   denied, authorised, $A4 talks to $B4"
 # ---- MTU: the open connection goes on; new ones use the new size
 for mtu in 1280 1500 10000 2800; do
     network "{\"mtu\":$mtu}"
-    wait_for 20 is mtu $mtu || fail "mtu $mtu: $(get mtu)"
-    wait_for 20 event "mtu $mtu" || fail "no event: mtu $mtu"
-    [ "$PEER" = ours ] || wait_for 20 sh -c "ip -n b link | grep -q 'zt.* mtu $mtu '" ||
+    wait_for 30 is mtu $mtu || fail "mtu $mtu: $(get mtu)"
+    wait_for 30 event "mtu $mtu" || fail "no event: mtu $mtu"
+    [ "$PEER" = ours ] || wait_for 30 sh -c "ip -n b link | grep -q 'zt.* mtu $mtu '" ||
         fail "mtu $mtu (reference)"
     moves steady "mtu $mtu"
     talk "steady-$mtu" "$B4" 7000
@@ -114,11 +114,11 @@ if [ "$PEER" = reference ]; then
     ip -n b link add outer type bridge && ip -n b addr add 10.200.0.1/24 dev outer &&
         ip -n b link set outer up || fail "an address behind b"
     in_host b "$HERE/steady.py" serve 10.200.0.1 7001 >"$DIR/serve-behind.log" 2>&1 &
-    wait_for 10 grep -q serving "$DIR/serve-behind.log" || fail "no server behind b"
+    wait_for 60 grep -q serving "$DIR/serve-behind.log" || fail "no server behind b"
 fi
 network "{\"routes\":[$LAN,{\"target\":\"10.200.0.0/24\",\"via\":\"$B4\"}]}"
-wait_for 20 has usedRoutes "10.200.0.0/24.*$B4" || fail "route: $(get usedRoutes)"
-wait_for 20 event "ROUTE_ADDED 10.200.0.0" || fail "no event: route"
+wait_for 30 has usedRoutes "10.200.0.0/24.*$B4" || fail "route: $(get usedRoutes)"
+wait_for 30 event "ROUTE_ADDED 10.200.0.0" || fail "no event: route"
 routed talk routed 10.200.0.1 7001
 routed moves routed "through a member"
 moves steady "a route more"
@@ -129,7 +129,7 @@ zt a set "$NWID" allowManaged=1 >/dev/null || fail "set"
 has usedRoutes 10.200 || fail "an allowed route is missing: $(get usedRoutes)"
 routed moves routed "allowed again"
 network "{\"routes\":[$LAN]}"
-wait_for 20 event "ROUTE_REMOVED 10.200.0.0" || fail "no event: route removed"
+wait_for 30 event "ROUTE_REMOVED 10.200.0.0" || fail "no event: route removed"
 has usedRoutes 10.200 && fail "route still there"
 moves steady "a route less"
 in_host a "$ZTCTL" exec -H "$DIR/a" timeout 3 "$HERE/steady.py" talk 10.200.0.1 7001 "$DIR/gone"
@@ -138,26 +138,26 @@ echo "   a route through a member came, was refused, allowed, and went"
 
 # ---- DNS
 network '{"dns":{"domain":"lab.test","servers":["10.144.0.1","10.144.0.2"]}}'
-wait_for 20 has dns '"lab.test".*10.144.0.1.*10.144.0.2' || fail "dns: $(get dns)"
+wait_for 30 has dns '"lab.test".*10.144.0.1.*10.144.0.2' || fail "dns: $(get dns)"
 network '{"dns":{"domain":"other.test","servers":["10.144.0.3"]}}'
-wait_for 20 has dns '"other.test".*10.144.0.3' || fail "dns: $(get dns)"
+wait_for 30 has dns '"other.test".*10.144.0.3' || fail "dns: $(get dns)"
 moves steady "DNS"
 echo "   DNS settings follow"
 
 # ---- another address: connections of the old one are reset, the others not
 member "$A" "{\"ipAssignments\":[\"$A4\",\"10.144.0.77\"]}"
-wait_for 20 has usedAddresses 10.144.0.77 || fail "second address: $(get usedAddresses)"
+wait_for 30 has usedAddresses 10.144.0.77 || fail "second address: $(get usedAddresses)"
 moves steady "an address more"
 member "$A" '{"ipAssignments":["10.144.0.77"]}'
-wait_for 20 sh -c "! '$ZTCTL' -H '$DIR/a' get $NWID usedAddresses | grep -q '$A4/'" ||
+wait_for 30 sh -c "! '$ZTCTL' -H '$DIR/a' get $NWID usedAddresses | grep -q '$A4/'" ||
     fail "old address: $(get usedAddresses)"
-wait_for 10 ended steady || fail "a connection of a removed address goes on: $(cat "$DIR/steady")"
+wait_for 30 ended steady || fail "a connection of a removed address goes on: $(cat "$DIR/steady")"
 talk steady2 "$B4" 7000
 moves steady2 "from the new address"
 C4=$(sed -n 's/ADDR_ADDED_IP4 //p' "$DIR/c.log" | head -1)
 member "$C" '{"ipAssignments":["10.144.0.78"]}'
-wait_for 20 event "ADDR_ADDED_IP4 10.144.0.78" || fail "no event: new address"
-wait_for 20 event "ADDR_REMOVED_IP4 $C4" || fail "no event: address removed"
+wait_for 30 event "ADDR_ADDED_IP4 10.144.0.78" || fail "no event: new address"
+wait_for 30 event "ADDR_REMOVED_IP4 $C4" || fail "no event: address removed"
 echo "   the address changed: $(cat "$DIR/steady")"
 
 # ---- deauthorised in mid-transfer, and authorised again

@@ -28,15 +28,15 @@ serve_streams c
 is_at() { case $(path "$1" "$2") in "$3/"*) ;; *) return 1 ;; esac; }
 neighbours() { is_at a b 192.168.1.3 && is_at b a 192.168.1.2; }
 
-wait_for 30 ping_all a b 1 || fail 'no answer'
+wait_for 60 ping_all a b 1 || fail 'no answer'
 timed 'directly by the inside addresses' 60 neighbours
 ping_all a b 5 || fail 'pings lost'
 ping_all b a 5 || fail 'pings back lost'
 
-wait_for 30 ping_all b c 1 || fail 'no answer from the other side'
+wait_for 60 ping_all b c 1 || fail 'no answer from the other side'
 timed 'direct to the node behind the other NAT' 60 direct b c
 for i in a b; do
-    is_at $i c "${OUTSIDE[c]}" || wait_for 30 ping_all $i c 1 || fail "$i does not reach c"
+    is_at $i c "${OUTSIDE[c]}" || wait_for 60 ping_all $i c 1 || fail "$i does not reach c"
     wait_for 60 is_at $i c "${OUTSIDE[c]}" || fail "$i does not see c where it is"
     is_at c $i "${OUTSIDE[a]}" || fail "c does not see $i where it is"
 done

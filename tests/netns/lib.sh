@@ -198,6 +198,6 @@ node_ping() {
 }
 # node_api HOST METHOD PATH [JSON]: its local HTTP interface
 node_api() {
-    in_host "$1" curl -sf -m 5 -X "$2" -H "X-ZT1-Auth: $(cat "$DIR/$1/authtoken.secret")" \
+    in_host "$1" curl -sf -m 30 -X "$2" -H "X-ZT1-Auth: $(cat "$DIR/$1/authtoken.secret")" \
         ${4:+-d "$4"} "http://127.0.0.1:9993$3"
 }

@@ -127,13 +127,13 @@ for h in "${hosts[@]}"; do
     host "$h" "$ip$n/$bits"
     n=$((n + 1))
 done
-for h in "${hosts[@]}"; do must "addresses of $h" wait_for 10 settled "$h"; done
+for h in "${hosts[@]}"; do must "addresses of $h" wait_for 30 settled "$h"; done
 planet r "${ip}1/9993"
 node "$root" r
 [ "$controller" = none ] || node "$controller" c
 for h in "${!leaves[@]}"; do node "${leaves[$h]}" "$h"; done
 for h in "${hosts[@]}"; do
-    must "$h does not start" wait_for 30 test -s "$DIR/$h/identity.public"
+    must "$h does not start" wait_for 60 test -s "$DIR/$h/identity.public"
     [ "$h" = r ] || must "$h is not online" wait_for 60 node_online "$h"
 done
 
@@ -143,7 +143,7 @@ if [ "$controller" = none ]; then
 else
     nwid=$(id_of c)00ab01
     prefixes=(10.144. fd)
-    must 'the controller does not answer' wait_for 20 node_api c GET /status
+    must 'the controller does not answer' wait_for 30 node_api c GET /status
     must 'no network' node_api c POST "/controller/network/$nwid" '{"private":true,
         "v4AssignMode":{"zt":true},"v6AssignMode":{"rfc4193":true},
         "ipAssignmentPools":[{"ipRangeStart":"10.144.0.10","ipRangeEnd":"10.144.0.99"}],
@@ -160,12 +160,12 @@ for h in "${!leaves[@]}"; do
         must "$h has no address $prefix" wait_for 60 node_address "$h" "$nwid" $prefix
         address[$h$prefix]=$(node_address "$h" "$nwid" $prefix)
     done
-    [ "${leaves[$h]}" = ours ] || must "$h: an address stays tentative" wait_for 20 settled "$h"
+    [ "${leaves[$h]}" = ours ] || must "$h: an address stays tentative" wait_for 30 settled "$h"
     for prefix in "${prefixes[@]}"; do
         port=7$((${#prefix} % 10))00
         node_run "$h" "$PYTHON" "$here/traffic.py" serve "${address[$h$prefix]}" "$port" \
             >"$DIR/$h.$port.serve" 2>"$DIR/$h.$port.log" &
-        must "$h: no server" wait_for 20 grep -q ready "$DIR/$h.$port.serve"
+        must "$h: no server" wait_for 60 grep -q ready "$DIR/$h.$port.serve"
     done
 done
 
@@ -193,7 +193,7 @@ for cell; do
     a=a_$a b=b_$b
     for prefix in "${prefixes[@]}"; do
         # The first packet to a stranger waits for WHOIS, credentials and neighbour discovery.
-        wait_for 20 met $a $b "$prefix" && wait_for 20 met $b $a "$prefix"
+        wait_for 30 met $a $b "$prefix" && wait_for 20 met $b $a "$prefix"
         ping_check $a $b "$prefix" &
         one=$!
         ping_check $b $a "$prefix"
@@ -208,7 +208,7 @@ for cell; do
     for way in "$a $b" "$b $a"; do
         ok=yes
         # shellcheck disable=SC2086
-        wait_for 15 node_direct ${way% *} "$(id_of ${way#* })" || ok=no
+        wait_for 30 node_direct ${way% *} "$(id_of ${way#* })" || ok=no
         record "direct ${way%%_*} to peer" $ok
     done
     record end yes

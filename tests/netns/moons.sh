@@ -21,8 +21,8 @@ declare -A RUNS
 start() { # start KIND HOST
     node "$1" "$2"
     RUNS[$2]=1
-    wait_for 30 test -s "$DIR/$2/identity.public" || fail "$2: no identity"
-    wait_for 10 is_up "$2" || fail "$2: does not answer"
+    wait_for 60 test -s "$DIR/$2/identity.public" || fail "$2: no identity"
+    wait_for 60 is_up "$2" || fail "$2: does not answer"
 }
 is_up() { if [ "${KIND[$1]}" = ours ]; then zt "$1" info; else refcli "$1" info; fi; }
 pid_of() { # both write it into their home
@@ -32,7 +32,7 @@ stop() { # stop HOST
     local pid
     pid=$(pid_of "$1") || fail "$1: no process"
     kill "$pid"
-    wait_for 10 sh -c "! kill -0 $pid" || fail "$1 does not end"
+    wait_for 30 sh -c "! kill -0 $pid" || fail "$1 does not end"
     unset "RUNS[$1]"
 }
 again() { # again HOST: start it with the home that it has (node() gives it the planet first)
@@ -40,13 +40,13 @@ again() { # again HOST: start it with the home that it has (node() gives it the 
     [ "${KIND[$1]}" = ours ] || run=("$ZT_REFERENCE" -U)
     RUNS[$1]=1
     in_host "$1" "${run[@]}" "$DIR/$1" >>"$DIR/$1.log" 2>&1 &
-    wait_for 10 is_up "$1" || fail "$1: does not answer"
+    wait_for 60 is_up "$1" || fail "$1: does not answer"
 }
 restart() { # restart HOST
     stop "$1"
     again "$1"
 }
-online() { wait_for 40 node_online "$1" || fail "$1 (${KIND[$1]}) is not online"; }
+online() { wait_for 60 node_online "$1" || fail "$1 (${KIND[$1]}) is not online"; }
 
 # world_revision FILE
 world_revision() { "$ZTCTL" -j planet show "$1" | pick 'd["timestamp"]'; }
@@ -133,24 +133,24 @@ with_ours() {
     orbit a "$MOON" "$M" >/dev/null || fail "orbit"
     local rev
     rev=$(world_revision "$DIR/our.moon")
-    wait_for 10 holds a "$MOON" "$rev" || fail "the moon did not come from its seed"
-    wait_for 10 plays a "$M" MOON || fail "its root is no upstream"
+    wait_for 30 holds a "$MOON" "$rev" || fail "the moon did not come from its seed"
+    wait_for 30 plays a "$M" MOON || fail "its root is no upstream"
     plays a "$(id_of r)" PLANET || fail "the planet's root lost its role"
     orbit b "${MOON#000000}" "$M" >/dev/null || fail "orbit by the short id"
-    wait_for 10 holds b "$MOON" "$rev" || fail "b: the moon did not come"
+    wait_for 30 holds b "$MOON" "$rev" || fail "b: the moon did not come"
 
     revise_moon
     restart m
     rev=$(world_revision "$DIR/our.moon")
     restart a # its HELLO asks at once; others would within a minute
-    wait_for 30 holds a "$MOON" "$rev" || fail "the revision did not come"
+    wait_for 60 holds a "$MOON" "$rev" || fail "the revision did not come"
     plays a "$M" MOON || fail "the moon was forgotten by a restart"
 
     node_join a $NWID && node_join b $NWID || fail "join"
-    wait_for 20 node_address a $NWID fc || fail "no address"
-    wait_for 30 talk || fail "a and b do not talk"
+    wait_for 30 node_address a $NWID fc || fail "no address"
+    wait_for 60 talk || fail "a and b do not talk"
     stop r
-    wait_for 30 talk || fail "a and b do not talk through the moon"
+    wait_for 60 talk || fail "a and b do not talk through the moon"
     [ "$(node_ping a "$(node_address b $NWID fc)" 20)" -ge 18 ] || fail "the moon loses packets"
     zt a -j info | pick 'd["online"]' >/dev/null || fail "offline with a moon there"
     start ours r
@@ -158,7 +158,7 @@ with_ours() {
 
     deorbit a "$MOON" >/dev/null || fail "deorbit"
     plays a "$M" LEAF || fail "still an upstream after deorbit"
-    wait_for 5 test ! -e "$DIR/a/moons.d/$MOON.moon" || fail "its file is still there"
+    wait_for 30 test ! -e "$DIR/a/moons.d/$MOON.moon" || fail "its file is still there"
 
     # A second root joins the planet, then the first leaves it. (A restart of a makes it ask at once.)
     "$ZTCTL" identity new -o "$DIR/q" >/dev/null || fail "identity"
@@ -171,7 +171,7 @@ with_ours() {
     restart a
     rev=$(world_revision "$DIR/planet")
     wait_for 90 in_planet a "$rev" || fail "a does not follow the planet"
-    wait_for 20 plays a "$(id_of q)" PLANET || fail "the second root is no upstream"
+    wait_for 30 plays a "$(id_of q)" PLANET || fail "the second root is no upstream"
     "$ZTCTL" planet remove-root "$DIR/planet" "$(id_of r)" >/dev/null || fail "remove-root"
     zt q planet install "$DIR/planet" >/dev/null || fail "planet install"
     stop r
@@ -179,7 +179,7 @@ with_ours() {
     restart a
     rev=$(world_revision "$DIR/planet")
     wait_for 90 in_planet a "$rev" || fail "a does not follow the planet to its new root"
-    wait_for 5 holds_planet a "$rev" || fail "the planet was not written"
+    wait_for 30 holds_planet a "$rev" || fail "the planet was not written"
     online a
     echo "   a planet: a second root, then no first"
     clear_all
@@ -198,7 +198,7 @@ reference_follows() {
     for h in m b; do online $h; done
     orbit b "$MOON" "$M" >/dev/null || fail "orbit"
     wait_for 60 holds b "$MOON" "$(world_revision "$DIR/our.moon")" || fail "the reference does not take our moon"
-    wait_for 30 plays b "$M" MOON || fail "the reference: its root is no upstream"
+    wait_for 60 plays b "$M" MOON || fail "the reference: its root is no upstream"
 
     revise_moon
     restart m
@@ -240,8 +240,8 @@ PY
     online m
     orbit a "$MOON" "$M" >/dev/null || fail "orbit"
     wait_for 60 holds a "$MOON" "$(world_revision "$DIR/$MOON.moon")" || fail "we do not take the moon of the reference"
-    wait_for 30 plays a "$M" MOON || fail "its root is no upstream"
-    wait_for 30 node_direct a "$M" || fail "no direct path to its root"
+    wait_for 60 plays a "$M" MOON || fail "its root is no upstream"
+    wait_for 60 node_direct a "$M" || fail "no direct path to its root"
     stop r
     sleep 1
     restart a # with the moon alone

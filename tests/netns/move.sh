@@ -46,7 +46,7 @@ start() { # start FAMILIES: the world drawn above, m and p in touch
     for h in r p m; do if [ "$h" = "${REF:-}" ]; then node -r $h; else node $h; fi; done
     joined p m
     serve_streams p
-    wait_for 30 ping_all m p 1 || fail 'no answer'
+    wait_for 60 ping_all m p 1 || fail 'no answer'
     wait_for 60 direct m p || fail 'no direct path'
 }
 over() {

@@ -106,7 +106,7 @@ pair() { # pair A KIND B KIND
     local a=$1 b=$3 want began nat
     want=$(expected "$2" "$4")
     began=$(date +%s%N)
-    wait_for 30 ping_all "$a" "$b" 1 || { echo "no answer at all"; return 1; }
+    wait_for 60 ping_all "$a" "$b" 1 || { echo "no answer at all"; return 1; }
     if [ "$want" = direct ]; then
         wait_for 60 direct "$a" "$b" >/dev/null || { echo "no direct path"; return 1; }
         want="direct after $((($(date +%s%N) - began) / 1000000)) ms"

@@ -200,10 +200,10 @@ has_virtual() {
 joined() {
     local name
     for name; do
-        wait_for 40 is_online "$name" || fail "$name is not online"
+        wait_for 60 is_online "$name" || fail "$name is not online"
         ctl "$name" join $NWID >/dev/null || fail "$name does not join"
     done
-    for name; do wait_for 40 has_virtual "$name" || fail "$name has no address"; done
+    for name; do wait_for 60 has_virtual "$name" || fail "$name has no address"; done
 }
 # end NAME...: end nodes and wait for them
 end() {
@@ -238,7 +238,7 @@ ping_all() {
 # The transfer tool of this folder.
 serve_streams() {
     inside "$1" python3 "$STREAM" serve "${VIRTUAL[$1]}" 7000 >"$DIR/serve.$1.log" 2>&1 &
-    wait_for 20 grep -q serving "$DIR/serve.$1.log" || fail "no server on $1"
+    wait_for 60 grep -q serving "$DIR/serve.$1.log" || fail "no server on $1"
 }
 STREAM=$TOP/tests/netns/stream.py
 stream() { inside "$1" python3 "$STREAM" run "${VIRTUAL[$2]}" 7000 "${@:3}"; }

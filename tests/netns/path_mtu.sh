@@ -26,7 +26,7 @@ start() { # start FAMILIES: the world drawn above, a and b in touch
     joined a b
     serve_streams b
     SERVING=$!
-    wait_for 30 ping_all a b 1 || fail 'no answer'
+    wait_for 60 ping_all a b 1 || fail 'no answer'
     wait_for 60 direct a b || fail 'no direct path'
 }
 over() {

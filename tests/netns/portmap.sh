@@ -51,22 +51,22 @@ try() { # try KIND
     : >"$DIR/router.log"
     ip netns exec gw python3 "$HERE/router.py" "$1" 10.9.1.1 198.51.100.1 "$DIR/router.log" >"$DIR/router.err" 2>&1 &
     local router=$!
-    wait_for 10 grep -q ready "$DIR/router.log" || fail "router: $(cat "$DIR/router.err")"
+    wait_for 60 grep -q ready "$DIR/router.log" || fail "router: $(cat "$DIR/router.err")"
     for h in r a b; do node ours $h; done
     for h in a b; do wait_for 120 online $h || fail "$h is not online"; done # ThreadSanitizer makes identities slowly
     A=$(id_of a) B=$(id_of b)
     for h in a b; do zt $h join $NWID >/dev/null || fail "join"; done
-    wait_for 10 address_of b $NWID : || fail "no address"
+    wait_for 30 address_of b $NWID : || fail "no address"
     B6=$(address_of b $NWID :)
     ping_b() { zt a ping -c 1 "$B6"; }
-    wait_for 20 ping_b || fail "no ping through the root"
+    wait_for 30 ping_b || fail "no ping through the root"
     zt a ping -c 8 -i 0.5 "$B6" >/dev/null
     [ -z "$(path b "$A")" ] || fail "a direct path without a mapping: $(path b "$A")"
 
     echo '{"settings": {"portMappingEnabled": true}}' >"$DIR/a/local.conf"
     zt a reload >/dev/null || fail "reload"
     mapped() { [ "$(zt a -j info | json 'd["mapped"]')" != None ]; }
-    wait_for 30 mapped || fail "no mapping: $(cat "$DIR/router.log" "$DIR/router.err")"
+    wait_for 60 mapped || fail "no mapping: $(cat "$DIR/router.log" "$DIR/router.err")"
     M=$(zt a -j info | json 'd["mapped"]') T=$(zt a -j info | json 'd["tertiaryPort"]')
     grep -q "$1 10.9.1.2:$T ${M#*/}" "$DIR/router.log" || fail "$M: $(cat "$DIR/router.log")"
     over_mapping() { ping_b; path b "$A" | grep -q "$M"; }
@@ -76,7 +76,7 @@ try() { # try KIND
     echo '{}' >"$DIR/a/local.conf"
     zt a reload >/dev/null || fail "reload"
     gone() { ! mapped && grep -qE "(pmp 10.9.1.2:$T 0 0|upnp delete ${M#*/})" "$DIR/router.log"; }
-    wait_for 15 gone || fail "the mapping was not given back: $(cat "$DIR/router.log")"
+    wait_for 30 gone || fail "the mapping was not given back: $(cat "$DIR/router.log")"
     for h in r a b; do zt $h down >/dev/null; done
     kill $router
     wait $router 2>/dev/null
@@ -87,10 +87,10 @@ stuck() {
     : >"$DIR/router.log"
     ip netns exec gw python3 "$HERE/router.py" stuck 10.9.1.1 198.51.100.1 "$DIR/router.log" >"$DIR/router.err" 2>&1 &
     local router=$! begin
-    wait_for 10 grep -q ready "$DIR/router.log" || fail "router: $(cat "$DIR/router.err")"
+    wait_for 60 grep -q ready "$DIR/router.log" || fail "router: $(cat "$DIR/router.err")"
     echo '{"settings": {"portMappingEnabled": true}}' >"$DIR/a/local.conf"
     node ours a
-    wait_for 20 grep -q stuck "$DIR/router.log" || fail "the router was not asked"
+    wait_for 30 grep -q stuck "$DIR/router.log" || fail "the router was not asked"
     for settings in '{}' '{"settings": {"portMappingEnabled": true}}'; do
         echo "$settings" >"$DIR/a/local.conf"
         begin=$EPOCHREALTIME
@@ -99,7 +99,7 @@ stuck() {
         [ "$took" -lt 1500 ] || fail "reload beside a stuck router took $took ms"
     done
     : >"$DIR/router.log"
-    wait_for 20 grep -q stuck "$DIR/router.log" || fail "the router was not asked again"
+    wait_for 30 grep -q stuck "$DIR/router.log" || fail "the router was not asked again"
     begin=$EPOCHREALTIME
     zt a down >/dev/null || fail "down"
     took=$(python3 -c "print(int(($EPOCHREALTIME - $begin) * 1000))")

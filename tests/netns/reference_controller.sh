@@ -35,34 +35,34 @@ for h in r a b; do cp "$DIR/planet" "$DIR/$h/planet"; done
 for h in r b; do in_host $h "$ZT_REFERENCE" -U "$DIR/$h" >"$DIR/$h.log" 2>&1 & done
 in_host a "$ZTD" -H "$DIR/a" -p 9993 >"$DIR/a.log" 2>&1 &
 for h in r a b; do
-    wait_for 20 test -s "$DIR/$h/identity.public" || fail "start of $h"
+    wait_for 60 test -s "$DIR/$h/identity.public" || fail "start of $h"
 done
-wait_for 20 test -s "$DIR/r/authtoken.secret" || fail "start of the controller"
+wait_for 60 test -s "$DIR/r/authtoken.secret" || fail "start of the controller"
 R=$(cut -c1-10 "$DIR/r/identity.public") A=$(cut -c1-10 "$DIR/a/identity.public")
 B=$(cut -c1-10 "$DIR/b/identity.public")
 NWID=${R}00ab01
-wait_for 20 api GET /status || fail "the controller does not answer"
+wait_for 30 api GET /status || fail "the controller does not answer"
 api POST "/controller/network/$NWID" '{"name":"lab","private":true,"mtu":2800,
     "v4AssignMode":{"zt":true},"v6AssignMode":{"6plane":true,"rfc4193":true},
     "ipAssignmentPools":[{"ipRangeStart":"10.144.0.10","ipRangeEnd":"10.144.0.99"}],
     "routes":[{"target":"10.144.0.0/24"}]}' >/dev/null || fail "network"
 
-wait_for 20 grep -q online "$DIR/a.log" || fail "our node is not online"
+wait_for 30 grep -q online "$DIR/a.log" || fail "our node is not online"
 zt a join "$NWID" >/dev/null || fail "join (ours)"
 in_host b "$ZT_REFERENCE" -q -D"$DIR/b" join "$NWID" >/dev/null || fail "join (reference)"
-wait_for 30 has_status a ACCESS_DENIED || fail "not denied before it was authorised: $(status_of a)"
+wait_for 60 has_status a ACCESS_DENIED || fail "not denied before it was authorised: $(status_of a)"
 echo "   denied as long as nobody authorised it"
 
 for m in $A $B; do
     api POST "/controller/network/$NWID/member/$m" '{"authorized":true}' >/dev/null || fail "authorise $m"
 done
-wait_for 30 has_status a OK || fail "not joined after authorisation: $(status_of a)"
-wait_for 20 address_of a "$NWID" 10.144. || fail "no IPv4 address"
+wait_for 60 has_status a OK || fail "not joined after authorisation: $(status_of a)"
+wait_for 30 address_of a "$NWID" 10.144. || fail "no IPv4 address"
 A4=$(address_of a "$NWID" 10.144.)
 A6=$(address_of a "$NWID" 9993 || address_of a "$NWID" :)
 echo "   joined: $A4, $A6"
-wait_for 40 sh -c "ip -n b addr | grep -q 'inet 10.144'" || fail "no address (reference)"
-wait_for 10 settled b || fail "an address of the reference stays tentative"
+wait_for 60 sh -c "ip -n b addr | grep -q 'inet 10.144'" || fail "no address (reference)"
+wait_for 30 settled b || fail "an address of the reference stays tentative"
 B4=$(ip -n b addr | sed -n 's/.*inet \(10\.144\.[0-9.]*\)\/.*/\1/p' | head -1)
 B6=$(ip -n b -6 addr | sed -n 's/.*inet6 \(fd[0-9a-f:]*\)\/.*/\1/p' | head -1)
 
@@ -77,11 +77,11 @@ for pair in "$A4 $B4" "$A6 $B6"; do
     serve a "$ZTCTL" exec -H "$DIR/a" python3 -m http.server --bind "$ours" 8000
     serve b python3 -m http.server --bind "$theirs" 8001
     case $ours in *:*) ours="[$ours]" theirs="[$theirs]" ;; esac
-    wait_for 20 in_host b curl -g -sf -m 3 -o /dev/null "http://$ours:8000/" ||
+    wait_for 30 in_host b curl -g -sf -m 3 -o /dev/null "http://$ours:8000/" ||
         fail "reference -> $ours: no connection"
     in_host b curl -g -sf -m 60 -o "$DIR/got" "http://$ours:8000/file" || fail "reference -> $ours"
     cmp "$DIR/got" "$DIR/www/file" || fail "reference -> $ours: bytes differ"
-    wait_for 20 in_host a "$ZTCTL" exec -H "$DIR/a" curl -g -sf -m 3 -o /dev/null "http://$theirs:8001/" ||
+    wait_for 30 in_host a "$ZTCTL" exec -H "$DIR/a" curl -g -sf -m 3 -o /dev/null "http://$theirs:8001/" ||
         fail "ours -> $theirs: no connection"
     in_host a "$ZTCTL" exec -H "$DIR/a" curl -g -sf -m 60 -o "$DIR/got" "http://$theirs:8001/file" ||
         fail "ours -> $theirs"

@@ -44,7 +44,7 @@ for role in sender receiver; do
 done
 member observer ours
 member observer "${kinds[-1]}"
-wait_for 20 node_api r GET /controller || fail "the controller does not answer"
+wait_for 30 node_api r GET /controller || fail "the controller does not answer"
 
 cat >"$DIR/api" <<END
 #!/bin/sh

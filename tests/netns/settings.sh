@@ -41,14 +41,14 @@ planet r 10.9.0.1/9993
 start r
 start a
 start b
-for h in a b; do wait_for 20 online $h || fail "$h is not online"; done
+for h in a b; do wait_for 60 online $h || fail "$h is not online"; done
 A=$(cut -c1-10 "$DIR/a/identity.public") B=$(cut -c1-10 "$DIR/b/identity.public")
 for h in a b; do zt $h join $NWID >/dev/null || fail "join"; done
-wait_for 10 address_of b $NWID : || fail "no address"
+wait_for 30 address_of b $NWID : || fail "no address"
 B6=$(address_of b $NWID :)
 ping_b() { zt a ping -c 1 "$B6"; }
-wait_for 20 ping_b || fail "no ping"
-wait_for 20 direct a "$B" || fail "no direct path"
+wait_for 30 ping_b || fail "no ping"
+wait_for 30 direct a "$B" || fail "no direct path"
 
 echo "== two ports"
 SECOND=$(zt a -j info | json 'd["secondaryPort"]')
@@ -58,8 +58,8 @@ bound a 10.9.0.2:9993 && bound a 10.9.0.2:$SECOND || fail "sockets: $(in_host a 
 echo "== reload: blacklist, then none"
 echo '{"physical": {"10.9.0.3/32": {"blacklist": true}}}' >"$DIR/a/local.conf"
 zt a reload >/dev/null || fail "reload"
-wait_for 5 relayed a "$B" || fail "a path into a blacklisted network"
-wait_for 10 ping_b || fail "no ping through the root"
+wait_for 30 relayed a "$B" || fail "a path into a blacklisted network"
+wait_for 30 ping_b || fail "no ping through the root"
 echo '{"physical": {"10.9.0.3/32": {"blacklist": tru' >"$DIR/a/local.conf"
 zt a reload >"$DIR/out" 2>&1 && fail "a broken file was taken"
 grep -q 'local.conf:1:.*stay as they were' <(tr '\n' ' ' <"$DIR/out") || fail "message: $(cat "$DIR/out")"
@@ -68,28 +68,28 @@ relayed a "$B" || fail "a broken file changed the settings"
 echo '{"settings": {"allowSecondaryPort": false}}' >"$DIR/a/local.conf"
 kill -HUP "${PIDS[a]}"
 no_second() { ! bound a 10.9.0.2:$SECOND; }
-wait_for 5 no_second || fail "SIGHUP: the secondary port stays"
+wait_for 30 no_second || fail "SIGHUP: the secondary port stays"
 again() { ping_b && direct a "$B"; }
 wait_for 60 again || fail "no direct path after the blacklist went"
 
 echo "== the address changes"
 ip -n a addr add 10.9.0.12/24 dev eth0
-wait_for 5 bound a 10.9.0.12:9993 || fail "the new address is not used"
+wait_for 30 bound a 10.9.0.12:9993 || fail "the new address is not used"
 ip -n a addr del 10.9.0.2/24 dev eth0 2>/dev/null
 ip -n a addr add 10.9.0.12/24 dev eth0 2>/dev/null # it was a secondary of the other
 gone() { ! bound a 10.9.0.2:9993; }
-wait_for 5 gone || fail "the old address is still bound"
-wait_for 20 again || fail "no direct path from the new address"
+wait_for 30 gone || fail "the old address is still bound"
+wait_for 30 again || fail "no direct path from the new address"
 sees_new() { zt b -j peers | json "[q['address'] for p in d if p['address']=='$A' for q in p['paths'] if not q['expired']]" | grep -q 10.9.0.12/9993; }
-wait_for 20 sees_new || fail "b does not know the new address"
+wait_for 30 sees_new || fail "b does not know the new address"
 
 echo "== bind"
 ip -n a addr add 10.9.0.22/24 dev eth0
 echo '{"settings": {"bind": ["10.9.0.22"], "secondaryPort": 23456}}' >"$DIR/a/local.conf"
 zt a reload >/dev/null || fail "reload"
-wait_for 5 bound a 10.9.0.22:23456 || fail "bind: not bound"
+wait_for 30 bound a 10.9.0.22:23456 || fail "bind: not bound"
 bound a 10.9.0.12:9993 && fail "bind: another address is bound"
-wait_for 20 again || fail "no direct path from the bound address"
+wait_for 30 again || fail "no direct path from the bound address"
 
 echo "== legacy beacon"
 # 13 bytes that name a: b, who knows a and lets it live there, answers with a NOP to a.
@@ -136,8 +136,8 @@ while time.monotonic() < end:
 print(" ".join(f"{k}={v}" for k, v in sorted(count.items())))
 PY
     ref_online() { in_host b "$ZT_REFERENCE" -q -D"$DIR/b" info | grep -q ONLINE; }
-    wait_for 30 ref_online || fail "the reference is not online"
-    wait_for 10 settled b
+    wait_for 60 ref_online || fail "the reference is not online"
+    wait_for 30 settled b
     wait_for 60 again || fail "no direct path to the reference"
     ref_direct() { in_host b "$ZT_REFERENCE" -q -D"$DIR/b" peers | grep "$A" | grep -q DIRECT; }
     wait_for 60 ref_direct || fail "the reference has no direct path"
@@ -167,9 +167,9 @@ PY
         end b
         start a
         start_reference b
-        wait_for 30 online a || fail "not online with suite $suite alone"
-        wait_for 30 ref_online || fail "the reference is not online"
-        wait_for 10 settled b
+        wait_for 60 online a || fail "not online with suite $suite alone"
+        wait_for 60 ref_online || fail "the reference is not online"
+        wait_for 30 settled b
         wait_for 60 again || fail "no direct path with suite $suite alone"
         in_host a python3 "$DIR/suites.py" "$A" "$B" 3 >"$DIR/suites" &
         W=$!
@@ -192,9 +192,9 @@ states() { # "254 2": networks that are OK, and that have no interface
     zt c -j networks | json "*(sum(n['status'] == s for n in d) for s in ('OK', 'PORT_ERROR'))"
 }
 are() { [ "$(states)" = "$1" ]; }
-wait_for 30 are '254 2' || fail "of 256 networks: $(states)"
+wait_for 60 are '254 2' || fail "of 256 networks: $(states)"
 zt c leave "$(zt c -j networks | json "next(n['nwid'] for n in d if n['status'] == 'OK')")" >/dev/null
-wait_for 10 are '254 1' || fail "after one was left: $(states)"
+wait_for 30 are '254 1' || fail "after one was left: $(states)"
 echo "   254 have one, another one when one is left"
 
 kill $(jobs -p) 2>/dev/null

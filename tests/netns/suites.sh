@@ -46,21 +46,21 @@ for h in s s2 e e2; do
 done
 tcpdump -i sw -s 0 -B 16384 -U -w "$DIR/sw.pcap" udp 2>"$DIR/tcpdump.txt" &
 tcpdump=$!
-wait_for 10 grep -q 'listening on' "$DIR/tcpdump.txt" || fail "tcpdump: $(cat "$DIR/tcpdump.txt")"
+wait_for 60 grep -q 'listening on' "$DIR/tcpdump.txt" || fail "tcpdump: $(cat "$DIR/tcpdump.txt")"
 node ours r
 for h in "${leaves[@]}"; do if [ "$h" = p ]; then node reference p; else node ours "$h"; fi; done
 declare -A address
 for h in "${leaves[@]}"; do
-    wait_for 40 node_online "$h" || fail "$h is not online"
+    wait_for 60 node_online "$h" || fail "$h is not online"
     node_join "$h" $nwid || fail "$h cannot join"
 done
 for h in "${leaves[@]}"; do
-    wait_for 20 node_address "$h" $nwid fc >/dev/null || fail "$h has no address"
+    wait_for 30 node_address "$h" $nwid fc >/dev/null || fail "$h has no address"
     address[$h]=$(node_address "$h" $nwid fc)
-    [ "$h" != p ] || wait_for 10 settled p || fail "an address of $h stays tentative"
+    [ "$h" != p ] || wait_for 30 settled p || fail "an address of $h stays tentative"
     node_run "$h" "$PYTHON" "$here/traffic.py" serve "${address[$h]}" 7000 >"$DIR/$h.serve" \
         2>"$DIR/$h.serve.log" &
-    wait_for 20 grep -q ready "$DIR/$h.serve" || fail "$h: no server"
+    wait_for 60 grep -q ready "$DIR/$h.serve" || fail "$h: no server"
 done
 
 met() { [ "$(node_ping "$1" "${address[$2]}" 1)" = 1 ]; }
@@ -68,7 +68,7 @@ for pair in "${pairs[@]}"; do
     read -r a b suite <<<"$pair"
     for way in "$a $b" "$b $a"; do
         read -r from to <<<"$way"
-        wait_for 20 met "$from" "$to" || fail "$from does not reach $to"
+        wait_for 30 met "$from" "$to" || fail "$from does not reach $to"
         node_run "$from" "$PYTHON" "$here/traffic.py" tcp "${address[$to]}" 7000 $bytes >/dev/null ||
             fail "$from to $to: bytes"
         node_run "$from" "$PYTHON" "$here/traffic.py" udp "${address[$to]}" 7000 $datagrams \

@@ -98,12 +98,12 @@ done
 
 tcpdump -i switch -U -w "$work/switch.pcap" 2> "$work/tcpdump.log" &
 pids+=($!)
-wait_for 10 grep -q 'listening on' "$work/tcpdump.log" || fail 'tcpdump does not start'
+wait_for 60 grep -q 'listening on' "$work/tcpdump.log" || fail 'tcpdump does not start'
 
 for ns in a b; do
-    wait_for 20 is_online $ns || fail "$ns is not online"
+    wait_for 60 is_online $ns || fail "$ns is not online"
     ztctl -H "$work/$ns" join "$network" > /dev/null || fail "$ns cannot join"
-    wait_for 10 virtual_address $ns || fail "$ns has no address"
+    wait_for 30 virtual_address $ns || fail "$ns has no address"
 done
 ok 'both nodes are online'
 
@@ -114,7 +114,7 @@ ip_b=$(virtual_address b)
 ip netns exec b "$build/tools/ztctl" exec -H "$work/b" \
     python3 -u -m http.server --bind "$ip_b" --directory "$work/served" 8000 > "$work/server.log" 2>&1 &
 pids+=($!)
-wait_for 15 grep -q 'Serving HTTP' "$work/server.log" || fail "no server: $(cat "$work/server.log")"
+wait_for 60 grep -q 'Serving HTTP' "$work/server.log" || fail "no server: $(cat "$work/server.log")"
 fetch() {
     ztctl exec -H "$work/a" curl -q -sS -g --max-time 20 -o "$work/got" "http://[$ip_b]:8000/text"
 }
@@ -122,14 +122,14 @@ fetch || fail 'A cannot fetch from B'
 cmp -s "$work/got" "$work/served/text" || fail 'another text came'
 ok 'A fetches from B'
 id_b=$(node_id b)
-wait_for 20 direct_path a "$id_b" || fail 'no direct path'
+wait_for 30 direct_path a "$id_b" || fail 'no direct path'
 case $waited in "DIRECT 10.9.0.3/"*) ok "$waited" ;; *) fail "the path is $waited" ;; esac
 fetch || fail 'A cannot fetch again over the direct path'
 ok 'A fetches over the direct path'
 
 seen() { grep -qa "$marker $1" "$work/switch.pcap"; }
 ip netns exec a bash -c "echo '$marker control' > /dev/udp/10.9.0.3/7"
-wait_for 10 seen control || fail 'the recording would not show the text'
+wait_for 30 seen control || fail 'the recording would not show the text'
 ! seen '[0-9]' || fail 'the text is in the recording'
 ok 'nothing of the text is readable on the switch'
 echo "$passed passed, 0 failed"

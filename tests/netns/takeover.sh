@@ -30,8 +30,8 @@ serve() { # serve KIND: from now on it is the controller
     rm -f "$DIR/c/zerotier-one.port"
     node "$1" c
     pid=$!
-    wait_for 30 test -s "$DIR/c/zerotier-one.port" || fail "$1 does not start"
-    wait_for 30 node_api c GET /controller || fail "$1 does not answer"
+    wait_for 60 test -s "$DIR/c/zerotier-one.port" || fail "$1 does not start"
+    wait_for 60 node_api c GET /controller || fail "$1 does not answer"
 }
 api() {
     local what=$1
@@ -61,11 +61,11 @@ node_api c POST "/controller/network/$nwid" '{"name":"lab","private":true,"v4Ass
     "dns":{"domain":"lab.test","servers":["10.144.0.53"]}}' >/dev/null || fail 'no network'
 node ours a
 node ours b
-for h in a b; do wait_for 40 node_online $h || fail "$h is not online"; done
+for h in a b; do wait_for 60 node_online $h || fail "$h is not online"; done
 node_join a "$nwid" || fail 'a cannot join'
-wait_for 30 has_status a ACCESS_DENIED || fail "a is not refused: $(status_of a)"
+wait_for 60 has_status a ACCESS_DENIED || fail "a is not refused: $(status_of a)"
 node_api c POST "/controller/network/$nwid/member/$(id_of a)" '{"authorized":true}' >/dev/null
-wait_for 30 has_status a OK || fail "the reference does not let a in: $(status_of a)"
+wait_for 60 has_status a OK || fail "the reference does not let a in: $(status_of a)"
 first=$(config_of a)
 sleep 1 # the reference answers before it has written
 api dump >"$DIR/by-reference"
@@ -79,15 +79,15 @@ same files-before files-after 'ours has written files that nobody changed'
 echo "   ours shows the $(grep -c '"objtype"' "$DIR/by-reference") documents of the reference"
 zt a leave "$nwid" >/dev/null
 node_join a "$nwid" || fail 'a cannot join again'
-wait_for 30 has_status a OK || fail "ours does not let a in: $(status_of a)"
+wait_for 60 has_status a OK || fail "ours does not let a in: $(status_of a)"
 [ "$(config_of a)" = "$first" ] || fail "ours gives a another configuration: $(config_of a), not $first"
 node_join b "$nwid" || fail 'b cannot join'
-wait_for 30 has_status b ACCESS_DENIED || fail "b is not refused: $(status_of b)"
+wait_for 60 has_status b ACCESS_DENIED || fail "b is not refused: $(status_of b)"
 node_api c POST "/controller/network/$nwid/member/$(id_of b)" '{"authorized":true}' >/dev/null
-wait_for 30 has_status b OK || fail "ours does not let b in: $(status_of b)"
+wait_for 60 has_status b OK || fail "ours does not let b in: $(status_of b)"
 api change
 api fill 0002
-wait_for 30 has_name b 'lab changed' || fail "b: $(config_of b)"
+wait_for 60 has_name b 'lab changed' || fail "b: $(config_of b)"
 second=$(config_of b)
 api dump >"$DIR/by-ours"
 
@@ -98,7 +98,7 @@ echo "   the reference shows the $(grep -c '"objtype"' "$DIR/by-ours") documents
 node_api c POST "/controller/network/$nwid/member/$(id_of b)" '{"authorized":true}' >/dev/null
 zt b leave "$nwid" >/dev/null
 node_join b "$nwid" || fail 'b cannot join again'
-wait_for 40 has_status b OK || fail "the reference does not let b in: $(status_of b)"
+wait_for 60 has_status b OK || fail "the reference does not let b in: $(status_of b)"
 [ "$(config_of b)" = "$second" ] ||
     fail "the reference gives b another configuration: $(config_of b), not $second"
 api change

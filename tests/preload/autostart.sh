@@ -57,7 +57,7 @@ started+=($!)
 "$python" -u -m http.server --bind 127.0.0.1 --directory "$work" 0 > kernel.log 2>&1 < /dev/null &
 started+=($!)
 for log in http6 http4 kernel; do
-    wait_for 15 grep -q 'Serving HTTP' $log.log || fail "no server: $(cat $log.log)"
+    wait_for 60 grep -q 'Serving HTTP' $log.log || fail "no server: $(cat $log.log)"
 done
 kernel=http://127.0.0.1:$(sed -n 's/.* port \([0-9]*\) .*/\1/p' kernel.log)/data
 
@@ -106,8 +106,9 @@ check 'it is the same' equals "$node" lab_nodes "$work/c"
 
 # ---- and it ends when nobody uses it
 
-check "idle for $idle s: the node ends" wait_for 20 no_node
+check "idle for $idle s: the node ends" wait_for 30 no_node
 check 'its door is gone' test ! -e c/control.sock
+check 'it said so once' equals 1 grep -c 'not used any more' c/ztd.log
 check 'remembered networks start it again' first4
 c "$python" -c '
 import socket, sys, time
@@ -117,7 +118,7 @@ holder=$!
 started+=($holder)
 check 'a connection that does nothing keeps it' stays 6
 wait $holder
-check 'and then it ends' wait_for 20 no_node
+check 'and then it ends' wait_for 30 no_node
 
 check 'started once more' first4
 ztctl -H "$work/c" up > up.log 2>&1 || fail "$(cat up.log)"
@@ -149,7 +150,7 @@ else
 fi
 
 check 'ztctl down ends it' ztctl -H "$work/c" down
-check 'it is gone' wait_for 5 no_node
+check 'it is gone' wait_for 30 no_node
 
 # ---- ten at once, six times: they meet a node that is just starting
 
@@ -174,7 +175,7 @@ crowd() {
 for i in {1..6}; do
     check 'ten programs at once: all of them are served, by one node' crowd
     ztctl -H "$work/c" down > down.log 2>&1 || fail "$(cat down.log)"
-    wait_for 5 no_node || fail 'the node did not end'
+    wait_for 30 no_node || fail 'the node did not end'
 done
 idle=3
 
@@ -182,7 +183,7 @@ idle=3
 
 fetch --limit-rate 200k -o cut "http://[$a6]:8000/data" 2> cut.log &
 victim=$!
-wait_for 20 test -s cut || echo 'the transfer did not begin'
+wait_for 60 test -s cut || echo 'the transfer did not begin'
 node=$(lab_nodes "$work/c")
 kill -KILL "$node"
 wait $victim
@@ -191,5 +192,5 @@ check 'kill -9 in a transfer: connection reset, not silence or a short file' \
     equals 56:reset echo "$code:$(grep -o -m 1 reset cut.log)"
 check 'the next program has a new node' first4
 check 'one, and another one' test "$(lab_nodes "$work/c")" != "$node" -a "$(lab_nodes "$work/c" | wc -l)" = 1
-check 'which ends when idle' wait_for 20 no_node
+check 'which ends when idle' wait_for 30 no_node
 verdict

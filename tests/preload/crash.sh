@@ -16,18 +16,18 @@ kill_node() { # HOME: hard; and gone from the list of those that must end by the
     local pid
     pid=$(node_pid "$1")
     kill -KILL "$pid"
-    wait_for 5 test ! -e "/proc/$pid"
+    wait_for 30 test ! -e "/proc/$pid"
 }
-again() { start_node "$1" "$(free_udp_ports 1)" && wait_for 15 is_online "$1"; }
+again() { start_node "$1" "$(free_ports 1)" && wait_for 60 is_online "$1"; }
 same() { # HOME ADDRESS4 ADDRESS6 NODE-ID
-    wait_for 10 address_in "$1" "$network4" 4 && [ "$waited" = "$2" ] &&
-        wait_for 10 address_in "$1" "$network" 6 && [ "$waited" = "$3" ] && [ "$(node_id "$1")" = "$4" ]
+    wait_for 30 address_in "$1" "$network4" 4 && [ "$waited" = "$2" ] &&
+        wait_for 30 address_in "$1" "$network" 6 && [ "$waited" = "$3" ] && [ "$(node_id "$1")" = "$4" ]
 }
 asks() { wait_for "${1-30}" prog b ask "$a4" 7000 && echo "$waited"; }
 
 prog a serve "$a4" 7000 > serve.log 2>&1 &
 started+=($!)
-wait_for 15 grep -q ready serve.log || fail "no server: $(cat serve.log)"
+wait_for 60 grep -q ready serve.log || fail "no server: $(cat serve.log)"
 check 'a connection' asks
 
 # ---- the node is killed under a program that waits
@@ -36,10 +36,10 @@ id=$(node_id b)
 prog b wait "$a4" 7000 "$b4" > wait.log 2>&1 &
 waiter=$!
 started+=($waiter)
-wait_for 20 grep -q blocked wait.log || fail "$(cat wait.log)"
+wait_for 30 grep -q blocked wait.log || fail "$(cat wait.log)"
 sleep 0.5
 kill_node b || miss 'the node is not gone'
-check 'blocked programs get on' wait_for 20 grep -q 'tcp:' wait.log
+check 'blocked programs get on' wait_for 30 grep -q 'tcp:' wait.log
 check 'TCP: a clean error' grep -E 'tcp:(ECONNRESET|ENETDOWN) ' wait.log
 check 'UDP: a clean error' grep -E 'udp:(ECONNRESET|ENETDOWN)$' wait.log
 wait $waiter
@@ -64,17 +64,17 @@ check 'accept failed rather than span' test "$(grep -c accept: serve.log)" -lt 2
 
 fds() { find "/proc/$(node_pid b)/fd" -mindepth 1 | wc -l; }
 sockets() { ztctl -H b -j sockets | json 'len(d) + 0 or "none"'; }
-wait_for 10 test "$(sockets)" = none
+wait_for 30 test "$(sockets)" = none
 before=$(fds)
 prog b hold "$a4" 7000 60 > hold.log 2>&1 &
 holder=$!
-wait_for 30 grep -q held hold.log || miss "hold: $(cat hold.log)"
+wait_for 60 grep -q held hold.log || miss "hold: $(cat hold.log)"
 check 'descriptors are in use' test "$(fds)" -ge $((before + 60))
 kill -KILL "$(sed -n 's/^held //p' hold.log)"
 wait $holder 2> /dev/null
 back() { [ "$(fds)" -le $((before + 2)) ]; }
-check 'kill -9 of a program: its descriptors go' wait_for 15 back
+check 'kill -9 of a program: its descriptors go' wait_for 30 back
 none_left() { [ "$(sockets)" = none ]; }
-check 'and its sockets' wait_for 15 none_left
+check 'and its sockets' wait_for 30 none_left
 check 'the node works on' asks
 verdict

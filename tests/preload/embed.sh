@@ -36,7 +36,7 @@ cp planet c/planet
     exec "$python" -u -m http.server --bind "$a4" --directory "$work" 8000
 ) > http.log 2>&1 < /dev/null &
 started+=($!)
-wait_for 15 grep -q 'Serving HTTP' http.log || fail "no server: $(cat http.log)"
+wait_for 60 grep -q 'Serving HTTP' http.log || fail "no server: $(cat http.log)"
 # takes one connection, and tells when all of it has come
 cat > sink.py << 'END'
 import socket, sys
@@ -57,7 +57,7 @@ END
     exec "$python" sink.py "$a4"
 ) > sink.log 2>&1 < /dev/null &
 started+=($!)
-wait_for 15 grep -q ready sink.log || fail "no sink: $(cat sink.log)"
+wait_for 60 grep -q ready sink.log || fail "no sink: $(cat sink.log)"
 
 get() { rm -f got && c "${getter[@]}" "http://$a4:8000/data" && cmp data got; }
 getter=(curl -q -sS --noproxy '*' --max-time 40 -o got)
@@ -75,7 +75,7 @@ import os, socket, sys
 s = socket.create_connection((sys.argv[1], 8100))
 s.sendall(b"z" * 3000000)
 sys.exit(0)' "$a4" || return
-    wait_for 10 grep -q '^3000000 end' sink.log || { cat sink.log; return 1; }
+    wait_for 30 grep -q '^3000000 end' sink.log || { cat sink.log; return 1; }
 }
 check 'what it wrote last arrives' last_words
 

@@ -25,7 +25,7 @@ begin() {
     program=$!
     started+=($program)
     exec 9> hold
-    wait_for 15 has_line ready out.log || fail "$(cat out.log)"
+    wait_for 30 has_line ready out.log || fail "$(cat out.log)"
 }
 go_on() { echo >&9; }
 # Not within $(...): its shell has no children to wait for.
@@ -64,17 +64,32 @@ check 'a door that is none' says "$away" env ZT_PRELOAD_START=no ZT_HOME="$work/
 begin blocked "$nobody" "$a4"
 kill -KILL "$(node_pid a)"
 answers() { grep '^recv:' out.log; }
-check 'the node is killed: nothing hangs' wait_for 20 answers
+check 'the node is killed: nothing hangs' wait_for 30 answers
 check 'the node is killed: errno of each call' \
     says 'recv:ECONNRESET send:EPIPE accept:ENETDOWN recvfrom:ENETDOWN connect:ENETUNREACH' answers
 check 'a new node' start_node a
-wait_for 15 is_online a || fail "a is not online: $waited"
-wait_for 10 address_in a "$network4" 4 || fail 'no address'
+wait_for 60 is_online a || fail "a is not online: $waited"
+wait_for 30 address_in a "$network4" 4 || fail 'no address'
 go_on
-check 'listener and datagram socket work again' wait_for 25 has_line "back (b'back'" out.log
+check 'listener and datagram socket work again' wait_for 30 has_line "back (b'back'" out.log
 has_line "back (b'back'" out.log || cat out.log
 wait $program
 exec 9>&-
+
+ZT_START=yes begin shared "$a4" # the first of its threads starts the next node, the others wait
+kill -KILL "$(node_pid a)"
+served() { ztctl -H "$work/a" -j sockets | json "sum(x['local'].endswith('/$1') for x in d)"; }
+both() { [ "$(served 7300)" -ge 1 ] && [ "$(served 7301)" -ge 1 ]; } 2> /dev/null
+check 'sockets that threads share come back' wait_for 20 both
+sleep 1
+check 'and each of them once' says $'1\n1' eval 'served 7300; served 7301'
+go_on
+ended
+check 'and work' says $'ready\naccept recvfrom' cat out.log
+kill -KILL $(lab_nodes "$work/a ")
+start_node a || fail 'no node'
+wait_for 15 is_online a || fail "a is not online: $waited"
+wait_for 10 address_in a "$network4" 4 || fail 'no address'
 
 # ---- a network is left
 
@@ -85,7 +100,7 @@ ended
 check 'the network is left: a connection ends, no address to bind' \
     says $'ready\nECONNRESET\nTrue\nTrue' cat out.log
 ztctl -H "$work/a" join "$network4" > join.log 2>&1 || fail "$(cat join.log)"
-wait_for 10 address_in a "$network4" 4 || fail 'no address again'
+wait_for 30 address_in a "$network4" 4 || fail 'no address again'
 
 # ---- another user
 
@@ -96,7 +111,7 @@ if [ "$(id -u)" = 0 ]; then
         exec "$python" -u -m http.server --bind "$b4" --directory "$work/lonely" 8000
     ) > http.log 2>&1 < /dev/null &
     started+=($!)
-    wait_for 15 has_line 'Serving HTTP' http.log || fail "$(cat http.log)"
+    wait_for 30 has_line 'Serving HTTP' http.log || fail "$(cat http.log)"
     check 'rights given up: open connections go on, new ones are refused' \
         says $'HTTP\nENETUNREACH\nstr' in_home a "$python" "$here/failure.py" user 65534 "$b4" 8000
     echo '{"settings": {"allowUsers": [65534]}}' > a/local.conf
@@ -104,7 +119,7 @@ if [ "$(id -u)" = 0 ]; then
     allowed() {
         says $'HTTP\nNone\nsocket' in_home a "$python" "$here/failure.py" user 65534 "$b4" 8000
     }
-    check 'rights given up, and the user allowed' wait_for 10 allowed
+    check 'rights given up, and the user allowed' wait_for 30 allowed
 else
     echo 'skipped: giving up rights needs root'
 fi

@@ -118,15 +118,15 @@ lab_up() {
     local home
     start_root a b
     for home in a b; do
-        start_node $home "$(free_udp_ports 1)" || fail "$home: $(cat "$work/$home.up.log")"
+        start_node $home "$(free_ports 1)" || fail "$home: $(cat "$work/$home.up.log")"
     done
     for home in a b; do
-        wait_for 15 is_online $home || fail "$home is not online: $waited"
+        wait_for 60 is_online $home || fail "$home is not online: $waited"
         ztctl -H "$work/$home" join "$network" > join.log 2>&1 || fail "$(cat join.log)"
         ztctl -H "$work/$home" join "$network4" > join.log 2>&1 || fail "$(cat join.log)"
-        wait_for 10 address_in $home "$network" 6 || fail "$home has no IPv6 address: $waited"
+        wait_for 30 address_in $home "$network" 6 || fail "$home has no IPv6 address: $waited"
         declare -g "${home}6=$waited"
-        wait_for 10 address_in $home "$network4" 4 || fail "$home has no IPv4 address: $waited"
+        wait_for 30 address_in $home "$network4" 4 || fail "$home has no IPv4 address: $waited"
         declare -g "${home}4=$waited"
     done
 }

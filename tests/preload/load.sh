@@ -42,15 +42,15 @@ lab_up
 ) > nginx.log 2>&1 < /dev/null &
 started+=($!)
 one() { b curl -q -sS -f --noproxy '*' -o got "http://$a4:8050/page" && cmp page got; }
-check 'nginx answers' wait_for 15 one
+check 'nginx answers' wait_for 30 one
 a=$(node_pid a) b_=$(node_pid b)
 
 check '10,000 connections to warm up' b "$python" "$here/crowd.py" churn "$a4" 8050 10000
 sleep 12 # TIME_WAIT
 fds_a=$(fds "$a") fds_b=$(fds "$b_") mem_a=$(memory "$a") mem_b=$(memory "$b_")
 check '10,000 connections made and closed' b "$python" "$here/crowd.py" churn "$a4" 8050 10000
-check 'descriptors of the server'"'"'s node as before' wait_for 15 no_more_than "$a" $((fds_a + 2))
-check 'descriptors of the client'"'"'s node as before' wait_for 15 no_more_than "$b_" $((fds_b + 2))
+check 'descriptors of the server'"'"'s node as before' wait_for 30 no_more_than "$a" $((fds_a + 2))
+check 'descriptors of the client'"'"'s node as before' wait_for 30 no_more_than "$b_" $((fds_b + 2))
 sleep 11 # TIME_WAIT
 echo "memory: $mem_a KiB and $mem_b KiB, then $(memory "$a") and $(memory "$b_")"
 check 'memory as before, within 1 MiB' test "$(memory "$a")" -le $((mem_a + 1024)) -a "$(memory "$b_")" -le $((mem_b + 1024))
@@ -72,7 +72,7 @@ if [ "$hard" != unlimited ] && [ "$hard" -lt 12000 ]; then
     echo "skipped 5,000 connections: at most $hard descriptors here"
 else
     check '5,000 connections open at once, then a request on each' b "$python" "$here/crowd.py" hold "$a4" 8050 5000 page
-    check 'descriptors of the server'"'"'s node as before' wait_for 30 no_more_than "$a" $((fds_a + 2))
-    check 'descriptors of the client'"'"'s node as before' wait_for 30 no_more_than "$b_" $((fds_b + 2))
+    check 'descriptors of the server'"'"'s node as before' wait_for 60 no_more_than "$a" $((fds_a + 2))
+    check 'descriptors of the client'"'"'s node as before' wait_for 60 no_more_than "$b_" $((fds_b + 2))
 fi
 verdict

@@ -40,7 +40,7 @@ set_dns() { # DOMAIN SERVER...
     local body
     body=$(python3 -c 'import json, sys; print(json.dumps({"dns": {"domain": sys.argv[1], "servers": sys.argv[2:]}}))' "$@")
     api root POST "/controller/network/$nwid" "$body" > set.log 2>&1 || fail "$(cat set.log)"
-    wait_for 10 knows_domain "$1" || fail "the members do not learn of $1"
+    wait_for 30 knows_domain "$1" || fail "the members do not learn of $1"
 }
 
 lab_begin
@@ -50,13 +50,13 @@ nwid=$(api root POST "/controller/network/$(node_id root)______" '{"private": fa
     "ipAssignmentPools": [{"ipRangeStart": "10.44.0.10", "ipRangeEnd": "10.44.0.99"}]}' | json 'd["id"]') ||
     fail 'no network'
 for home in a b; do
-    start_node $home "$(free_udp_ports 1)" || fail "$home: $(cat "$work/$home.up.log")"
+    start_node $home "$(free_ports 1)" || fail "$home: $(cat "$work/$home.up.log")"
     ztctl -H "$work/$home" join "$nwid" > join.log 2>&1 || fail "$(cat join.log)"
 done
 for home in a b; do
-    wait_for 15 in_network $home 4 || fail "$home has no IPv4 address: $waited"
+    wait_for 30 in_network $home 4 || fail "$home has no IPv4 address: $waited"
     declare "${home}4=$waited"
-    wait_for 15 in_network $home 6 || fail "$home has no IPv6 address: $waited"
+    wait_for 30 in_network $home 6 || fail "$home has no IPv6 address: $waited"
     declare "${home}6=$waited"
 done
 (
@@ -70,8 +70,8 @@ started+=($!)
     exec python3 -u -m http.server --bind "$a4" --directory "$here" 8000
 ) > http.log 2>&1 < /dev/null &
 started+=($!)
-wait_for 15 grep -q ready dns.log || fail "no name server: $(cat dns.log)"
-wait_for 15 grep -q 'Serving HTTP' http.log || fail "no server: $(cat http.log)"
+wait_for 60 grep -q ready dns.log || fail "no name server: $(cat dns.log)"
+wait_for 60 grep -q 'Serving HTTP' http.log || fail "no server: $(cat http.log)"
 set_dns $domain "$a4"
 
 check 'ztctl resolve' equals "$a4" ztctl -H "$work/b" resolve -4 "a.$domain"

@@ -41,7 +41,7 @@ listens() { # HOME PORT [udp]
         for s in d)"
 }
 up() { # HOME PORT [udp]: the server just started has its port
-    wait_for 15 listens "$@" && kill -0 "$server" && return
+    wait_for 30 listens "$@" && kill -0 "$server" && return
     echo "no server on port $2:"
     tail -n 5 ./*.log
     return 1

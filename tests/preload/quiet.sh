@@ -142,7 +142,7 @@ check 'a start costs less than 1 ms more' startup
 
 "$host" -H "$work/home" > host.log 2>&1 &
 started+=($!)
-wait_for 5 test -S home/control.sock || fail "$(cat host.log)"
+wait_for 30 test -S home/control.sock || fail "$(cat host.log)"
 
 batches() { # 100 datagrams, and 105 in return: a handful of calls; the others are for the node
     ZT_HOME=$work/home ZT_PRELOAD_START=no timeout 60 strace -E LD_PRELOAD="$preload" -o trace \

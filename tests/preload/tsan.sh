@@ -18,7 +18,7 @@ flags=(-g -O1 -fsanitize=thread -D_GNU_SOURCE -std=gnu11 -U_FORTIFY_SOURCE -I"$t
 mkdir home
 "$host" -H "$work/home" > host.log 2>&1 &
 started+=($!)
-wait_for 5 test -S home/control.sock || fail "$(cat host.log)"
+wait_for 30 test -S home/control.sock || fail "$(cat host.log)"
 export TSAN_OPTIONS='halt_on_error=0 report_signal_unsafe=0 exitcode=66'
 
 same() { # CASE KERNEL-ADDRESS VIRTUAL-ADDRESS

@@ -167,6 +167,11 @@ def inherit(port):
 
 def inherited(fd):
     s = socket.socket(fileno=fd)
+    kept = [int(n) for n in os.listdir('/proc/self/fd')
+            if int(n) >= 200 and os.readlink(f'/proc/self/fd/{n}').startswith('socket:')]
+    assert len(kept) == 1, kept  # the kernel's socket came along
+    s.set_inheritable(False)
+    assert not os.get_inheritable(kept[0])
     print(s.getsockname()[:2], flush=True)
     while True:
         answer(*s.accept())

@@ -9,17 +9,7 @@ build=$(readlink -f "$1")
 need python3
 python=$(python3 -c 'import sys; print(sys.executable)')
 
-free_port() { # of the kernel's, for TCP and UDP
-    "$python" -c '
-import socket
-while True:
-    with socket.socket(socket.AF_INET6) as t, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as u:
-        t.bind(("::", 0))
-        try: u.bind(("::", t.getsockname()[1]))
-        except OSError: continue
-        print(t.getsockname()[1])
-        break'
-}
+free_port() { free_ports 1; } # of the kernel's
 # run TEXT HOME WHAT...: a server of wild.py in the background; ready when it has told its address
 run() {
     local text=$1 home=$2
@@ -31,7 +21,7 @@ run() {
     ) > server.out 2> server.log < /dev/null &
     server=$!
     started+=("$server")
-    check "$text" wait_for 15 test -s server.out
+    check "$text" wait_for 60 test -s server.out
     [ -s server.out ] || tail -n 3 server.log
 }
 end() {
@@ -160,11 +150,11 @@ check 'the node killed: the workers go on with the host' says '[0-9]+ 127.0.0.1 
 check 'the node killed: so does UDP' says '[0-9]+ 127.0.0.1 127.0.0.1' host askudp 127.0.0.1 "$uport"
 check 'and again, 20 times' host ask 127.0.0.1 "$port" 20
 check 'a new node' start_node a
-wait_for 15 is_online a || fail "a is not online: $waited"
+wait_for 60 is_online a || fail "a is not online: $waited"
 network_again() { # each worker notices at its next connection
     host ask 127.0.0.1 "$port" 4 > /dev/null && far ask "$a4" "$port" > again.out && cat again.out
 }
-check 'the network reaches them again' wait_for 20 network_again
+check 'the network reaches them again' wait_for 30 network_again
 check 'and the host does' host ask 127.0.0.1 "$port" 20
 server=$prefork
 end

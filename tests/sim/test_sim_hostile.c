@@ -90,6 +90,40 @@ static void replayed_packets_are_dropped(void **state)
     sim_free(t.s);
 }
 
+static bool catch_first(void *user, struct sim_node *from, struct sim_node *to, uint8_t *p,
+                        size_t n)
+{
+    struct record *r = user;
+    bool had = r->n > 0;
+    (void)keep_first(user, from, to, p, n);
+    return had || r->n == 0;
+}
+
+/* Who sees a packet on its way, and is quicker with one of its own under the same id, stops nothing. */
+static void the_id_of_anothers_packet_is_not_taken(void **state)
+{
+    struct trio t = trio_connected(28);
+    struct record r = {.from = t.a, .to = t.b};
+    struct zt_keys keys;
+    uint8_t shared[ZT_SHARED_KEY], p[ZT_PKT_MIN];
+    sim_tap(t.s, catch_first, &r);
+    sim_say(t.a, t.b, "secret words", 12);
+    sim_run(t.s, 15);
+    sim_assert(t.s, r.n > 0);
+    unsigned frames = t.b->frames;
+    assert_int_equal(zt_identity_agree(&t.root->id, &t.b->id, shared), 0);
+    assert_int_equal(zt_keys_init(&keys, shared), 0);
+    zt_pkt_init(p, zt_pkt_id(r.p), t.b->id.addr, t.root->id.addr, ZT_VERB_NOP);
+    assert_int_equal(zt_seal(&keys, ZT_SUITE_SALSA, p, sizeof p), 0);
+    zt_keys_fini(&keys);
+    uint64_t refused = drops_total(t.b);
+    sim_inject(t.b, &t.root->ep, p, sizeof p);
+    sim_inject(t.b, &t.a->ep, r.p, r.n);
+    assert_int_equal(drops_total(t.b), refused);
+    assert_int_equal(t.b->frames, frames + 1);
+    sim_free(t.s);
+}
+
 static void bit_flips_are_dropped_for_the_right_reason(void **state)
 {
     struct record r;
@@ -186,6 +220,45 @@ static void invented_senders_fill_no_table(void **state)
     unsigned pongs = t.a->pongs;
     sim_run(t.s, 1000);
     assert_int_equal(t.a->pongs, pongs + 1);
+    sim_free(t.s);
+}
+
+/* The room for packets that wait is shared, but not with everybody alike. */
+static void invented_senders_leave_room_for_our_own(void **state)
+{
+    struct trio t = trio_make(26);
+    struct sim_node *c = sim_node(t.s, "9.0.0.4/9993");
+    sim_start_all(t.s);
+    sim_assert(t.s, sim_run_until(t.s, 2000, trio_is_online, &t));
+    sim_run(t.s, 1000);
+    uint8_t p[1400];
+    zt_pkt_init(p, 1, t.b->id.addr, 0, ZT_VERB_FRAME);
+    p[ZT_PKT_FLAGS] |= ZT_SUITE_SALSA << 3;
+    const unsigned packets = 30 * ZT_WAIT_PER_ADDRESS;
+    for (unsigned i = 0; i < 2 * packets; i++) { /* large ones, then those that fill the gap */
+        zt_put40(p + ZT_PKT_SRC, i % 30 == 0 ? c->id.addr : 0x1000000000u + i % 30);
+        sim_inject(t.b, &t.a->ep, p, i < packets ? sizeof p : ZT_PKT_MIN);
+    }
+    sim_assert(t.s, dropped(t.b, ZT_DROP_QUEUE_FULL) > 0);
+    assert_int_equal(sim_say(t.b, c, "?", 1), 0);
+    assert_int_equal(sim_say(t.b, t.a, "?", 1), 0);
+    sim_run(t.s, 1000);
+    assert_int_equal(t.b->pongs, 2);
+    sim_free(t.s);
+}
+
+/* Who keeps sending under a name that nobody has makes us ask for it, but not as often as ever. */
+static void an_invented_sender_that_stays_is_asked_for_rarely(void **state)
+{
+    struct record r;
+    struct trio t = recorded(27, &r);
+    zt_put40(r.p + ZT_PKT_SRC, 0x1122334455);
+    uint64_t asked = sim_link(t.b, t.root)->datagrams;
+    for (unsigned i = 0; i < 60; i++) {
+        sim_inject(t.b, &t.a->ep, r.p, r.n);
+        sim_run(t.s, 1000);
+    }
+    sim_assert(t.s, sim_link(t.b, t.root)->datagrams - asked < 40); /* with what else there is */
     sim_free(t.s);
 }
 
@@ -521,6 +594,32 @@ static void a_replayed_hello_makes_no_amplifier(void **state)
     sim_free(t.s);
 }
 
+/* Whom we sent a HELLO can't answer it as if it had been something else, nor can anybody else. */
+static void an_ok_is_of_whom_was_asked_and_to_what_was_asked(void **state)
+{
+    struct trio t = trio_connected(25);
+    struct record r = {.from = t.b, .to = t.a};
+    sim_tap(t.s, keep_hello, &r);
+    sim_run(t.s, 61000);
+    sim_assert(t.s, r.n > 0);
+    uint8_t body[100] = {0};
+    memcpy(body + 1, r.p, 8); /* its id */
+    for (unsigned verb = 0; verb < 32; verb++) {
+        body[0] = (uint8_t)verb;
+        if (verb != ZT_VERB_HELLO)
+            say_verb(t.a, t.b, ZT_VERB_OK, body, sizeof body);
+    }
+    body[0] = ZT_VERB_HELLO;
+    say_verb(t.root, t.b, ZT_VERB_OK, body, sizeof body);
+    sim_run(t.s, 100);
+    assert_int_equal(dropped(t.b, ZT_DROP_UNEXPECTED_OK), 32);
+    say_verb(t.a, t.b, ZT_VERB_OK, body, 12); /* its own, and cut */
+    sim_run(t.s, 100);
+    assert_int_equal(dropped(t.b, ZT_DROP_UNEXPECTED_OK), 32);
+    assert_int_equal(dropped(t.b, ZT_DROP_MALFORMED), 1);
+    sim_free(t.s);
+}
+
 static void pushed_paths_pass_the_filter_and_a_gate(void **state)
 {
     struct trio t = trio_connected(17);
@@ -720,10 +819,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replayed_packets_are_dropped),
+        cmocka_unit_test(the_id_of_anothers_packet_is_not_taken),
         cmocka_unit_test(bit_flips_are_dropped_for_the_right_reason),
         cmocka_unit_test(truncated_packets_are_dropped),
         cmocka_unit_test(foreign_packets_wait_for_an_identity_and_go),
         cmocka_unit_test(invented_senders_fill_no_table),
+        cmocka_unit_test(invented_senders_leave_room_for_our_own),
+        cmocka_unit_test(an_invented_sender_that_stays_is_asked_for_rarely),
         cmocka_unit_test(fragments_of_strangers_fill_no_table),
         cmocka_unit_test(an_identity_without_proof_of_work_is_refused),
         cmocka_unit_test(a_known_identity_is_never_replaced),
@@ -737,6 +839,7 @@ int main(void)
         cmocka_unit_test(an_ok_must_answer_something),
         cmocka_unit_test(requests_are_rate_limited),
         cmocka_unit_test(a_replayed_hello_makes_no_amplifier),
+        cmocka_unit_test(an_ok_is_of_whom_was_asked_and_to_what_was_asked),
         cmocka_unit_test(pushed_paths_pass_the_filter_and_a_gate),
         cmocka_unit_test(unknown_and_broken_content_is_counted),
         cmocka_unit_test(compressed_packets_arrive_whole),

@@ -30,7 +30,7 @@ trace() { # NAME PID: count its calls from now on
 traced() { # all of them are at it
     local t
     for t in "${tracers[@]}"; do
-        wait_for 10 grep -q attached ./*.strace && kill -0 "$t" 2> /dev/null ||
+        wait_for 30 grep -q attached ./*.strace && kill -0 "$t" 2> /dev/null ||
             { echo "SKIP: system calls: $(cat ./*.strace | head -n 1)"; verdict; exit; }
     done
     sleep 1
@@ -49,9 +49,9 @@ ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload BIND=$a6 "$build/tools/n
 server=$!
 started+=($server)
 exec {hold}> pipe
-wait_for 20 grep -q ready server.log || fail "$(cat server.log)"
+wait_for 60 grep -q ready server.log || fail "$(cat server.log)"
 in_home b timeout 60 "$build/tools/netbench" client "$a6" 17000 rtt 10 > first.log 2>&1 || fail "$(cat first.log)"
-wait_for 20 direct_path b "$(node_id a)" || fail 'no direct path'
+wait_for 30 direct_path b "$(node_id a)" || fail 'no direct path'
 
 trace a "$(node_pid a)"
 trace b "$(node_pid b)"
@@ -72,7 +72,7 @@ mkfifo pipe2
 server=$!
 started+=($server)
 exec {hold2}> pipe2
-wait_for 20 grep -q ready direct.log || fail "$(cat direct.log)"
+wait_for 60 grep -q ready direct.log || fail "$(cat direct.log)"
 trace direct-server "$server"
 traced
 strace -c -f -o direct-client.calls timeout 60 "$build/tools/netbench-zts" -z "$work/zc" "$network" client \

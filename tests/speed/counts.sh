@@ -29,9 +29,9 @@ mkfifo pipe
 BIND=$a6 in_home a "$build/tools/netbench" server 17000 < pipe > server.log 2>&1 &
 started+=($!)
 exec {hold}> pipe
-wait_for 20 grep -q ready server.log || fail "$(cat server.log)"
+wait_for 60 grep -q ready server.log || fail "$(cat server.log)"
 in_home b timeout 60 "$build/tools/netbench" client "$a6" 17000 rtt 10 > first.log 2>&1 || fail "$(cat first.log)"
-wait_for 20 direct_path b "$(node_id a)" || fail 'no direct path'
+wait_for 30 direct_path b "$(node_id a)" || fail 'no direct path'
 
 sleep 3
 before=$(woken "$pid")

@@ -16,6 +16,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/lib"))
+from ports import free_ports  # noqa: E402
+
 ZTD = os.path.abspath(sys.argv[1])
 NWID = "ff00160016000000"
 passed = failed = 0
@@ -43,7 +46,7 @@ class Node:
         self.log = open(home + ".log", "a")
         self.process = subprocess.Popen([ZTD, "-H", home, "-p", str(port)], stderr=self.log)
         self.port = None
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not os.path.exists(home + "/api.sock"):
             if time.monotonic() > end or self.process.poll() is not None:
                 raise SystemExit("ztd did not start:\n" + open(home + ".log").read())
@@ -55,7 +58,7 @@ class Node:
 
     def connect(self, family=socket.AF_INET):
         s = socket.socket(family)
-        s.settimeout(20)
+        s.settimeout(60)
         if family == socket.AF_UNIX:
             s.connect(self.home + "/api.sock")
         else:
@@ -88,7 +91,7 @@ class Node:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         self.log.close()
         return code
 
@@ -134,7 +137,7 @@ def state(node):
         dirs.sort()
         for name in sorted(names):
             path = os.path.join(top, name)
-            if name not in ("state", "api.sock", "control.sock", "identity.lock"):
+            if name not in ("state", "api.sock", "control.sock", "identity.lock") and not name.endswith(".tmp"):
                 files[path] = open(path, "rb").read()
     return [status, files] + [node.get(p) for p in ("/network", "/peer", "/moon", "/config")]
 
@@ -441,7 +444,7 @@ def many_connections(node):
         socks.append(s)
     for s in socks:
         s.close()
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while True:
         try:
             a = node.call("GET", "/health")
@@ -564,10 +567,8 @@ def damaged_conf(node):
 
 def taken_port(top):
     """Somebody else has the TCP port: said, and served on another one, which the port file names."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        s.listen()
-        taken = s.getsockname()[1]
+    taken = free_ports()[0]
+    with socket.create_server(("127.0.0.1", taken)):
         node = Node(top + "/taken", taken)
         good("taken port: another one", node.port not in (None, 0, taken), node.port)
         a = node.call("GET", "/status")
@@ -580,6 +581,7 @@ def taken_port(top):
 
 def main():
     top = tempfile.mkdtemp(prefix="zt-api-")
+    node = None
     try:
         node = Node(top + "/home")
         right_calls(node)
@@ -599,7 +601,7 @@ def main():
         node.stop()
         taken_port(top)
     finally:
-        if node.process.poll() is None:
+        if node is not None and node.process.poll() is None:
             node.process.kill()
             node.process.wait()
         shutil.rmtree(top, ignore_errors=True)

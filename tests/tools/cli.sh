@@ -25,8 +25,8 @@ in_host o "$ZTD" -H "$DIR/o" -p 9993 >"$DIR/o.log" 2>&1 &
 in_host e "$ZT_REFERENCE" -U "$DIR/e" >"$DIR/e.log" 2>&1 &
 ln -s "$ZT_REFERENCE" "$DIR/zerotier-cli"
 for n in o e; do
-    wait_for 30 test -s "$DIR/$n/zerotier-one.port" || fail "start of $n"
-    wait_for 40 sh -c "ip netns exec $n '$DIR/zerotier-cli' -D$DIR/$n info | grep -q ONLINE" ||
+    wait_for 60 test -s "$DIR/$n/zerotier-one.port" || fail "start of $n"
+    wait_for 60 sh -c "ip netns exec $n '$DIR/zerotier-cli' -D$DIR/$n info | grep -q ONLINE" ||
         fail "$n is not online"
 done
 python3 "$(dirname "$0")/cli.py" "$DIR" "$ZTCTL" || fail "see above"

@@ -28,19 +28,8 @@ zt_build() {
     }
 }
 
-# free_udp_ports N: N different UDP ports that nobody uses now, one a line.
-free_udp_ports() {
-    python3 - "$1" <<'PY'
-import socket, sys
-held = []
-for _ in range(int(sys.argv[1])):
-    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    s.bind(("::", 0))
-    held.append(s)
-print("\n".join(str(s.getsockname()[1]) for s in held))
-PY
-}
+# free_ports N: N different ports that nobody uses now, for UDP and TCP, one a line.
+free_ports() { python3 "$top/tools/lib/ports.py" "$1"; }
 
 # wait_for SECONDS COMMAND...: until the command succeeds (tried ten times a second); its last
 # output is in $waited.

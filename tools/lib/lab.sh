@@ -22,8 +22,8 @@ start_node() {
 start_root() {
     local attempt port home
     ztctl identity new -o "$work/root" > "$work/root.id" || fail 'no identity for the root'
-    for attempt in 1 2 3; do # a port found free may be taken before it is used
-        port=$(free_udp_ports 1)
+    for attempt in 1 2 3; do # a port found free may be taken by a stranger before it is used
+        port=$(free_ports 1)
         root_endpoint=127.0.0.1/$port
         rm -f "$work/planet" "$work/planet.secret"
         ztctl planet new --root "$work/root/identity.public" "$root_endpoint" -o "$work/planet" \
@@ -38,13 +38,15 @@ start_root() {
     fail "the root does not start: $(cat "$work/root.up.log")"
 }
 
-# Ends every node; one that doesn't end is killed, and the status is 1.
+# Ends every node; one that doesn't end is killed, and the status is 1. (ztctl waits 15 s; a machine
+# that does much else gets as much again.)
 end_nodes() {
     local home pid code=0
     for home in "${homes[@]}"; do
         pid=$(ztctl -H "$home" -j info 2> /dev/null | json 'd["pid"]' 2> /dev/null) || pid=''
         ztctl -H "$home" down > /dev/null 2>> "$work/down.log" && continue
         [ $? != 3 ] || continue # no node runs there (any more)
+        [ -z "$pid" ] || ! wait_for 15 process_ended "$pid" || continue
         code=1
         echo "${0##*/}: the node in $home did not end when asked" >&2
         [ -z "$pid" ] || kill -KILL "$pid" 2> /dev/null
@@ -52,6 +54,9 @@ end_nodes() {
     homes=()
     return $code
 }
+
+# process_ended PID: it is gone, or but for its parent's taking note of it
+process_ended() { [ ! -e "/proc/$1" ] || grep -q '^State:.[ZX]' "/proc/$1/status"; }
 
 node_id() { ztctl -H "$work/$1" -j info | json 'd["address"]'; }
 node_pid() { ztctl -H "$work/$1" -j info | json 'd["pid"]'; }

@@ -201,6 +201,8 @@ static void c_close_range(void)
     int d = fcntl(c, F_DUPFD, 300);
     SAY(d);
     close(c);
+    SAY(close_range(300, 310, 0x100)); /* refused, so it is what it was */
+    names(300);
     SAY(close_range(300, 310, 0));
     wait_for(s, POLLIN);
     SAY(read(s, &b, 1));

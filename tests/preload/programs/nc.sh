@@ -51,9 +51,9 @@ nc_udp() {
     local client=$!
     started+=("$client")
     echo ping > udp.in.b
-    wait_for 10 grep -q ping udp.a || return
+    wait_for 30 grep -q ping udp.a || return
     echo pong > udp.in
-    wait_for 10 grep -q pong udp.b
+    wait_for 30 grep -q pong udp.b
     local code=$?
     kill "$client" "$server"
     wait "$client" "$server"

@@ -59,7 +59,7 @@ ngx_host() { # the wildcard listener, from outside the virtual network
 }
 test_nginx() {
     local options wild
-    wild=$(free_udp_ports 1)
+    wild=$(free_ports 1)
     for options in '' reuseport; do
         nginx_conf "$options" "$wild"
         serve nginx a nginx -p "$work/ngx" -e "$work/ngx/error.log" -c "$work/ngx/nginx.conf"

@@ -17,7 +17,7 @@ redis_save() { # clients go on while a child writes
     before=$(rcli lastsave)
     sleep 1
     rcli bgsave > /dev/null && redis_load 10 2000 1 || return
-    wait_for 10 test_newer "$before"
+    wait_for 30 test_newer "$before"
 }
 test_newer() { [ "$(rcli lastsave)" -gt "$1" ] && [ -s stored/dump.rdb ]; }
 test_redis() {
@@ -25,7 +25,7 @@ test_redis() {
     ln -sf "$(command -v redis-check-rdb)" bin/redis-server # one binary, by its name
     serve redis a bin/redis-server --port 6379 --bind "$addr" --protected-mode no --save '' \
         --dir "$work/stored"
-    check "redis $v answers" wait_for 15 redis_up
+    check "redis $v answers" wait_for 30 redis_up
     check "redis $v a value there and back" redis_big
     check "redis $v 50 clients" redis_load 50 5000 1
     check "redis $v 50 clients, pipelines of 16" redis_load 50 20000 16

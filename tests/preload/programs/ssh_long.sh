@@ -8,7 +8,7 @@ forward() { # -L PORT... -R PORT...: a web server behind the connection
     local client=$!
     started+=($client)
     rm -f got
-    wait_for 15 curl -q -sS -f --noproxy '*' --max-time 60 -o got "http://127.0.0.1:$local_port/data"
+    wait_for 30 curl -q -sS -f --noproxy '*' --max-time 60 -o got "http://127.0.0.1:$local_port/data"
     kill $client
     wait $client
     cmp data got
@@ -33,12 +33,12 @@ test_ssh_long() {
     "$python" -m http.server --bind 127.0.0.1 --directory "$work" 0 > web.log 2>&1 &
     started+=($!)
     local web=$!
-    wait_for 10 grep -q 'port [0-9]' web.log
+    wait_for 30 grep -q 'port [0-9]' web.log
     local port
     port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' web.log)
-    local_port=$(free_udp_ports 1)
+    local_port=$(free_ports 1)
     check "ssh -L $v $mib MiB through a forwarded port" forward -L "127.0.0.1:$local_port:127.0.0.1:$port"
-    local_port=$(free_udp_ports 1)
+    local_port=$(free_ports 1)
     check "ssh -R $v $mib MiB through a forwarded port" forward -R "127.0.0.1:$local_port:127.0.0.1:$port"
     check "ssh -tt $v a terminal" terminal
     check "tmux over ssh $v" in_tmux

@@ -354,7 +354,8 @@ enum zt_verdict zt_nat_pushed(struct zt_vl1 *v, const struct zt_now *now, const 
         if (++tried[ep.family == 6][zt_ep_scope(&ep)] > PUSH_PER_SCOPE)
             continue;
         if (!zt_peer_is_trusted(peer, now->mono_ms) &&
-            !zt_bucket_take(&v->nat.strangers, now->mono_ms, STRANGERS_BURST, STRANGERS_REFILL_MS)) {
+            !zt_bucket_take(&v->nat.strangers, now->mono_ms, STRANGERS_BURST,
+                            STRANGERS_REFILL_MS)) {
             zt_drop_count(v->drops, ZT_DROP_RATE);
             continue;
         }

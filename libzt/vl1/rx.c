@@ -41,7 +41,8 @@ bool zt_seen_before(struct zt_vl1 *v, uint64_t id, uint64_t from)
     uint64_t h = (id ^ v->seed) * 0x9e3779b97f4a7c15u;
     h = (h ^ h >> 29 ^ from) * 0xd6e8feb86659fd93u;
     h ^= h >> 32;
-    /* Eight places per id, newest first. With two, one in 400 was forgotten after 300 more packets. */
+    /* Eight places per id, newest first. With two, one in 400 was forgotten after 300 more packets.
+     */
     uint64_t *set = &v->seen[(h >> 40) % (ZT_SEEN_SLOTS / SEEN_PLACES) * SEEN_PLACES];
     bool known = false;
     for (unsigned i = 0; i < SEEN_PLACES; i++)

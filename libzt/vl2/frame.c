@@ -292,12 +292,6 @@ int zt_frame_send(struct zt_network *net, const struct zt_now *now, uint8_t *eth
 
 /* ---- in ---- */
 
-static enum zt_verdict malformed(struct zt_vl2 *v)
-{
-    zt_drop_count(v->drops, ZT_DROP_MALFORMED);
-    return ZT_VERDICT_IGNORED;
-}
-
 static enum zt_verdict not_joined(struct zt_vl2 *v)
 {
     zt_drop_count(v->drops, ZT_DROP_NOT_JOINED);
@@ -323,7 +317,7 @@ static void deliver(struct zt_network *net, uint8_t *eth, uint64_t mac_dest, uin
 enum zt_verdict zt_frame_in(struct zt_vl2 *v, const struct zt_now *now, const struct zt_rx *rx)
 {
     if (rx->n < 10)
-        return malformed(v);
+        return zt_vl2_malformed(v);
     struct zt_network *net = zt_network_find(v, zt_be64(rx->payload));
     if (net == NULL)
         return not_joined(v);
@@ -408,7 +402,7 @@ enum zt_verdict zt_ext_frame_in(struct zt_vl2 *v, const struct zt_now *now, cons
     if (flags & 0x01)
         zt_rd_com(&r, &com);
     if (zt_rd_left(&r) < ETH)
-        return malformed(v);
+        return zt_vl2_malformed(v);
     if (net == NULL)
         return not_joined(v);
     if (flags & 0x01)
@@ -440,8 +434,8 @@ struct mcast_in {
 };
 
 /* Step 5 of vl2.md 2.8, but that a sender's right to its source is looked at before the frame is
- * replicated: from a replicator, which is a bridge too, others take any source. Returns whether to go
- * on to the gather answer. */
+ * replicated: from a replicator, which is a bridge too, others take any source. Returns whether to
+ * go on to the gather answer. */
 static bool mcast_body(struct zt_network *net, const struct zt_now *now, struct zt_member *m,
                        uint64_t from, const struct mcast_in *in)
 {
@@ -512,7 +506,7 @@ enum zt_verdict zt_mcast_frame_in(struct zt_vl2 *v, const struct zt_now *now,
     in.id.adi = zt_rd_u32(&r);
     in.ethertype = zt_rd_u16(&r);
     if (r.bad)
-        return malformed(v);
+        return zt_vl2_malformed(v);
     in.n = zt_rd_left(&r);
     in.eth = rx->payload + r.pos - ETH;
 

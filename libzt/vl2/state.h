@@ -148,6 +148,12 @@ static inline int zt_vl2_refuse(struct zt_vl2 *v, enum zt_drop reason, int code)
     return code;
 }
 
+static inline enum zt_verdict zt_vl2_malformed(struct zt_vl2 *v)
+{
+    zt_drop_count(v->drops, ZT_DROP_MALFORMED);
+    return ZT_VERDICT_IGNORED;
+}
+
 /* Build a payload in v->out and send it. One packet at a time. */
 static inline struct zt_wr zt_vl2_begin(struct zt_vl2 *v)
 {

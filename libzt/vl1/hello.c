@@ -21,7 +21,8 @@
  * go where nobody has proved to be, for all peers together. Who misses one gets it with its next
  * HELLO, when there is a path.
  *
- * OK(HELLO) is sealed under the version known before; only then is the new one stored. */
+ * OK(HELLO) is sealed under the version known before; only then is the new one stored, if the HELLO
+ * is no older than the last: a recorded one would bring back the cipher of then. */
 #include "vl1/hello.h"
 
 #include <stdlib.h>
@@ -194,8 +195,10 @@ static void answer(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *p
     if (hops == 0)
         zt_nat_seen(v, now, peer, link, &rest.seen);
     send_ok(v, now, peer, link, zt_pkt_id(p), h, &rest);
-    store_version(peer, h);
-    /* A repeated HELLO is as old as it was. Not a condition for anything but this: clocks step. */
+    /* A repeated HELLO is as old as it was. Not a condition for anything but this: clocks step. (The
+     * version comes with each OK(HELLO), too.) */
+    if (h->timestamp >= peer->hello_timestamp)
+        store_version(peer, h);
     if (h->timestamp > peer->hello_timestamp) {
         peer->hello_timestamp = h->timestamp;
         zt_peer_sign(v, now, peer, link, hops);

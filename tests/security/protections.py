@@ -36,6 +36,7 @@ ROWS = [
     ("proof-of-work", "libzt/vl1/hello.c", "    if (!valid)\n", "    if (!valid && w == NULL)\n", HOSTILE),
     ("identity-stays", "libzt/vl1/hello.c", "    } else if (!zt_identity_equal(&peer->id, &h.id)) {\n        struct",
      "    } else if (!zt_identity_equal(&peer->id, &h.id) && p == NULL) {\n        struct", HOSTILE),
+    ("old-version", "libzt/vl1/hello.c", "    if (h->timestamp >= peer->hello_timestamp)\n        store_version", "    store_version", HOSTILE),
     ("hello-mac", "libzt/vl1/hello.c", "    if (good && zt_open(keys, p, n) == 0)", "    (void)zt_open(keys, p, n);\n    if (good)", HOSTILE),
     ("limit-prefix", "libzt/vl1/hello.c", "if (zt_bucket_take(b, now->mono_ms, CHECK_BURST, CHECK_REFILL_MS) &&",
      "if (b != NULL &&", HOSTILE),

@@ -677,16 +677,17 @@ static void questions_from_invented_sources_get_short_answers(void **state)
     sim_free(t.s);
 }
 
-/* HELLO as a node might make it that has an older planet. */
-static size_t hello_with_old_planet(const struct sim_node *from, const struct sim_node *to,
-                                    uint64_t id, uint64_t planet, uint8_t p[200])
+/* HELLO as a node might have made it long ago: with an older planet. */
+static size_t old_hello(const struct sim_node *from, const struct sim_node *to, uint64_t id,
+                        uint64_t planet, uint8_t proto, uint8_t p[200])
 {
     uint8_t shared[ZT_SHARED_KEY];
     struct zt_keys keys;
     zt_pkt_init(p, id, to->id.addr, from->id.addr, ZT_VERB_HELLO);
     struct zt_wr w = zt_wr(p, 200);
     w.n = ZT_PKT_PAYLOAD;
-    zt_wr_bytes(&w, "\x0c\x01\x0e\x00\x01", 5);
+    zt_wr_u8(&w, proto);
+    zt_wr_bytes(&w, "\x01\x0e\x00\x01", 4);
     zt_wr_u64(&w, 1);
     zt_wr_identity(&w, &from->id, false);
     zt_wr_u8(&w, 0);
@@ -718,8 +719,8 @@ static void worlds_do_not_go_to_invented_sources_without_end(void **state)
         const struct zt_ep victim = {.family = 4, .port = 9993, .ip = {9, 9, 9, (uint8_t)i}};
         uint8_t p[200];
         uint64_t sent = root->sent, bytes = bytes_out(root);
-        sim_inject(root, &victim, p, hello_with_old_planet(peers[i % 4], root, 1000 + i,
-                                                           info.planet_id, p));
+        sim_inject(root, &victim, p,
+                   old_hello(peers[i % 4], root, 1000 + i, info.planet_id, 12, p));
         sim_assert(s, root->sent > sent);
         *(bytes_out(root) - bytes > 200 ? &large : &small) += 1;
     }
@@ -729,11 +730,24 @@ static void worlds_do_not_go_to_invented_sources_without_end(void **state)
         uint8_t p[200];
         uint64_t bytes = bytes_out(root);
         sim_run(s, 400);
-        sim_inject(root, &peers[i % 4]->ep, p, hello_with_old_planet(peers[i % 4], root, 2000 + i,
-                                                                     info.planet_id, p));
+        sim_inject(root, &peers[i % 4]->ep, p,
+                   old_hello(peers[i % 4], root, 2000 + i, info.planet_id, 12, p));
         sim_assert(s, bytes_out(root) - bytes > 200);
     }
     sim_free(s);
+}
+
+/* A HELLO that was recorded before a node learned AES would bring it back to what it spoke then. */
+static void an_old_hello_does_not_set_a_version_back(void **state)
+{
+    struct trio t = trio_connected(34);
+    struct zt_now now = sim_now(t.s);
+    struct zt_peer_info info;
+    uint8_t p[200];
+    sim_inject(t.root, &t.a->ep, p, old_hello(t.a, t.root, 77, 0, 11, p));
+    assert_int_equal(zt_vl1_peer(t.root->vl1, &now, t.a->id.addr, &info), 0);
+    assert_int_equal(info.version_proto, ZT_PROTO_VERSION);
+    sim_free(t.s);
 }
 
 /* Endpoints that peers name are tried, but who shares no network with us gets little done by it. */
@@ -1010,6 +1024,7 @@ int main(void)
         cmocka_unit_test(an_ok_is_of_whom_was_asked_and_to_what_was_asked),
         cmocka_unit_test(questions_from_invented_sources_get_short_answers),
         cmocka_unit_test(worlds_do_not_go_to_invented_sources_without_end),
+        cmocka_unit_test(an_old_hello_does_not_set_a_version_back),
         cmocka_unit_test(pushes_of_strangers_have_an_end),
         cmocka_unit_test(pushed_paths_pass_the_filter_and_a_gate),
         cmocka_unit_test(unknown_and_broken_content_is_counted),

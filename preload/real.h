@@ -38,7 +38,8 @@
                         X(gethostbyname) X(gethostbyname2) X(gethostbyname_r) X(gethostbyname2_r) \
                             X(execve) X(execveat) X(fexecve) X(execvpe) X(execv) X(execvp)        \
                                 X(posix_spawn) X(posix_spawnp) X(getifaddrs) X(if_nametoindex)    \
-                                    X(if_indextoname) X(if_nameindex)
+                                    X(if_indextoname) X(if_nameindex) X(chroot) X(setuid)         \
+                                        X(seteuid) X(setreuid) X(setresuid)
 
 struct zt_real {
 #define X(f) __typeof__(f) *f;

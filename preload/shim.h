@@ -270,6 +270,8 @@ bool zt_in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a);
 /* ranges.c: was it virtual when a node ran last? The same of a name of n bytes. */
 bool zt_ranges_have(const struct zt_ctl_addr *a);
 bool zt_ranges_name(const char *name, size_t n);
+/* Read them now, as later it may not be possible. */
+void zt_ranges_read(void);
 /* Is the name in one of these domains, in the form of the state page? */
 bool zt_in_domains(const char *list, const char *name, size_t n);
 /* Wait (bounded) until every joined network has its addresses. */

@@ -183,6 +183,9 @@ void zt_leave(struct zt_guard *g);
 
 /* socket() gave fd to the program. */
 void zt_fresh_made(int fd, int domain, int type, int protocol);
+/* They have been handed on, or are about to be: somebody else may tell them something. */
+void zt_fresh_end_all(void);
+void zt_fresh_sent(const struct msghdr *m); /* those in a message */
 /* It is about to be told something. */
 static inline void zt_fresh_end(int fd)
 {

@@ -363,7 +363,7 @@ ssize_t zt_dgram_send(int fd, zt_word w, const struct msghdr *m, int flags);
 ssize_t zt_dgram_recv(int fd, zt_word w, struct msghdr *m, int flags);
 int zt_dgram_error(int fd);    /* take a pending error message: errno or 0 */
 long zt_dgram_pending(int fd); /* bytes of the first datagram */
-/* SIOCGIF*: 0 or -1 when it was about a virtual interface; 1: ask the kernel. */
+/* SIOCGIF*: 0 or -1 when it is answered; 1: the kernel answers, by fd itself. */
 int zt_if_ioctl(int fd, zt_word w, unsigned long request, void *arg);
 bool zt_if_by_name(const char *name, struct zt_state_if *out);
 int zt_optname_flag(int level, int name, zt_word *flag);

@@ -292,7 +292,11 @@ static int swap_one(int fd, int newfd, zt_word w, zt_word must)
         zt_word_set(fd, w);
     for (size_t i = 0; i < kept; i++)
         zt_sys4(SYS_epoll_ctl, e[i].epfd, EPOLL_CTL_ADD, fd, &e[i].ev);
-    zt_debug(2, "swap %d: %d epoll registrations moved", fd, (int)kept);
+    if (r < 0)
+        zt_debug(1, "descriptor %d cannot go to the virtual network: error %d", fd, (int)-r);
+    else
+        zt_debug(2, "descriptor %d is on the virtual network now, %d epoll registrations with it", fd,
+                 (int)kept);
     return r < 0 ? (int)r : 0;
 }
 

@@ -62,6 +62,15 @@ static void c_options(void)
     TRY(c, IPPROTO_TCP, TCP_KEEPINTVL, 11);
     TRY(c, IPPROTO_TCP, TCP_KEEPCNT, 3);
     TRY(c, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
+    TRY(c, SOL_SOCKET, SO_DONTROUTE, 1);
+    TRY(c, IPPROTO_TCP, TCP_SYNCNT, 3);
+    TRY(c, IPPROTO_TCP, TCP_LINGER2, 12);
+    TRY(c, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 16384);
+    TRY(c, IPPROTO_IP, IP_MTU_DISCOVER, 2);
+    TRY(c, IPPROTO_IP, IP_FREEBIND, 1);
+    if (family == AF_INET6) {
+        TRY(c, IPPROTO_IPV6, IPV6_MTU_DISCOVER, 3);
+    }
     if (family == AF_INET) {
         TRY(c, IPPROTO_IP, IP_TOS, 0x10);
         TRY(c, IPPROTO_IP, IP_TTL, 33);

@@ -86,7 +86,7 @@ check 'and each of them once' says $'1\n1' eval 'served 7300; served 7301'
 go_on
 ended
 check 'and work' says $'ready\naccept recvfrom' cat out.log
-kill -KILL $(lab_nodes "$work/a ")
+for pid in $(lab_nodes "$work/a "); do kill -KILL "$pid"; done
 start_node a || fail 'no node'
 wait_for 15 is_online a || fail "a is not online: $waited"
 wait_for 10 address_in a "$network4" 4 || fail 'no address'

@@ -228,8 +228,8 @@ def run(case, preload, fakehost):
         if case != 'ranges_change':
             with open(os.path.join(home, 'ranges'), 'w') as f:
                 f.write('10.147.17.0/24\n')
-        env = {**os.environ, 'ZT_HOME': 'home' if case == 'relative_home' else home, 'ZT_PRELOAD_WAIT': '1' if case == 'stopped' else '10',
-               'LD_PRELOAD': lib}
+        env = {**os.environ, 'LD_PRELOAD': lib, 'ZT_HOME': 'home' if case == 'relative_home' else home,
+               'ZT_PRELOAD_WAIT': '1' if case == 'stopped' else '10'}
         p = subprocess.Popen([sys.executable, os.path.abspath(__file__), '--in', case], env=env, text=True, cwd=top,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:

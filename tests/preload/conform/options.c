@@ -274,7 +274,8 @@ static void c_interfaces(void)
         for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
             struct ifreq q = {.ifr_name = "lo"}, none = {.ifr_name = "none"};
             SAY(ioctl(fds[k], asked[i], &q));
-            printf("%lx: %08x %08x\n", asked[i], (unsigned)q.ifr_flags, ((struct sockaddr_in *)&q.ifr_addr)->sin_addr.s_addr);
+            printf("%lx: %08x %08x\n", asked[i], (unsigned)q.ifr_flags,
+                   ((struct sockaddr_in *)&q.ifr_addr)->sin_addr.s_addr);
             SAY(ioctl(fds[k], asked[i], &none));
         }
     close(u), close(l);

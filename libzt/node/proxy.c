@@ -536,7 +536,6 @@ int zt_proxy_new(const struct zt_proxy_config *cfg, struct zt_proxy **out)
     err = zt_state_open(&p->state, cfg->state_path, host_id);
     if (err)
         goto no_memory;
-    zt_fd_own(p->state.ro_fd);
     err = zt_icmp_open(p);
     if (err)
         goto no_icmp;

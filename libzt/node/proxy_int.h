@@ -287,6 +287,8 @@ void zt_dgram_hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, const vo
 void zt_dgram_report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remote);
 void zt_dgram_pump(struct zt_dgram *d);
 void zt_dgram_drop(struct zt_dgram *d);
+/* UDP_CORK: what is sent from now on is one datagram, which goes when that ends. Linux errno. */
+int zt_dgram_cork(struct zt_dgram *d, bool on);
 void zt_dgram_apply(struct zt_dgram *d);
 void zt_dgram_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                    const struct zt_ctl_addr *remote, int err);

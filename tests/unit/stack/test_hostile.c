@@ -243,6 +243,40 @@ static void test_tiny_segments(void **state)
     B->abort(victim());
 }
 
+/* Acknowledgments whose SACKs jump about in a large window: what they cost has a bound, and what they have confused is
+ * sorted out by time-outs. */
+static void test_wild_sacks(void **state)
+{
+    enum { ALL = 8 << 20 };
+    uint32_t chance = 1;
+    uint8_t o[36] = {1, 1, 5, 34};
+    open_with(536, 65535);
+    victim()->to_send = ALL;
+    B->pump(victim());
+    while (got < ALL / 2) {
+        wire_run(1);
+        answer();
+    }
+    wire_run(1);
+    for (unsigned i = 0; i < 20000; i++) {
+        for (unsigned k = 0; k < 4; k++) {
+            chance = chance * 1664525 + 1013904223;
+            uint32_t left = ack + (chance >> 12) % (2 << 20);
+            zt_put32(o + 4 + 8 * k, left);
+            zt_put32(o + 8 + 8 * k, left + 536 + (chance >> 8) % 100000);
+        }
+        send(seq, ACK, o, sizeof o, 0);
+    }
+    assert_in_range(B->steps(victim()), 1 << 20, (1 << 20) + 4 * 8000);
+    for (unsigned i = 0; i < 100000 && got < ALL; i++) {
+        wire_run(1);
+        answer();
+    }
+    assert_int_equal(got, ALL);
+    assert_false(out_of_line);
+    B->abort(victim());
+}
+
 /* A connection that its program has closed is given up after some minutes of a closed window, although all probes
  * are answered; one that is open waits for ever. */
 static void test_window_stays_closed(void **state)
@@ -333,6 +367,7 @@ int main(void)
         T(test_pieces_out_of_order),
         T(test_small_windows),
         T(test_tiny_segments),
+        T(test_wild_sacks),
         T(test_window_stays_closed),
         T(test_our_own_address),
         T(test_hidden_neighbour_discovery),

@@ -255,7 +255,7 @@ enum zt_dgram_type {
     ZT_DGRAM_ERROR = 1, /* to the program: err of an earlier send (ECONNREFUSED...), no payload. The program
                            may send it back, and it is queued again */
     ZT_DGRAM_MORE = 2,  /* from the program: what follows belongs to the same datagram, whose header is the
-                           first one's (MSG_MORE) */
+                           first one's (MSG_MORE; UDP_CORK is an option, as of what is sent after it) */
 };
 struct zt_ctl_dgram {
     uint8_t type;

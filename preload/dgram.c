@@ -256,8 +256,7 @@ static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *
     }
     int tos = h->tos, ttl = h->ttl ? h->ttl : 64;
     if (w & ZT_W_V6) {
-        struct in6_pktinfo p = {.ipi6_ifindex =
-                                    h->host_ifindex ? h->host_ifindex : h->remote.scope};
+        struct in6_pktinfo p = {.ipi6_ifindex = ifindex_of(h)};
         if (h->lfamily == 4) {
             p.ipi6_addr.s6_addr[10] = p.ipi6_addr.s6_addr[11] = 0xff;
             memcpy(p.ipi6_addr.s6_addr + 12, h->lip, 4);

@@ -86,6 +86,8 @@ static void look_at_ranges(void)
     long fd = dir < 0 ? dir : zt_sys4(SYS_openat, dir, ZT_RANGES_FILE, O_RDONLY | O_CLOEXEC, 0);
     if (dir >= 0)
         zt_sys1(SYS_close, dir);
+    if (fd == -EMFILE)
+        zt_aside(look_at_ranges);
     if (fd < 0) {
         if (t == 0 && fd != -EMFILE && fd != -ENFILE)
             atomic_store(&turn, 2); /* there is none: the first of the two, which is empty */

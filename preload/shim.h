@@ -336,6 +336,9 @@ int zt_start_node(void);
 int zt_embed_start(const char *folder, int lock_fd);
 /* This thread belongs to an embedded node: nothing that it does is virtual. */
 extern __thread bool zt_inside __attribute__((tls_model("initial-exec")));
+/* Run look where numbers are free, when this process has none: in a child that shares our memory, but has a
+ * table of its own. Not from within itself. */
+void zt_aside(void (*look)(void));
 int zt_home_open(void); /* O_PATH descriptor of the home folder, or -errno */
 /* Keep what is needed to find the door when the path no longer leads there; and has that been done?
  */

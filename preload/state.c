@@ -156,13 +156,20 @@ static long open_page(void)
     return fd;
 }
 
+static void page_aside(void)
+{
+    zt_page_open();
+}
+
 bool zt_page_open(void)
 {
     if (current())
         return true;
     long fd = open_page();
+    if (fd == -EMFILE)
+        zt_aside(page_aside);
     if (fd < 0)
-        return false;
+        return current() != NULL;
     if (zt_lock_try(&page_lock)) {
         take_page((int)fd);
         zt_lock_drop(&page_lock);

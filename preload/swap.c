@@ -12,6 +12,7 @@
  * remembered, and it makes no difference which process or library said it. */
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -108,6 +109,7 @@ unsigned zt_facts_opts(int fd, const struct zt_facts *f, struct zt_ctl_opt out[Z
         {SOL_SOCKET, SO_REUSEPORT, 0, 'b', false},
         {SOL_SOCKET, SO_OOBINLINE, 0, 't', false},
         {SOL_SOCKET, SO_BROADCAST, 0, 'u', false},
+        {IPPROTO_UDP, UDP_CORK, 0, 'u', false},
         {IPPROTO_IP, IP_TOS, 0, 'b', false},
         {IPPROTO_IP, IP_TTL, 64, 'b', false},
         {IPPROTO_IP, IP_RECVERR, 0, 'u', false},
@@ -290,7 +292,11 @@ static int swap_one(int fd, int newfd, zt_word w, zt_word must)
         zt_word_set(fd, w);
     for (size_t i = 0; i < kept; i++)
         zt_sys4(SYS_epoll_ctl, e[i].epfd, EPOLL_CTL_ADD, fd, &e[i].ev);
-    zt_debug(2, "swap %d: %d epoll registrations moved", fd, (int)kept);
+    if (r < 0)
+        zt_debug(1, "descriptor %d cannot go to the virtual network: error %d", fd, (int)-r);
+    else
+        zt_debug(2, "descriptor %d is on the virtual network now, %d epoll registrations with it", fd,
+                 (int)kept);
     return r < 0 ? (int)r : 0;
 }
 

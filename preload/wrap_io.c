@@ -495,7 +495,7 @@ ZT_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     zt_word w = zt_word_of(fd);
     if (n && zt_wild(v))
         return zt_fail(EFAULT);
-    if ((w & ZT_W_DGRAM) && n > 1)
+    if ((w & ZT_W_DGRAM) && !(w & ZT_W_SHUT_WR) && n > 1 && !(flags & (MSG_OOB | MSG_MORE)))
         return zt_dgram_send_many(fd, w, v, n < 1024 ? n : 1024, flags);
     unsigned done = 0;
     for (; done < n; done++) {

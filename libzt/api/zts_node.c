@@ -6,8 +6,8 @@
  * zts_restart.
  *
  * Starting and ending as seen here: running = there is a node and it was not asked to stop. Whether
- * a node has ended, asked or not, it knows itself (zt_node_wait with no time; `ready` is taken back by it). The event
- * thread lives from the first zts_start to zts_free; so STACK_UP comes once and STACK_DOWN is the
+ * a node has ended, asked or not, it knows itself (zt_node_wait with no time; `ready` is taken back by it).
+ * The event thread lives from the first zts_start to zts_free; so STACK_UP comes once and STACK_DOWN is the
  * last event, although the stack itself is made anew with every node. */
 #include <errno.h>
 #include <fcntl.h>

@@ -94,7 +94,7 @@ struct zt_stream {
         *rx_last; /* received, not yet in the pair; linked through ->next, tot_len unused */
     uint32_t rx_off, rx_bytes;
     uint32_t rx_room; /* bytes free behind rx_last's */
-    uint8_t *stash; /* read from the pair, refused by lwIP for lack of memory */
+    uint8_t *stash; /* read from the pair; refused by lwIP for lack of memory, or held back by a cork */
     uint32_t stash_n;
     uint32_t filler;                 /* bytes of filler still in our receive queue */
     uint32_t tx_bytes;               /* given to lwIP, not yet acknowledged */
@@ -112,7 +112,7 @@ struct zt_stream {
     bool unread;     /* it was closed with data unread */
     bool no_pri;     /* urgent bytes sit in the pair: don't watch for exceptions */
     bool output;     /* tcp_output is due */
-    int64_t cork_ms; /* since when a corked piece waits in the pair, 0: none does */
+    int64_t cork_ms; /* since when a cork holds `stash` back, 0: it does not */
 };
 
 struct zt_listener {
@@ -286,6 +286,8 @@ void zt_dgram_hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, const vo
 void zt_dgram_report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remote);
 void zt_dgram_pump(struct zt_dgram *d);
 void zt_dgram_drop(struct zt_dgram *d);
+/* UDP_CORK: what is sent from now on is one datagram, which goes when that ends. Linux errno. */
+int zt_dgram_cork(struct zt_dgram *d, bool on);
 void zt_dgram_apply(struct zt_dgram *d);
 void zt_dgram_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                    const struct zt_ctl_addr *remote, int err);

@@ -40,7 +40,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -341,7 +340,7 @@ static uint32_t tx_room(const struct zt_stream *st)
     const struct tcp_pcb *pcb = st->pcb;
     uint32_t limit, room;
 
-    if (!pcb || st->stash_n)
+    if (!pcb || (st->stash_n && !st->cork_ms))
         return 0;
     if (pcb->snd_queuelen + 2u * READ_BYTES / (pcb->mss ? pcb->mss : 1) + 8 > TCP_SND_QUEUELEN)
         return 0;
@@ -412,22 +411,35 @@ static bool tx_unstash(struct zt_stream *st)
     return true;
 }
 
-/* TCP_CORK: what fills no segment waits in the pair for more, a while. In lwIP's queue the next ACK would
- * take it along. */
-static bool is_corked(struct zt_stream *st)
+/* TCP_CORK: of n bytes that were read so many, the last ones, fill no segment and wait in `stash` for more, a
+ * while. In lwIP's queue the next ACK would take them along. */
+static uint32_t held_back(const struct zt_stream *st, uint32_t n)
 {
     int64_t now = zt_loop_now(st->s.p->cfg.loop)->mono_ms;
-    int waiting = 0;
 
-    if (st->s.opt.cork <= 0 || st->gone || ioctl(st->s.fd, FIONREAD, &waiting) != 0 ||
-        waiting == 0 || waiting >= st->pcb->mss ||
-        (st->cork_ms && now - st->cork_ms >= CORK_MS)) {
+    if (st->s.opt.cork <= 0 || st->tx_eof || st->gone ||
+        (n < st->pcb->mss && st->cork_ms && now - st->cork_ms >= CORK_MS))
+        return 0;
+    return n % st->pcb->mss;
+}
+
+/* Give lwIP the first n bytes of scratch, but for what is held back. False: no more for now. */
+static bool tx_pass(struct zt_stream *st, uint32_t n)
+{
+    const uint8_t *b = st->s.p->scratch;
+    uint32_t keep = held_back(st, n), done = tx_write(st, b, n - keep);
+    bool all = done == n - keep;
+
+    free(st->stash);
+    st->stash = NULL;
+    st->stash_n = 0;
+    if (!all || !keep)
         st->cork_ms = 0;
-        return false;
-    }
-    if (!st->cork_ms)
-        st->cork_ms = now;
-    return true;
+    else if (done || !st->cork_ms)
+        st->cork_ms = zt_loop_now(st->s.p->cfg.loop)->mono_ms;
+    if (done < n)
+        tx_stash(st, b + done, n - done);
+    return all && st->pcb;
 }
 
 /* Program to network. */
@@ -435,10 +447,10 @@ static void take_tx(struct zt_stream *st)
 {
     uint32_t budget = TURN_BYTES;
 
-    if (!st->pcb || !tx_unstash(st) || is_corked(st))
+    if (!st->pcb || (!st->cork_ms && !tx_unstash(st)))
         return;
     while (!st->tx_eof && budget) {
-        uint32_t room = tx_room(st), done;
+        uint32_t room = tx_room(st), held = st->stash_n;
         ssize_t n;
 
         if (room > READ_BYTES)
@@ -447,7 +459,7 @@ static void take_tx(struct zt_stream *st)
             room = budget;
         if (!room)
             break;
-        n = recv(st->s.fd, st->s.p->scratch, room, MSG_DONTWAIT);
+        n = recv(st->s.fd, st->s.p->scratch + held, room, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -460,14 +472,17 @@ static void take_tx(struct zt_stream *st)
                 st->unread = true;
             break;
         }
-        done = tx_write(st, st->s.p->scratch, (uint32_t)n);
-        if (done < (uint32_t)n) {
-            tx_stash(st, st->s.p->scratch + done, (uint32_t)n - done);
+        if (held)
+            memcpy(st->s.p->scratch, st->stash, held);
+        if (!tx_pass(st, held + (uint32_t)n))
             break;
-        }
         budget -= (uint32_t)n;
         if ((uint32_t)n < room)
             break; /* the pair is empty; poll tells when not */
+    }
+    if (st->pcb && st->cork_ms && !held_back(st, st->stash_n)) {
+        st->cork_ms = 0;
+        (void)tx_unstash(st);
     }
 }
 
@@ -575,7 +590,7 @@ static void arm(struct zt_stream *st)
 {
     int want = 0;
 
-    if (!st->tx_eof && !st->cork_ms && tx_room(st))
+    if (!st->tx_eof && tx_room(st))
         want |= UV_READABLE;
     else if (!st->gone && !st->no_pri)
         want |= UV_PRIORITIZED;
@@ -660,7 +675,7 @@ void zt_stream_pump(struct zt_stream *st)
         return;
     if (!st->err) {
         give_rx(st);
-        if (may_read || st->gone)
+        if (may_read || st->gone || st->cork_ms)
             take_tx(st);
     }
     if (st->pcb && st->output)

@@ -329,7 +329,12 @@ static void more_drop(struct zt_dgram *d)
     d->more_n = 0;
 }
 
-/* MSG_MORE: the pieces of one datagram. */
+static bool corked(const struct zt_dgram *d)
+{
+    return d->s.opt.cork > 0;
+}
+
+/* MSG_MORE and UDP_CORK: the pieces of one datagram. */
 static int send_piece(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint8_t *data, size_t n)
 {
     int err = EMSGSIZE;
@@ -343,7 +348,7 @@ static int send_piece(struct zt_dgram *d, const struct zt_ctl_dgram *h, const ui
     if (d->more_n + n <= MOST_V4) {
         memcpy(d->more + d->more_n, data, n);
         d->more_n += n;
-        if (h->type == ZT_DGRAM_MORE)
+        if (h->type == ZT_DGRAM_MORE || corked(d))
             return 0;
         err = send_one(d, &d->more_h, d->more, d->more_n);
     }
@@ -377,7 +382,7 @@ static bool take_tx(struct zt_dgram *d, int most)
             zt_dgram_report(d, h.err, &h.remote);
             continue;
         }
-        err = h.type == ZT_DGRAM_MORE || d->more
+        err = h.type == ZT_DGRAM_MORE || d->more || corked(d)
                   ? send_piece(d, &h, b + sizeof h, (size_t)n - sizeof h)
                   : send_one(d, &h, b + sizeof h, (size_t)n - sizeof h);
         if (err)
@@ -393,6 +398,22 @@ void zt_dgram_pump(struct zt_dgram *d)
         zt_host_receive(d);
     if (take_tx(d, TURN_DATAGRAMS))
         zt_sock_watch(&d->s, UV_READABLE); /* again, should an error have stopped it */
+}
+
+int zt_dgram_cork(struct zt_dgram *d, bool on)
+{
+    int err;
+
+    if (!take_tx(d, ZT_PAIR_MESSAGES)) /* what was sent before is judged by what was said before */
+        return EBADF;
+    d->s.opt.cork = on;
+    if (on || !d->more)
+        return 0;
+    err = send_one(d, &d->more_h, d->more, d->more_n);
+    if (err)
+        zt_dgram_report(d, err, d->more_h.remote.family ? &d->more_h.remote : &d->remote);
+    more_drop(d);
+    return 0;
 }
 
 void zt_dgram_drop(struct zt_dgram *d)

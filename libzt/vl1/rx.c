@@ -106,6 +106,8 @@ static void relay(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
             zt_peer_probe_again(v, now, to);
         to = zt_roots_best(v, now->mono_ms);
         path = to != NULL && to->id.addr != src ? zt_peer_best(to, now->mono_ms, true) : NULL;
+        if (path != NULL && zt_ep_equal(&path->link.ep, &in->ep))
+            path = NULL; /* it does not know either, or it would not have sent it here */
     }
     if (path == NULL) {
         zt_drop_count(v->drops, ZT_DROP_RELAY_NO_ROUTE);
@@ -131,7 +133,8 @@ static enum zt_verdict on_whois(struct zt_vl1 *v, const struct zt_now *now, cons
         rx->peer->last_whois_ms = now->mono_ms;
     }
     uint8_t body[REPLY_MAX];
-    struct zt_wr w = zt_wr(body, REPLY_MAX - ZT_PKT_PAYLOAD - OK_PREFIX);
+    struct zt_wr w = zt_wr(body, zt_vl1_is_proven(rx) ? REPLY_MAX - ZT_PKT_PAYLOAD - OK_PREFIX
+                                                      : ZT_IDENTITY_WIRE);
     for (size_t at = 0; at + 5 <= rx->n && w.cap - w.n >= ZT_IDENTITY_WIRE; at += 5) {
         uint64_t addr = zt_be40(rx->payload + at);
         const struct zt_identity *id = zt_vl1_identity_of(v, addr);
@@ -475,6 +478,11 @@ void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt
 }
 
 /* -- answers -- */
+
+bool zt_vl1_is_proven(const struct zt_rx *rx)
+{
+    return rx->hops == 0 && zt_peer_path(rx->peer, &rx->link) != NULL;
+}
 
 static int reply(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *to, uint8_t verb,
                  struct zt_wr *w)

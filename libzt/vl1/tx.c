@@ -41,13 +41,6 @@ bool zt_tx_datagram(struct zt_vl1 *v, const struct zt_link *to, const uint8_t *h
     return true;
 }
 
-void zt_tx_expect_init(struct zt_vl1 *v)
-{
-    for (unsigned b = 0; b < ZT_EXPECT_BUCKETS; b++)
-        for (unsigned i = 0; i < ZT_EXPECT_SLOTS; i++)
-            v->expected[b][i].id = b ^ 0xff; /* belongs to another bucket: matches nothing */
-}
-
 /* Keyed: nobody outside can find an endpoint that passes for another. Never 0. */
 static uint32_t endpoint_tag(const struct zt_vl1 *v, const struct zt_ep *ep)
 {
@@ -55,13 +48,14 @@ static uint32_t endpoint_tag(const struct zt_vl1 *v, const struct zt_ep *ep)
     return (uint32_t)(h >> 32) | 1;
 }
 
+/* Never 0: so an empty slot matches nothing. */
 static uint32_t asked_tag(const struct zt_vl1 *v, uint64_t addr, uint8_t verb)
 {
     /* What every node calls its answer to a pushed configuration (vl1.md 4.2). */
     if (verb == ZT_VERB_NETWORK_CONFIG)
         verb = ZT_VERB_ECHO;
     uint64_t h = ((addr << 8 | verb) ^ v->seed) * 0x9e3779b97f4a7c15u;
-    return (uint32_t)((h ^ h >> 29) * 0xd6e8feb86659fd93u >> 32);
+    return (uint32_t)((h ^ h >> 29) * 0xd6e8feb86659fd93u >> 32) | 1;
 }
 
 /* to: the endpoint of a HELLO or ECHO, NULL for anything else. */

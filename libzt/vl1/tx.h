@@ -39,6 +39,5 @@ const struct zt_expected *zt_tx_expected(const struct zt_vl1 *v, uint64_t id, ui
  * there proves the endpoint, and its age is a round trip. */
 bool zt_tx_asked(const struct zt_vl1 *v, const struct zt_expected *e, const struct zt_ep *ep);
 int64_t zt_tx_age_ms(const struct zt_expected *e, int64_t now_ms);
-void zt_tx_expect_init(struct zt_vl1 *v);
 
 #endif

@@ -490,7 +490,8 @@ static void answer_implicit_gather(struct zt_network *net, const struct zt_now *
     zt_wr_u32(&w, in->id.adi);
     zt_wr_u8(&w, 0x02);
     bool self = zt_groups_has(net, in->id.mac, in->id.adi);
-    if (zt_mcast_results(&net->vl2->mcast, now, in->id, rx->from, self, in->limit, &w) > 0)
+    if (zt_mcast_results(&net->vl2->mcast, now, in->id, rx->from, self,
+                         zt_gather_limit(rx, in->limit), &w) > 0)
         zt_vl1_reply_ok(net->vl2->vl1, now, rx, w.p, w.n);
 }
 

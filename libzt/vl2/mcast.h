@@ -47,7 +47,7 @@ struct zt_group;
 struct zt_mcast {
     struct zt_vl2 *vl2;
     struct zt_map groups;  /* hash -> first of a chain */
-    struct zt_map senders; /* address -> number of memberships */
+    struct zt_map senders; /* address -> who has memberships */
     struct zt_list all;    /* every group */
     size_t ngroups, nmembers, waiting_bytes;
     struct zt_timer sweep;
@@ -61,6 +61,10 @@ void zt_mcast_forget(struct zt_mcast *m, uint64_t nwid);
 /* addr listens to the group. Frames that wait for members go to it at once. Counts refusals. */
 void zt_mcast_add(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,
                   uint64_t addr);
+/* The same, said by this very node, which may say no more than it may have, each minute: a member of
+ * a large group is searched for. */
+void zt_mcast_like(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,
+                   uint64_t from);
 void zt_mcast_remove(struct zt_mcast *m, struct zt_group_id id, uint64_t addr);
 
 /* A multicast frame that passed the rules for "no destination". */
@@ -81,6 +85,10 @@ int zt_mcast_send(struct zt_network *net, const struct zt_now *now, struct zt_gr
 void zt_mcast_send_to(struct zt_network *net, const struct zt_now *now,
                       const struct zt_group_id *id, const struct zt_mcast_frame *f, uint32_t limit,
                       uint64_t to);
+
+/* How many of the members that it asks for this packet's sender is told: few, when the answer could
+ * hit somebody else. */
+uint32_t zt_gather_limit(const struct zt_rx *rx, uint32_t limit);
 
 /* Write total, count and addresses (vl2.md 2.7), at most limit and as many as fit in w; self: count
  * ourselves as a member. Returns how many addresses were written; with 0 nothing is. */

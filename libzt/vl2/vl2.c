@@ -181,7 +181,7 @@ static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const
                   (net != NULL && ZT_GATE(LIKE, zt_network_gate(net, now, rx->from) != NULL));
         }
         if (may)
-            zt_mcast_add(&v->mcast, now, id, rx->from);
+            zt_mcast_like(&v->mcast, now, id, rx->from);
         else
             zt_drop_count(v->drops, ZT_DROP_GATE);
     }
@@ -212,6 +212,7 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
         return ZT_VERDICT_IGNORED;
     }
     if (limit > 0) {
+        limit = zt_gather_limit(rx, limit);
         uint8_t body[1400];
         struct zt_wr w = zt_wr(body, sizeof body);
         bool self = net != NULL && zt_groups_has(net, id.mac, id.adi);

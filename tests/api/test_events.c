@@ -144,7 +144,7 @@ static void R64_R65_R67_a_callback_that_sleeps(void **state)
         zts_delay_ms(5000);
     assert_int_equal(env_events(), seen); /* and nothing was delivered meanwhile */
     atomic_store(&wake_up, true);
-    int on = env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 10000);
+    int on = env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000);
     int req = env_wait_event_of(ZTS_EVENT_NETWORK_REQ_CONFIG, 0xff0002ffff000000, 0, 10000);
     int ready = env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP6, 0xff0002ffff000000, 0, 10000);
     assert_true(on >= 0 && req > on && ready > req);
@@ -171,7 +171,7 @@ static void R22_R45_R46_R47_one_callback_over_a_restart(void **state)
     assert_true(env_wait_event_of(ZTS_EVENT_NETIF_REMOVED, ENV_NWID, from, 0) < end);
     assert_true(env_wait_event(ZTS_EVENT_NODE_UP, end, 10000) > end);
     assert_true(env_wait_event_of(ZTS_EVENT_NETIF_UP, ENV_NWID, end, 10000) > end);
-    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, end, 10000) > end);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, end, 90000) > end);
     assert_true(env_wait_event(ZTS_EVENT_STACK_UP, from, 0) < 0);
     assert_true(env_wait_event(ZTS_EVENT_STACK_DOWN, from, 0) < 0);
     assert_int_equal(zts_query_node(&after, NULL), 0);

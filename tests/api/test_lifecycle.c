@@ -54,7 +54,7 @@ static void test_start_join_stop_in_order(void **state)
     assert_int_equal(zts_start(home, env_callback, 0), 0);
     assert_int_equal(zts_start(home, env_callback, 0), ZTS_ERR_SERVICE);
     assert_int_equal(zts_set_peer_caching(0), ZTS_ERR_SERVICE);
-    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
     assert_int_equal(env_event(0), ZTS_EVENT_STACK_UP);
     assert_int_equal(env_event(1), ZTS_EVENT_NODE_UP);
     snprintf(path, sizeof path, "%s/identity.secret", home);
@@ -128,14 +128,14 @@ static void test_restart_keeps_networks(void **state)
     env_clear_events();
     assert_int_equal(zts_allow_network_caching(0), 0); /* so only restart itself can remember */
     assert_int_equal(zts_start(home, env_callback, 0), 0);
-    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
     assert_int_equal(zts_join(ENV_NWID), 0);
     assert_true(env_wait_event(ZTS_EVENT_NETWORK_OK, 0, 10000) >= 0);
     int from = env_events();
     assert_int_equal(zts_restart(), 0);
     from = env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 10000);
     assert_true(from >= 0);
-    from = env_wait_event(ZTS_EVENT_NODE_ONLINE, from, 10000);
+    from = env_wait_event(ZTS_EVENT_NODE_ONLINE, from, 90000);
     assert_true(from >= 0);
     assert_true(env_wait_event(ZTS_EVENT_NETWORK_OK, from - 20, 10000) >= 0);
     assert_true(env_wait_event(ZTS_EVENT_STACK_DOWN, 0, 0) < 0);
@@ -168,7 +168,7 @@ static void test_fatal_error(void **state)
     assert_int_equal(zts_poll(&p, 1, 0), ZTS_ERR_SERVICE);
     env_home(&e, "a", home);
     assert_int_equal(zts_start(home, env_callback, 0), 0); /* at once: DOWN was the last event */
-    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
 }
 
 /* The node of test_fatal_error runs: a forked child has none, and may start its own. */
@@ -189,7 +189,7 @@ static void test_fork(void **state)
         env_clear_events();
         if (zts_start(home, env_callback, 0) != ZTS_ERR_OK)
             _exit(2);
-        if (env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0)
+        if (env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0)
             _exit(3);
         _exit(zts_free() == ZTS_ERR_OK ? 0 : 4);
     }
@@ -225,7 +225,7 @@ static void a_blocked_call_wakes_when_the_node_stops(void **state)
     char home[128];
     env_home(&e, "a", home);
     if (zts_start(home, env_callback, 0) == 0) /* else that of test_fatal_error runs */
-        assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+        assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
     int l = zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0);
     int u = zts_socket(ZTS_AF_INET6, ZTS_SOCK_DGRAM, 0);
     assert_int_equal(zts_bind(l, &any, sizeof any), 0);
@@ -260,7 +260,7 @@ static void many_cycles_leave_nothing_behind(void **state)
         env_clear_events();
         assert_int_equal(zts_start(home, env_callback, 0), 0);
         if (i % 3 != 0) { /* sometimes stopped before it is up */
-            assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+            assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
             assert_int_equal(zts_join(ENV_NWID), 0);
             assert_true(env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 20000) >= 0);
         }
@@ -297,7 +297,7 @@ static int free_main(const char *home, int how)
     if (how > 0) {
         if (zts_start(home, env_callback, 0) != ZTS_ERR_OK)
             return 1;
-        if (how > 1 && env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0)
+        if (how > 1 && env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0)
             return 2;
         if (how > 2 && (zts_join(ENV_NWID) != ZTS_ERR_OK ||
                         env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 20000) < 0 ||

@@ -45,7 +45,7 @@ static void R12_R13_R14_R16_R17_R19_R26_R28_R29_first_start(void **state)
     assert_true(env_ms() - from < 50);
     assert_int_equal(zts_join(ENV_NWID), ZTS_ERR_SERVICE);
     assert_int_equal(zts_leave(ENV_NWID), ZTS_ERR_SERVICE);
-    int i = env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000);
+    int i = env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000);
     assert_true(i >= 0);
     assert_true(env_wait_event(ZTS_EVENT_NODE_UP, 0, 0) >= 0);
     uint64_t id = env_event_id(i);
@@ -134,7 +134,7 @@ static void R25_R74_the_port_is_the_callers(void **state)
         port++;
     env_clear_events();
     assert_int_equal(zts_start(home, env_callback, port), 0);
-    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
     assert_true(env_last_node(&node));
     assert_int_equal(node.primaryPort, port);
     assert_int_equal(node.versionMajor, 1);
@@ -207,7 +207,7 @@ static int run_twin(void *arg)
     if (zts_start(home, env_callback, 0) != ZTS_ERR_OK)
         return 2;
     int collided = env_wait_event(ZTS_EVENT_NODE_IDENTITY_COLLISION, 0, 15000) >= 0;
-    if (collided && env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0)
+    if (collided && env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0)
         return 3; /* it takes a new identity and goes on */
     return zts_free() == ZTS_ERR_OK ? collided : 4;
 }
@@ -230,7 +230,7 @@ static void R21_R71_same_identity_twice_collides(void **state)
     assert_int_equal(system(cmd), 0);
     env_clear_events();
     assert_int_equal(zts_start(a, env_callback, 0), 0);
-    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
     int theirs = env_in_child(run_twin, b);
     assert_int_equal(theirs, 1);
     assert_true(env_wait_event(ZTS_EVENT_NODE_IDENTITY_COLLISION, 0, 0) < 0);

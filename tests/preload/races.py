@@ -175,6 +175,25 @@ def case_many_descriptors():
     assert given == 'ECONNREFUSED', given
 
 
+def case_relative_home():
+    """The program goes elsewhere before it asks."""
+    os.chdir('/')
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    given = code(u.connect, (OWN, 9)), u.getsockname()[0]
+    assert given == (None, OWN), given
+
+
+def case_no_number_free():
+    """What is virtual is known all the same."""
+    virtual, kernel = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    limit = max(int(n) for n in os.listdir('/proc/self/fd') if int(n) < 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    while code(os.dup, 0) != 'EMFILE':
+        pass
+    given = code(virtual.connect, (OWN, 9)), code(kernel.connect, ('127.0.0.1', 9))
+    assert given == ('EMFILE', None), given
+
+
 CASES = [name[5:] for name in globals() if name.startswith('case_')]
 
 
@@ -199,9 +218,9 @@ def run(case, preload, fakehost):
         if case != 'ranges_change':
             with open(os.path.join(home, 'ranges'), 'w') as f:
                 f.write('10.147.17.0/24\n')
-        env = {**os.environ, 'ZT_HOME': home, 'ZT_PRELOAD_WAIT': '1' if case == 'stopped' else '10',
+        env = {**os.environ, 'ZT_HOME': 'home' if case == 'relative_home' else home, 'ZT_PRELOAD_WAIT': '1' if case == 'stopped' else '10',
                'LD_PRELOAD': lib}
-        p = subprocess.Popen([sys.executable, __file__, '--in', case], env=env, text=True,
+        p = subprocess.Popen([sys.executable, os.path.abspath(__file__), '--in', case], env=env, text=True, cwd=top,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             return p.communicate(timeout=60)[0].strip() or f'nothing said, status {p.returncode}'

@@ -5,6 +5,7 @@ wild.py ask ADDRESS PORT [COUNT]    one line per answer: the server's pid, its a
 wild.py askudp ADDRESS PORT
 wild.py rebind PORT                 closes a listener and binds again at once, 50 times
 wild.py errors PORT                 a datagram nobody takes, from a UDP socket that asked for errors (IP_RECVERR)
+wild.py cork PORT ADDRESS           UDP_CORK of a socket on both sides, to either of them
 wild.py inherit PORT                a child closes the listener, another one is executed with it
 """
 import errno
@@ -151,6 +152,23 @@ def errors(port):
         except OSError as e:
             print(errno.errorcode.get(e.errno, e))
     sys.stdin.readline()
+
+
+def cork(port, address):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(('0.0.0.0', port))
+    for own in ('127.0.0.1', address) * 2:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as r:
+            r.bind((own, 0))
+            r.settimeout(10)
+            s.sendto(b'before', r.getsockname())
+            s.setsockopt(socket.IPPROTO_UDP, 1, 1)
+            s.sendto(b'one ', r.getsockname())
+            assert r.recv(20) == b'before'
+            s.sendto(b'two', r.getsockname())
+            s.setsockopt(socket.IPPROTO_UDP, 1, 0)
+            s.sendto(b'after', r.getsockname())
+            assert [r.recv(20), r.recv(20)] == [b'one two', b'after']
 
 
 def inherit(port):

@@ -1,6 +1,8 @@
 /* VL1 among strangers and liars: what is refused, for which reason, and that it changes nothing. */
 #include "scene.h"
 
+#include <stdio.h>
+
 #include "base/err.h"
 #include "crypto/cipher.h"
 #include "crypto/identity.h"
@@ -620,6 +622,124 @@ static void an_ok_is_of_whom_was_asked_and_to_what_was_asked(void **state)
     sim_free(t.s);
 }
 
+static uint64_t bytes_out(struct sim_node *n)
+{
+    struct zt_status_info info = {0};
+    zt_vl1_status(n->vl1, &info);
+    return info.bytes_out;
+}
+
+/* A peer may name the source it likes; where it has shown to be, it gets all. */
+static void questions_from_invented_sources_get_short_answers(void **state)
+{
+    struct trio t = trio_connected(29);
+    uint8_t addrs[15];
+    const struct sim_node *nodes[3] = {t.root, t.a, t.b};
+    for (unsigned i = 0; i < 3; i++)
+        zt_put40(addrs + 5 * i, nodes[i]->id.addr);
+    struct zt_ep victim;
+    zt_ep_parse("9.9.9.9/1", &victim);
+    for (unsigned i = 0; i < 2; i++) {
+        struct record r = {.from = t.a, .to = t.root};
+        sim_tap(t.s, catch_first, &r);
+        say_verb(t.a, t.root, ZT_VERB_WHOIS, addrs, sizeof addrs);
+        sim_assert(t.s, r.n > 0);
+        uint64_t before = bytes_out(t.root);
+        sim_inject(t.root, i == 0 ? &victim : &t.a->ep, r.p, r.n);
+        /* The victim, and the path that is in doubt now, also get a HELLO. */
+        uint64_t most = i == 0 ? 400 : ZT_PKT_MIN + 9 + 3 * ZT_IDENTITY_WIRE;
+        sim_assert(t.s, bytes_out(t.root) - before <= most);
+        sim_assert(t.s, i == 0 || bytes_out(t.root) - before == most);
+    }
+    sim_free(t.s);
+}
+
+/* HELLO as a node might make it that has an older planet. */
+static size_t hello_with_old_planet(const struct sim_node *from, const struct sim_node *to,
+                                    uint64_t id, uint64_t planet, uint8_t p[200])
+{
+    uint8_t shared[ZT_SHARED_KEY];
+    struct zt_keys keys;
+    zt_pkt_init(p, id, to->id.addr, from->id.addr, ZT_VERB_HELLO);
+    struct zt_wr w = zt_wr(p, 200);
+    w.n = ZT_PKT_PAYLOAD;
+    zt_wr_bytes(&w, "\x0c\x01\x0e\x00\x01", 5);
+    zt_wr_u64(&w, 1);
+    zt_wr_identity(&w, &from->id, false);
+    zt_wr_u8(&w, 0);
+    zt_wr_u64(&w, planet);
+    zt_wr_u64(&w, 0);
+    assert_int_equal(zt_identity_agree(&from->id, &to->id, shared), 0);
+    assert_int_equal(zt_keys_init(&keys, shared), 0);
+    assert_int_equal(zt_seal(&keys, ZT_SUITE_POLY, p, w.n), 0);
+    zt_keys_fini(&keys);
+    return w.n;
+}
+
+static void worlds_do_not_go_to_invented_sources_without_end(void **state)
+{
+    struct sim *s = sim_new(30);
+    struct sim_node *root = sim_node(s, "9.0.0.1/9993"), *peers[4];
+    for (unsigned i = 0; i < 4; i++) {
+        char ep[40];
+        snprintf(ep, sizeof ep, "9.0.0.%u/9993", i + 2);
+        peers[i] = sim_node(s, ep);
+    }
+    sim_planet(s, 1, &root, 1);
+    sim_start_all(s);
+    sim_run(s, 5000);
+    struct zt_status_info info = {0};
+    zt_vl1_status(root->vl1, &info);
+    uint64_t small = 0, large = 0;
+    for (unsigned i = 0; i < 4 * 30; i++) {
+        const struct zt_ep victim = {.family = 4, .port = 9993, .ip = {9, 9, 9, (uint8_t)i}};
+        uint8_t p[200];
+        uint64_t sent = root->sent, bytes = bytes_out(root);
+        sim_inject(root, &victim, p, hello_with_old_planet(peers[i % 4], root, 1000 + i,
+                                                           info.planet_id, p));
+        sim_assert(s, root->sent > sent);
+        *(bytes_out(root) - bytes > 200 ? &large : &small) += 1;
+    }
+    sim_assert(s, large >= 60 && large <= 66);
+    /* The same from where they are. */
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t p[200];
+        uint64_t bytes = bytes_out(root);
+        sim_run(s, 400);
+        sim_inject(root, &peers[i % 4]->ep, p, hello_with_old_planet(peers[i % 4], root, 2000 + i,
+                                                                     info.planet_id, p));
+        sim_assert(s, bytes_out(root) - bytes > 200);
+    }
+    sim_free(s);
+}
+
+/* Endpoints that peers name are tried, but who shares no network with us gets little done by it. */
+static void pushes_of_strangers_have_an_end(void **state)
+{
+    struct trio t = trio_connected(31);
+    uint8_t body[256];
+    uint64_t tried = 0;
+    for (unsigned k = 0; k < 8; k++) {
+        struct zt_wr w = zt_wr(body, sizeof body);
+        zt_wr_u16(&w, 16);
+        for (uint8_t i = 0; i < 16; i++) {
+            zt_wr_bytes(&w, "\0\0\0\x04\x06", 5);
+            zt_wr_u8(&w, i < 8 ? 9 : 10);
+            zt_wr_u8(&w, 77);
+            zt_wr_u8(&w, (uint8_t)k);
+            zt_wr_u8(&w, i);
+            zt_wr_u16(&w, 9993);
+        }
+        uint64_t sent = t.root->sent;
+        say_verb(t.a, t.root, ZT_VERB_PUSH_DIRECT_PATHS, body, w.n); /* no network there */
+        sim_run(t.s, 12);
+        tried += t.root->sent - sent;
+    }
+    sim_assert(t.s, tried >= 64 && tried <= 70);
+    sim_assert(t.s, dropped(t.root, ZT_DROP_RATE) >= 128 - 70);
+    sim_free(t.s);
+}
+
 static void pushed_paths_pass_the_filter_and_a_gate(void **state)
 {
     struct trio t = trio_connected(17);
@@ -738,6 +858,30 @@ static void relaying_has_its_limits(void **state)
     sim_free(t.s);
 }
 
+/* For an address that nobody has, roots have each other; but not for the way back. */
+static void roots_do_not_play_with_a_packet(void **state)
+{
+    struct sim *s = sim_new(32);
+    struct sim_node *roots[2] = {sim_node(s, "9.0.0.1/9993"), sim_node(s, "9.0.1.1/9993")};
+    sim_planet(s, 1, roots, 2);
+    sim_start_all(s);
+    sim_run(s, 5000);
+    const struct zt_ep stranger = {.family = 4, .port = 999, .ip = {66, 6, 6, 6}};
+    uint8_t p[60] = {0};
+    zt_pkt_init(p, 12345, 0x1234567890, 0x1122334455, ZT_VERB_ECHO);
+    sim_inject(roots[0], &stranger, p, sizeof p);
+    sim_run(s, 1000);
+    uint64_t relayed = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        struct zt_status_info info = {0};
+        zt_vl1_status(roots[i]->vl1, &info);
+        relayed += info.packets_relayed;
+    }
+    assert_int_equal(relayed, 1);
+    assert_int_equal(dropped(roots[1], ZT_DROP_RELAY_NO_ROUTE), 1);
+    sim_free(s);
+}
+
 static void introductions_become_rare(void **state)
 {
     struct trio t = trio_make(22);
@@ -840,11 +984,15 @@ int main(void)
         cmocka_unit_test(requests_are_rate_limited),
         cmocka_unit_test(a_replayed_hello_makes_no_amplifier),
         cmocka_unit_test(an_ok_is_of_whom_was_asked_and_to_what_was_asked),
+        cmocka_unit_test(questions_from_invented_sources_get_short_answers),
+        cmocka_unit_test(worlds_do_not_go_to_invented_sources_without_end),
+        cmocka_unit_test(pushes_of_strangers_have_an_end),
         cmocka_unit_test(pushed_paths_pass_the_filter_and_a_gate),
         cmocka_unit_test(unknown_and_broken_content_is_counted),
         cmocka_unit_test(compressed_packets_arrive_whole),
         cmocka_unit_test(weak_suites_carry_no_data),
         cmocka_unit_test(relaying_has_its_limits),
+        cmocka_unit_test(roots_do_not_play_with_a_packet),
         cmocka_unit_test(introductions_become_rare),
         cmocka_unit_test(roots_do_not_keep_each_other_asking),
         cmocka_unit_test(random_bytes_do_no_harm),

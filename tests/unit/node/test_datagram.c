@@ -221,6 +221,51 @@ static void pieces_make_one_datagram(void **state)
     env_until_idle(e);
 }
 
+/* UDP_CORK: what is sent between its two ends, neither what lies in the pair from before nor what comes after. */
+static void a_cork_makes_one_datagram(void **state)
+{
+    struct env *e = *state;
+    struct zt_ctl_req q = {.type = ZT_CTL_OPT_SET, .level = 17, .name = 1, .ndata = 4};
+    struct zt_ctl_rep a, b, r;
+    struct zt_ctl_dgram h;
+    char in[64];
+    int x = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &a);
+    int y = env_bind(e, env_addr4("10.1.0.2", 0), SOCK_DGRAM, &b);
+    int listening = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_STREAM, &r);
+
+    q.id = r.id;
+    q.data[0] = 1;
+    env_request(e, &q, &r, NULL);
+    assert_int_equal(r.err, ENOPROTOOPT);
+    q.id = a.id;
+    for (int i = 0; i < 3; i++) {
+        assert_true(env_send_to(x, b.local, "before", 6) > 0);
+        q.data[0] = 1;
+        env_request(e, &q, &r, NULL);
+        assert_int_equal(r.err, 0);
+        assert_true(env_send_to(x, b.local, "one ", 4) > 0);
+        assert_true(env_send_to(x, b.local, "two", 3) > 0);
+        assert_int_equal(env_recv(y, &h, in, sizeof in), 6);
+        assert_int_equal(env_poll(y, POLLIN, 50), 0);
+        q.data[0] = 0;
+        env_request(e, &q, &r, NULL);
+        assert_int_equal(r.err, 0);
+        assert_true(env_send_to(x, b.local, "after", 5) > 0);
+        assert_int_equal(env_recv(y, &h, in, sizeof in), 7);
+        assert_memory_equal(in, "one two", 7);
+        assert_int_equal(env_recv(y, &h, in, sizeof in), 5);
+    }
+    q.data[0] = 1;
+    env_request(e, &q, &r, NULL);
+    assert_true(env_send_to(x, b.local, "never", 5) > 0);
+    close(x); /* with a beginning in hand, and the request below finds it closed */
+    q.data[0] = 0;
+    env_request(e, &q, &r, NULL);
+    close(y);
+    close(listening);
+    env_until_idle(e);
+}
+
 static void multicast_membership(void **state)
 {
     struct env *e = *state;
@@ -363,6 +408,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_connected_datagram_socket_shares_its_port, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(reuseport_shares_flows, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(pieces_make_one_datagram, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(a_cork_makes_one_datagram, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(multicast_membership, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(ports_are_chosen_by_chance, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(a_second_connect_waits_for_what_was_sent, env_setup, env_teardown),

@@ -767,6 +767,69 @@ static void crumbs_are_swept_together(void **state)
     env_until_idle(e);
 }
 
+static unsigned unread_by_node(int fd)
+{
+    int n = 0;
+
+    assert_int_equal(ioctl(fd, SIOCOUTQ, &n), 0);
+    return (unsigned)n;
+}
+
+/* TCP_CORK: nginx with tcp_nopush writes a header, then a long body. */
+static void a_cork_holds_what_fills_no_segment(void **state)
+{
+    struct env *e = *state;
+    struct zt_ctl_req q = {.type = ZT_CTL_OPT_SET, .level = 6, .name = 3, .ndata = sizeof(int)};
+    static char out[20000], in[sizeof out];
+    struct zt_ctl_rep r;
+    uint64_t id[2];
+    int fd[2], on = 1;
+    size_t n = 0;
+
+    env_connected(e, env_addr4("10.1.0.2", 0), fd, id);
+    for (size_t i = 0; i < sizeof out; i++)
+        out[i] = (char)(i * 7);
+    q.id = id[0];
+    memcpy(q.data, &on, sizeof on);
+    env_request(e, &q, &r, NULL);
+    assert_int_equal(r.err, 0);
+    assert_int_equal(write(fd[0], out, 100), 100);
+    for (int i = 0; i < 1000 && unread_by_node(fd[0]) > 0; i++)
+        usleep(100);
+    assert_int_equal(unread_by_node(fd[0]), 0); /* it has it, and listens for more */
+    assert_int_equal(env_poll(fd[1], POLLIN, 20), 0);
+    assert_int_equal(write(fd[0], out + 100, sizeof out - 100), sizeof out - 100);
+    while (n < sizeof out / 2) { /* at once, in whole segments */
+        assert_true(env_poll(fd[1], POLLIN, 5000) & POLLIN);
+        ssize_t k = read(fd[1], in + n, sizeof in - n);
+        assert_true(k > 0);
+        n += (size_t)k;
+    }
+    memset(q.data, 0, sizeof on);
+    env_request(e, &q, &r, NULL);
+    while (n < sizeof out) { /* the rest comes when the cork is out, or after a while */
+        assert_true(env_poll(fd[1], POLLIN, 5000) & POLLIN);
+        ssize_t k = read(fd[1], in + n, sizeof in - n);
+        assert_true(k > 0);
+        n += (size_t)k;
+    }
+    assert_memory_equal(in, out, sizeof out);
+
+    memcpy(q.data, &on, sizeof on);
+    env_request(e, &q, &r, NULL);
+    assert_int_equal(write(fd[0], out, 10), 10);
+    assert_true(env_poll(fd[1], POLLIN, 5000) & POLLIN); /* not for ever */
+    assert_int_equal(read(fd[1], in, sizeof in), 10);
+    assert_int_equal(write(fd[0], out, 11), 11);
+    close(fd[0]); /* and not beyond the end */
+    assert_true(env_poll(fd[1], POLLIN, 5000) & POLLIN);
+    assert_int_equal(read(fd[1], in, sizeof in), 11);
+    assert_true(env_poll(fd[1], POLLIN, 5000) & POLLIN);
+    assert_int_equal(read(fd[1], in, sizeof in), 0);
+    close(fd[1]);
+    env_until_idle(e);
+}
+
 static void the_end_of_the_node_resets(void **state)
 {
     struct env *e = calloc(1, sizeof *e);
@@ -820,6 +883,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_descriptors, env_setup, env_teardown),
         cmocka_unit_test(tight_memory),
         cmocka_unit_test_setup_teardown(crumbs_are_swept_together, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(a_cork_holds_what_fills_no_segment, env_setup, env_teardown),
         cmocka_unit_test(the_end_of_the_node_resets),
     };
     struct rlimit nofile;

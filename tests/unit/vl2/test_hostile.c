@@ -214,6 +214,25 @@ static void nobody_tells_us_about_ourselves(void **state)
     assert_null(zt_member_find(ctl_net(b), B));
 }
 
+/* The answer goes to where the question seems to come from. */
+static void a_gather_from_an_unproven_place_gets_few(void **state)
+{
+    uint8_t p[23] = {0};
+
+    for (unsigned i = 0; i < 20; i++)
+        zt_mcast_add(&b->vl2->mcast, &fake_now, (struct zt_group_id){CTL_NWID, GROUP, 0},
+                     0x4400000000u + i);
+    zt_put64(p, CTL_NWID);
+    zt_put48(p + 9, GROUP);
+    zt_put32(p + 19, 1000);
+    for (unsigned i = 0; i < 2; i++) {
+        fake_clear();
+        fake_unproven = i == 0;
+        fake_inject(b, A, ZT_VERB_MULTICAST_GATHER, p, sizeof p);
+        assert_int_equal(zt_be16(fake_find(b, ZT_VERB_OK)->p + 22), i == 0 ? 16 : 20);
+    }
+}
+
 /* Each costs 60 us to check, and anybody may attach one to a frame. */
 static void forged_signatures_have_an_end(void **state)
 {
@@ -313,7 +332,30 @@ static void groups_without_end(void **state)
         fake_inject(b, A, ZT_VERB_MULTICAST_LIKE, p, sizeof p);
     }
     assert_int_equal(b->vl2->mcast.nmembers, ZT_MCAST_PER_SENDER);
-    assert_int_equal(b->drops.n[ZT_DROP_TABLE_FULL], 5000 - ZT_MCAST_PER_SENDER);
+    assert_int_equal(b->drops.n[ZT_DROP_TABLE_FULL] + b->drops.n[ZT_DROP_RATE],
+                     5000 - ZT_MCAST_PER_SENDER);
+    assert_true(b->drops.n[ZT_DROP_TABLE_FULL] >= ZT_MCAST_PER_SENDER);
+}
+
+/* Compressed, the same group 500 times is a hundred bytes, and each is searched for. */
+static void likes_without_end(void **state)
+{
+    uint8_t p[18 * 500];
+
+    for (unsigned i = 0; i < 500; i++) {
+        zt_put64(p + 18 * i, CTL_NWID);
+        zt_put48(p + 18 * i + 8, GROUP);
+        zt_put32(p + 18 * i + 14, i % 2);
+    }
+    for (unsigned i = 0; i < 20; i++)
+        fake_inject(b, A, ZT_VERB_MULTICAST_LIKE, p, sizeof p);
+    assert_int_equal(b->drops.n[ZT_DROP_RATE], 20 * 500 - 1 - 2 * ZT_MCAST_PER_SENDER);
+    fake_now.mono_ms += 60000;
+    uint64_t before = b->drops.n[ZT_DROP_RATE];
+    for (unsigned i = 0; i < 5; i++)
+        fake_inject(b, A, ZT_VERB_MULTICAST_LIKE, p, sizeof p);
+    assert_true(b->drops.n[ZT_DROP_RATE] - before < 5 * 500 - ZT_MCAST_PER_SENDER + 1);
+    assert_int_equal(b->vl2->mcast.nmembers, 2);
 }
 
 static void configurations_at_the_ends_of_time(void **state)
@@ -463,10 +505,12 @@ int main(void)
         T_(old_tags_make_room),
         T_(showing_somebody_elses_credentials_earns_nothing),
         T_(nobody_tells_us_about_ourselves),
+        T_(a_gather_from_an_unproven_place_gets_few),
         T_(forged_signatures_have_an_end),
         T_(counts_larger_than_the_packet),
         T_(answers_without_end),
         T_(groups_without_end),
+        T_(likes_without_end),
         T_(configurations_at_the_ends_of_time),
         T_(addresses_that_cover_the_internet),
         T_(pieces_of_impossible_configurations),

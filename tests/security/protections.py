@@ -73,6 +73,7 @@ ROWS = [
     ("revocation-stays", "libzt/vl2/groups.c", " && !zt_creds_revoke(net, m)", "", UNIT + "vl2/test_vl2_hostile"),
     ("virtual-public", "libzt/vl2/vl2.c", "    if (zt_ep_scope(ep) == ZT_SCOPE_GLOBAL)\n        return false;\n", "", UNIT + "vl2/test_vl2_hostile"),
     ("virtual-root", "libzt/vl1/path.c", "    return peer->is_upstream || v->upper", "    return v->upper", UNIT + "vl1/test_vl1_path"),
+    ("limit-introductions", "libzt/vl1/nat.c", "    if (!zt_bucket_take(&v->nat.introduced,", "    if (peer == NULL && !zt_bucket_take(&v->nat.introduced,", HOSTILE),
     ("controller-time", "libzt/vl2/controller.c", "    c->issued_at_ms = c->kept_ms = store->time_ms;\n", "", SIM + "controller"),
     ("home-owner", "libzt/node/store.c", "st.st_uid != geteuid() && st.st_uid != 0 && geteuid() != 0",
      "st.st_uid == (uid_t)-1", UNIT + "node/test_store"),

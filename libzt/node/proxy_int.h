@@ -31,6 +31,7 @@ struct zt_sockopts {
     int ttl, tos, mcast_ttl, mcast_loop, mcast_if6;
     int sndbuf, rcvbuf, no_check, checksum, recverr;
     int ifindex; /* SO_BINDTODEVICE; 0: any */
+    int advice[19]; /* what nothing here acts on, to be read back */
     uint8_t mcast_if4[4];
 };
 

@@ -202,6 +202,38 @@ static void test_pieces_out_of_order(void **state)
     }
 }
 
+/* Many connections, each with as much out of order as it may have: together they have a bound, and each goes on. */
+static void test_pieces_of_many(void **state)
+{
+    enum { CONNS = 14, EACH = 5000 };
+    struct twin_conn *conn[CONNS];
+    uint16_t first = (uint16_t)(port + 1);
+    size_t before = B->memory();
+    uint32_t start[CONNS], theirs[CONNS];
+    for (unsigned i = 0; i < CONNS; i++) {
+        open_with(1400, 1000);
+        conn[i] = victim();
+        start[i] = seq0;
+        theirs[i] = ack;
+        for (uint32_t k = 1; k <= EACH; k++)
+            send(seq + 800 * k, ACK, NULL, 0, 700);
+    }
+    assert_in_range(B->memory() - before, 32 << 20, 68 << 20);
+    for (unsigned i = 0; i < CONNS; i++) {
+        port = (uint16_t)(first + i);
+        seq0 = start[i];
+        seq = seq0 + 1;
+        ack = theirs[i];
+        for (unsigned k = 0; k <= 4000; k++)
+            in_order(800);
+        assert_in_range(conn[i]->received, 4001 * 800, 4001 * 800 + 700); /* and one that waited */
+        assert_false(conn[i]->damaged);
+        B->abort(conn[i]);
+    }
+    wire_run(100);
+    assert_true(B->memory() - before < 20000);
+}
+
 /* The victim sends to somebody whose window was closed and is tiny now, and who changes his mind about the size of
  * segments: what it has queued before stays whole. */
 static void test_small_windows(void **state)
@@ -308,14 +340,15 @@ static void test_our_own_address(void **state)
 {
     struct twin_udp *u = B->udp(4, 5000);
     uint8_t f[14 + 20 + 8 + 1];
-    for (unsigned i = 0; i < 2; i++) {
+    static const char *const from[] = {"10.1.0.2", "127.0.0.1", "10.1.0.1"};
+    for (unsigned i = 0; i < 3; i++) {
         memset(f, 0, sizeof f);
         zt_put16(f + 34, 1000);
         zt_put16(f + 36, 5000);
         zt_put16(f + 38, 9); /* without a checksum */
         f[42] = pattern_at(0);
-        send_ip4(f, 17, i == 0 ? "10.1.0.2" : "10.1.0.1", 9);
-        assert_int_equal(u->count, i);
+        send_ip4(f, 17, from[i], 9);
+        assert_int_equal(u->count, i == 2);
     }
 }
 
@@ -365,6 +398,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_window_is_kept),
         T(test_pieces_out_of_order),
+        T(test_pieces_of_many),
         T(test_small_windows),
         T(test_tiny_segments),
         T(test_wild_sacks),

@@ -176,11 +176,13 @@ static void test_window_is_kept(void **state)
     }
 }
 
-/* Out of order in the smallest pieces, and in large ones that leave one byte of another: what waits takes no more
- * than so much memory, and what comes in order afterwards arrives whole. */
+/* Out of order in the smallest pieces, in no order at all, and in large ones that leave one byte of another: what waits
+ * takes no more than so much memory, finding its place no more than so many steps, and what comes in order
+ * afterwards arrives whole. */
 static void test_pieces_out_of_order(void **state)
 {
-    for (unsigned how = 0; how < 3; how++) {
+    uint32_t chance = 1;
+    for (unsigned how = 0; how < 4; how++) {
         open_with(1400, 1000);
         size_t before = B->memory();
         for (uint32_t i = 1; i <= 60000; i++) {
@@ -188,11 +190,14 @@ static void test_pieces_out_of_order(void **state)
                 send(seq + 2 * i, ACK, NULL, 0, 1);
             else if (how == 1)
                 send(seq + 70000 - i, ACK, NULL, 0, 1000);
+            else if (how == 2)
+                send(seq + 2 + (chance = chance * 1664525 + 1013904223) % 100000, ACK, NULL, 0, 1);
             else
                 send(seq + i, ACK, NULL, 0, 1000);
         }
 
         assert_in_range(B->memory() - before, 64 << 10, 3 * WINDOW);
+        assert_true(B->steps(victim()) < (1 << 20) + 100000);
         for (unsigned i = 0; i < 150; i++)
             in_order(1000);
         assert_int_equal(victim()->received, 150000);

@@ -12,8 +12,8 @@
  *   is more: doubles each round trip.
  * - DRAIN: as much slower; what START has put into the path's queue leaves it.
  * - CRUISE: eight steps of a shortest round trip each: 5/4 of the rate to see whether there is
- * more, 3/4 to take back what there was not, six at the rate. At most twice of what the path holds
- * is on its way.
+ *   more, 3/4 to take back what there was not, six at the rate. At most twice of what the path
+ *   holds is on its way.
  *
  * Probing for the shortest round trip, when none as short was seen for ten seconds: four segments
  * on their way for 200 ms, which empties the queue for this and other connections that do the same.

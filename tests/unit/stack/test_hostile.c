@@ -45,7 +45,7 @@ static uint8_t pattern_at(uint64_t i)
     return p[i % sizeof p];
 }
 
-static bool catch (unsigned from, const uint8_t *eth, size_t n)
+static bool overhear(unsigned from, const uint8_t *eth, size_t n)
 {
     const uint8_t *ip = eth + 14, *tcp = ip + 20;
     if (from == 1 && zt_be16(eth + 12) == 0x0800 && ip[9] == 6) {
@@ -128,7 +128,7 @@ static void open_with(uint16_t mss, uint16_t first_window)
 {
     uint8_t options[12] = {2, 4, (uint8_t)(mss >> 8), (uint8_t)mss, 3, 3, SCALE, 4, 2, 1, 1, 1};
     unsigned before = B->naccepted();
-    lose = catch;
+    lose = overhear;
     got = biggest = 0;
     segments = 0;
     out_of_line = false;

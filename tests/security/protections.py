@@ -89,6 +89,7 @@ ROWS = [
     ("door-crowd", "libzt/node/door.c", "            if (d->nclients >= CLIENTS_MOST)\n                pause_accept",
      "            if (d->nclients == 0)\n                pause_accept",
      UNIT + "node/test_door"),
+    ("door-fds", "libzt/node/proxy.c", "    if (!leave_fds || getrlimit", "    if (leave_fds || getrlimit", UNIT + "node/test_door"),
     ("raw-checksum", "libzt/node/proxy_raw.c", "    if (r->pcb->chksum_reqd && n <", "    if (r->pcb == NULL && n <",
      UNIT + "node/test_datagram"),
     ("crumbs", "libzt/node/proxy_tcp.c", "    if (!to || pb->tot_len > CRUMB)", "    if (!to || pb != NULL)",

@@ -358,7 +358,7 @@ static void t_keepalive(struct twin_conn *c)
 static uint32_t t_steps(struct twin_conn *c)
 {
     struct tcp_pcb *p = c->pcb;
-    return p->steps;
+    return p->steps > p->ooseq_steps ? p->steps : p->ooseq_steps;
 }
 
 static bool t_paced(struct twin_conn *c)

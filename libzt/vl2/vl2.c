@@ -15,6 +15,10 @@
 #include "vl2/messages.h"
 #include "vl2/network.h"
 
+/* More timers than this in one go: the rest is for the next tick, which is due at once, so that a
+ * timer that never rests would cost the processor but not stop everything else. */
+#define DUE_PER_RUN 4096
+
 /* ---- shared services (state.h) ---- */
 
 uint64_t zt_vl2_hash(const struct zt_vl2 *v, uint64_t a, uint64_t b)
@@ -410,8 +414,11 @@ void zt_vl2_tick(struct zt_vl2 *v, const struct zt_now *now)
     struct zt_tick tick = {v, now};
     struct zt_timer *t;
 
-    while ((t = zt_heap_pop(&v->timers, now->mono_ms)) != NULL)
+    for (unsigned i = 0; i < DUE_PER_RUN; i++) {
+        if ((t = zt_heap_pop(&v->timers, now->mono_ms)) == NULL)
+            return;
         t->fire(&tick, t);
+    }
 }
 
 int64_t zt_vl2_deadline(const struct zt_vl2 *v)

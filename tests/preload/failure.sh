@@ -21,7 +21,7 @@ has_line() { grep -q "$1" "$2"; }
 begin() {
     rm -f hold
     mkfifo hold
-    in_home a timeout 60 "$python" "$here/failure.py" "$@" < hold > out.log 2>&1 &
+    in_home a timeout 200 "$python" "$here/failure.py" "$@" < hold > out.log 2>&1 &
     program=$!
     started+=($program)
     exec 9> hold
@@ -51,7 +51,7 @@ rm -f c/identity.secret
 printf '#!/bin/sh\nsleep 30\n' > lonely/ztd
 chmod +x lonely/ztd
 check 'ztd never opens its door' says "${away/quick/slow}" env ZT_PRELOAD_WAIT=1 ZT_HOME="$work/c" \
-    LD_PRELOAD="$work/lonely/libztpreload.so" "$python" "$here/failure.py" away "$nobody" "$a4"
+    LD_PRELOAD="$work/lonely/libztpreload.so" "$python" "$here/failure.py" away "$nobody" "$a4" 3
 for pid in $(pgrep -f "$work/lonely/ztd"); do kill "$pid"; done
 mkdir d
 ln -s /dev/null d/control.sock

@@ -63,9 +63,13 @@ static void layer2_callback_agrees_with_statistics(void **state)
         assert_int_equal(zts_recv(fd, buf, sizeof buf, ZTS_MSG_WAITALL), sizeof buf);
     }
     zts_close(fd);
-    zts_delay_ms(300);
-    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &t2), 0);
-    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_LINK, &l2), 0);
+    for (int i = 0; i < 100; i++) { /* until the last has come, and been counted by both */
+        zts_delay_ms(300);
+        assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &t2), 0);
+        assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_LINK, &l2), 0);
+        if ((unsigned)atomic_load(&tcp_in) == t2.recv - t1.recv)
+            break;
+    }
     assert_true(t2.recv - t1.recv > 20);
     assert_int_equal(atomic_load(&tcp_in), t2.recv - t1.recv);
     assert_true((unsigned)atomic_load(&frames) <= l2.recv - l1.recv);
@@ -100,7 +104,7 @@ static void time_to_live_is_what_packets_carry(void **state)
 {
     struct zts_sockaddr_in tcp = peer4(ENV_TCP_ECHO), udp = peer4(ENV_UDP_ECHO), own = {0};
     zts_socklen_t len = sizeof own;
-    struct zts_timeval tv = {.tv_sec = 10};
+    struct zts_timeval tv = {.tv_sec = 30};
     char c;
     int ttl, protos[] = {ZTS_IPPROTO_TCP, ZTS_IPPROTO_UDP};
     assert_int_equal(zts_l2_set_callback(net, on_ttl, NULL), 0);
@@ -139,7 +143,7 @@ static void time_to_live_is_what_packets_carry(void **state)
 static void layer2_descriptor(void **state)
 {
     struct zts_network_details d;
-    struct zts_timeval tv = {.tv_sec = 10};
+    struct zts_timeval tv = {.tv_sec = 30};
     unsigned char f[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, [12] = 0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1};
     unsigned char in[2814];
     struct zts_sockaddr_in to = peer4(0);
@@ -217,11 +221,17 @@ static void a_listener_for_all_ports(void **state)
     zts_close(c);
     zts_close(one);
     zts_close(all);
-    zts_delay_ms(50);
     a.sin_port = zts_htons(100);
-    c = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
-    assert_zts(ZTS_ECONNREFUSED, zts_connect(c, &a, sizeof a));
-    zts_close(c);
+    for (int i = 0, rc = 0; i < 300 && rc == 0; i++) { /* until the loop has taken note of the end */
+        c = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+        rc = zts_connect(c, &a, sizeof a);
+        if (rc == 0)
+            zts_delay_ms(100);
+        else
+            assert_int_equal(zts_errno, ZTS_ECONNREFUSED);
+        zts_close(c);
+        assert_true(rc != 0 || i < 299);
+    }
     (void)at;
 }
 
@@ -304,7 +314,7 @@ static void names(void **state)
                      0);
     h = NULL;
     /* 10.9.8.7 is in no joined network: such an answer is not for a network to give. */
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 600; i++) {
         h = zts_gethostbyname("www.office.lan");
         if (h != NULL || zts_errno == ZTS_ENODATA)
             break;
@@ -332,11 +342,11 @@ static void epoll_with_host_descriptors(void **state)
                      0);
     assert_int_equal(epoll_wait(ep, ev, 4, 0), 0);
     assert_int_equal(zts_write(fd, "x", 1), 1);
-    assert_int_equal(epoll_wait(ep, ev, 4, 5000), 1);
+    assert_int_equal(epoll_wait(ep, ev, 4, 30000), 1);
     assert_int_equal(ev[0].data.u32, 2);
     assert_int_equal(zts_read(fd, &c, 1), 1);
     assert_int_equal(write(p[1], "y", 1), 1);
-    assert_int_equal(epoll_wait(ep, ev, 4, 5000), 1);
+    assert_int_equal(epoll_wait(ep, ev, 4, 30000), 1);
     assert_int_equal(ev[0].data.u32, 1);
     zts_close(fd);
     close(ep);
@@ -386,7 +396,7 @@ static void more_than_ten_thousand_sockets(void **state)
     assert_true(s >= 0);
     struct zts_pollfd p = {.fd = s, .events = ZTS_POLLIN};
     assert_int_equal(zts_write(c, "x", 1), 1);
-    assert_int_equal(zts_poll(&p, 1, 5000), 1);
+    assert_int_equal(zts_poll(&p, 1, 30000), 1);
     for (int i = 0; i < want - 3; i++)
         assert_int_equal(zts_close(fd[i]), 0);
     zts_close(c);
@@ -406,7 +416,7 @@ static int child_with_a_node(void *arg)
         zts_read(0, &c, 1) != ZTS_ERR_SERVICE || zts_join(net) != ZTS_ERR_SERVICE)
         return 1;
     if (zts_start(arg, env_callback, 0) != ZTS_ERR_OK ||
-        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 20000) < 0)
+        env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0)
         return 2;
     return zts_free() == ZTS_ERR_OK ? 0 : 3;
 }
@@ -475,7 +485,7 @@ static int setup(void)
     rc |= env_ztctl(&e, "root", out, sizeof out, "controller authorize %016llx %010llx",
                     (unsigned long long)net, (unsigned long long)self) |
           zts_join(net);
-    if (rc == 0 && env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, net, 0, 10000) >= 0 &&
+    if (rc == 0 && env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, net, 0, 90000) >= 0 &&
         zts_query_addresses(net, &a, &n) == 0 && n == 1) {
         memcpy(&own4, &a, sizeof own4);
         own4.sin_port = 0;

@@ -10,6 +10,8 @@
  *   - All functions may be called from any thread. Address parameters are untyped pointers, so that
  *     struct zts_sockaddr, struct zts_sockaddr_in and the host's struct sockaddr can be passed without
  *     a cast; the bytes must be one of the zts_ structures.
+ *   - A signal whose handler was installed without SA_RESTART ends a blocking zts_accept, send or receive with
+ *     ZTS_EINTR, as on a kernel's socket. zts_connect, zts_poll and zts_select wait on, for their whole time.
  *   - After fork the child has no node: calls give ZTS_ERR_SERVICE until it calls zts_start itself.
  *
  * This header is self-contained, for C11 and C++11, and may stand before or after the host's socket

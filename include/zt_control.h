@@ -89,7 +89,8 @@ enum zt_ctl_type {
 /* ZT_CTL_COMMAND texts: "info", "networks", "peers", "join NWID", "leave NWID", "sockets",
  * "up" (stay when idle), "down" (end), "ping ADDRESS", "resolve FAMILY NAME" (FAMILY 0, 4 or 6: an array
  * of addresses), "api METHOD PATH [BODY]" (the local API: the answer is a line "STATUS TYPE", TYPE "-"
- * without a body, and then the body). On failure err is set and data is a message for people.
+ * without a body, and then the body). On failure err is set and data is a message for people. Who is let in
+ * by settings.allowUsers alone may only say "resolve"; all else gets EACCES.
  *
  * "watch" has no end: one message per event, each with `more` set and a JSON object in it, whose
  * member "event" says what it is ("missed": that many others found no room in the client's socket). */
@@ -254,7 +255,7 @@ enum zt_dgram_type {
     ZT_DGRAM_ERROR = 1, /* to the program: err of an earlier send (ECONNREFUSED...), no payload. The program
                            may send it back, and it is queued again */
     ZT_DGRAM_MORE = 2,  /* from the program: what follows belongs to the same datagram, whose header is the
-                           first one's (MSG_MORE) */
+                           first one's (MSG_MORE; UDP_CORK is an option, as of what is sent after it) */
 };
 struct zt_ctl_dgram {
     uint8_t type;

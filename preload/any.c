@@ -144,17 +144,12 @@ static int put_back(int fd, zt_word w, int twin, zt_word lost)
     return zt_swap(fd, twin, lost);
 }
 
-static bool is_still(int fd, zt_word w)
-{
-    return !((zt_word_any(fd) ^ w) & (ZT_W_ID_MASK | ZT_W_KIND));
-}
-
 int zt_twin_back(int fd, zt_word w)
 {
     struct zt_guard g;
     int r = 0;
     zt_enter(&g, fd);
-    if (is_still(fd, w)) { /* else another thread has done it */
+    if (zt_is_still(fd, w)) { /* else another thread has done it */
         int t = zt_twin_of(fd, w);
         r = t < 0 ? -ENETDOWN : put_back(fd, w, t, 0);
     }
@@ -220,7 +215,7 @@ int zt_any_away(int fd, zt_word w)
     struct zt_guard g;
     int r = 0, saved = errno;
     zt_enter(&g, fd);
-    if (is_still(fd, w)) {
+    if (zt_is_still(fd, w)) {
         int t = zt_twin_of(fd, w), fl = (int)zt_sys3(SYS_fcntl, fd, F_GETFL, 0);
         r = t < 0 ? -ENETDOWN : merge_again(fd, w, t, fl);
         if (t >= 0 && r < 0) {
@@ -325,6 +320,8 @@ bool zt_any_again(int fd, bool force)
     atomic_store(&next_ms, now + 1000);
     bool done = (zt_settings.may_start || zt_ctl_up()) && zt_home_has_network() &&
                 merge_listener(fd, SOMAXCONN) == 0;
+    int64_t took = zt_now_ms() - now; /* long where a node hangs: the kernel's side must go on */
+    atomic_store(&next_ms, now + 1000 + 20 * took);
     errno = saved;
     return done;
 }

@@ -1,7 +1,7 @@
 /* The client of the node's door: as a rule one short-lived connection per operation, so that the
  * program holds no descriptor of ours that its own `close everything` could hit. A program that asks
- * often keeps one (`kept`, below). Signals are blocked by the caller's guard where it matters; waiting
- * is bounded by ZT_PRELOAD_WAIT. */
+ * often keeps one (`kept`, below). Signals are blocked by the caller's guard where it matters, and
+ * interrupt nothing elsewhere; waiting is bounded by ZT_PRELOAD_WAIT, also for a node that is stopped. */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -50,12 +50,7 @@ static int door_address(struct sockaddr_un *un, int *dir)
         if (*dir < 0)
             return *dir;
         memcpy(un->sun_path, "/proc/self/fd/", 14);
-        n = 14;
-        if (*dir >= 100)
-            un->sun_path[n++] = (char)('0' + *dir / 100 % 10);
-        if (*dir >= 10)
-            un->sun_path[n++] = (char)('0' + *dir / 10 % 10);
-        un->sun_path[n++] = (char)('0' + *dir % 10);
+        n = 14 + zt_put_number(un->sun_path + 14, (unsigned)*dir, 10);
     }
     un->sun_path[n] = '/';
     strcpy(un->sun_path + n + 1, ZT_CTL_SOCKET);
@@ -99,13 +94,29 @@ static bool trusted(int fd)
     return atomic_load(&home_seen) && home_id.uid == cred.uid;
 }
 
+static int limit_s(void)
+{
+    return zt_settings.wait_ms / 1000 + 1;
+}
+
+/* A queue that is full makes us wait, as long as the socket says. */
+static long connect_to(int s, const struct sockaddr_un *un, size_t len)
+{
+    int64_t until = zt_now_ms() + limit_s() * 1000;
+    long r;
+    do
+        r = zt_sys3(SYS_connect, s, un, len);
+    while (r == -EINTR && zt_now_ms() < until);
+    return r;
+}
+
 static long connect_path(int s)
 {
     struct sockaddr_un un;
     int dir;
     long r = door_address(&un, &dir);
     if (r == 0)
-        r = zt_sys3(SYS_connect, s, &un, sizeof un);
+        r = connect_to(s, &un, sizeof un);
     if (dir >= 0)
         zt_sys1(SYS_close, dir);
     return r;
@@ -115,7 +126,7 @@ static long connect_twin(int s)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     unsigned n = zt_ctl_twin(home_id.uid, home_id.dev, home_id.ino, un.sun_path);
-    return zt_sys3(SYS_connect, s, &un, offsetof(struct sockaddr_un, sun_path) + n);
+    return connect_to(s, &un, offsetof(struct sockaddr_un, sun_path) + n);
 }
 
 static int door_connect(void)
@@ -123,7 +134,9 @@ static int door_connect(void)
     long s = zt_sys3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (s < 0)
         return (int)s;
+    struct timeval limit = {limit_s(), 0};
     s = zt_fd_high((int)s);
+    zt_sys5(SYS_setsockopt, s, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     long r = connect_path((int)s);
     if ((r == -ENOENT || r == -EACCES || r == -ENOTDIR) && atomic_load(&home_seen)) {
         long t = connect_twin((int)s);
@@ -241,9 +254,16 @@ static void keep(int s)
 
 static bool readable(int s, int ms)
 {
-    struct pollfd p = {.fd = s, .events = POLLIN};
-    struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
-    return zt_sys5(SYS_ppoll, &p, 1, &t, NULL, 8) == 1;
+    int64_t until = zt_now_ms() + ms;
+    for (;;) {
+        struct pollfd p = {.fd = s, .events = POLLIN};
+        struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
+        long r = zt_sys5(SYS_ppoll, &p, 1, &t, NULL, 8);
+        if (r != -EINTR)
+            return r == 1;
+        int64_t left = until - zt_now_ms();
+        ms = left > 0 ? (int)left : 0;
+    }
 }
 
 /* A message, which is there (or comes within the time that the socket itself has); received descriptors
@@ -279,7 +299,7 @@ static int take(int s, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd)
 
 static int receive(int s, struct zt_ctl_rep *rep, void *data, size_t cap, int *fd)
 {
-    if (!readable(s, (zt_settings.wait_ms / 1000 + 1) * 1000))
+    if (!readable(s, limit_s() * 1000))
         return -ETIMEDOUT;
     return take(s, rep, data, cap, fd);
 }
@@ -300,7 +320,11 @@ static long send_request(int s, const struct zt_ctl_req *req, int with)
         m.msg_control = &ctl;
         m.msg_controllen = sizeof ctl;
     }
-    return zt_sys3(SYS_sendmsg, s, &m, MSG_NOSIGNAL);
+    long r;
+    do
+        r = zt_sys3(SYS_sendmsg, s, &m, MSG_NOSIGNAL); /* waits for room only where a node is stopped */
+    while (r == -EINTR);
+    return r;
 }
 
 static long send_note(int s, enum zt_ctl_note what)
@@ -319,7 +343,7 @@ static int exchange_on(int s, bool waits, const struct zt_ctl_req *req, int with
     if (r < 0 || !rep)
         return r < 0 ? (int)r : 0;
     bool held = req->type == ZT_CTL_CONNECT && req->value == 1;
-    if (waits && ((r = take(s, rep, data, cap, fd)) != -EAGAIN || rep->err))
+    if (waits && (((r = take(s, rep, data, cap, fd)) != -EAGAIN && r != -EINTR) || rep->err))
         return (int)r;
     if (held && (waits || !readable(s, HOLD_MS)))
         send_note(s, ZT_NOTE_GIVE);

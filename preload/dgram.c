@@ -140,6 +140,10 @@ static int revive(int fd, zt_word w)
     struct zt_state_slot s;
     int newfd, r = -ENETDOWN;
     zt_enter(&g, fd);
+    if (!zt_is_still(fd, w)) { /* another thread has done it */
+        zt_leave(&g);
+        return 0;
+    }
     if (!zt_slot_read(w, &s))
         goto out;
     zt_req_init(&req, ZT_CTL_BIND, s.id);
@@ -149,8 +153,7 @@ static int revive(int fd, zt_word w)
     req.local.port = s.lport;
     if (w & ZT_W_FIXED)
         memcpy(req.local.ip, s.lip, 16);
-    r = zt_ctl(&req, &rep, NULL, 0, &newfd, true);
-    if (r < 0 || newfd < 0)
+    if (zt_ctl(&req, &rep, NULL, 0, &newfd, true) < 0 || newfd < 0)
         goto out;
     zt_page_open();
     uint64_t id = rep.id;
@@ -158,8 +161,7 @@ static int revive(int fd, zt_word w)
     req.remote.family = s.rfamily;
     req.remote.port = s.rport;
     memcpy(req.remote.ip, s.rip, 16);
-    if (s.rfamily)
-        r = zt_ctl(&req, &rep, NULL, 0, NULL, false);
+    r = s.rfamily ? zt_ctl(&req, &rep, NULL, 0, NULL, false) : 0;
     if (r < 0)
         zt_sys1(SYS_close, newfd);
     else
@@ -254,8 +256,7 @@ static void control_out(zt_word w, const struct zt_ctl_dgram *h, struct msghdr *
     }
     int tos = h->tos, ttl = h->ttl ? h->ttl : 64;
     if (w & ZT_W_V6) {
-        struct in6_pktinfo p = {.ipi6_ifindex =
-                                    h->host_ifindex ? h->host_ifindex : h->remote.scope};
+        struct in6_pktinfo p = {.ipi6_ifindex = ifindex_of(h)};
         if (h->lfamily == 4) {
             p.ipi6_addr.s6_addr[10] = p.ipi6_addr.s6_addr[11] = 0xff;
             memcpy(p.ipi6_addr.s6_addr + 12, h->lip, 4);
@@ -298,7 +299,6 @@ ssize_t zt_dgram_take(int fd, zt_word w, const struct zt_ctl_dgram *h, ssize_t n
         return zt_fail(h->err ? h->err : ECONNREFUSED);
     }
     size_t got = (size_t)n - HDR;
-    m->msg_flags &= MSG_EOR | MSG_TRUNC;
     m->msg_flags = got > room ? MSG_TRUNC : 0;
     control_out(w, h, m);
     if (m->msg_name) {

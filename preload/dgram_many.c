@@ -74,8 +74,6 @@ int zt_dgram_send_many(int fd, zt_word w, struct mmsghdr *v, unsigned n, int fla
     struct batch b;
     unsigned done = 0;
     int err = 0;
-    if ((flags & (MSG_OOB | MSG_MORE)) || (w & ZT_W_SHUT_WR))
-        return zt_dgram_send(fd, w, &v[0].msg_hdr, flags) < 0 ? -1 : 1;
     while (done < n && !err) {
         gather(&b, w, v + done, n - done, &err);
         int r = b.n ? REAL(sendmmsg)(fd, b.m, b.n, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL) : 0;

@@ -100,11 +100,14 @@ void zt_word_set(int fd, zt_word w)
         word_store(fd, w);
 }
 
-void zt_word_flag(int fd, zt_word flags)
+void zt_word_flag(int fd, zt_word w, zt_word flags)
 {
     struct zt_fd_page *p = page_of(fd, false);
-    if (p)
-        atomic_fetch_or_explicit(&p->word[fd % ZT_FD_PAGE], flags, memory_order_relaxed);
+    zt_word now = zt_word_any(fd);
+    while (p && !((now ^ w) & (ZT_W_ID_MASK | ZT_W_KIND)) &&
+           !atomic_compare_exchange_weak_explicit(&p->word[fd % ZT_FD_PAGE], &now, now | flags,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
 }
 
 void zt_word_unflag(int fd, zt_word flags)
@@ -163,9 +166,11 @@ void zt_fd_copy(int from, int to)
     zt_fd_forget(to);
     if (!zt_fds_ours())
         return;
-    if (!(zt_word_any(from) & ZT_W_KIND))
-        word_store(from, (zt_word_any(from) | ZT_W_DUPED) & ~ZT_W_FRESH);
-    word_store(to, zt_word_any(from));
+    if (!(zt_word_any(from) & ZT_W_KIND) && page_of(from, true)) {
+        zt_word_flag(from, 0, ZT_W_DUPED);
+        zt_word_unflag(from, ZT_W_FRESH);
+    }
+    word_store(to, zt_word_any(from) & ~ZT_W_HELD);
 }
 
 static int hex(char c)
@@ -253,7 +258,8 @@ void zt_fd_learn(int fd)
     int saved = errno;
     uint64_t id;
     zt_word w = zt_derive(fd, &id);
-    if (w || zt_word_any(fd))
+    zt_fd_forget(fd);
+    if (w)
         zt_word_set(fd, w);
     errno = saved;
 }
@@ -264,30 +270,36 @@ void zt_fd_learn(int fd)
 static atomic_int locks[64];
 static atomic_int waiting[64]; /* who sleeps for it; in a forked child too many, which costs a call */
 
+bool zt_lock_try(atomic_int *l)
+{
+    int pid = (int)zt_sys0(SYS_getpid), seen = 0;
+    return atomic_compare_exchange_strong(l, &seen, pid) ||
+           (seen != pid && atomic_compare_exchange_strong(l, &seen, pid));
+}
+
 void zt_enter(struct zt_guard *g, int fd)
 {
     uint64_t all = ~UINT64_C(0);
     zt_sys4(SYS_rt_sigprocmask, SIG_BLOCK, &all, &g->mask, 8);
-    g->slot = (unsigned)fd % 64;
-    int pid = (int)zt_sys0(SYS_getpid);
-    atomic_int *l = &locks[g->slot];
-    for (;;) {
-        int seen = 0;
-        if (atomic_compare_exchange_strong(l, &seen, pid))
-            return;
-        if (seen != pid && atomic_compare_exchange_strong(l, &seen, pid))
-            return;
+    g->fd = fd;
+    unsigned slot = (unsigned)fd % 64;
+    while (!zt_lock_try(&locks[slot])) {
         struct timespec t = {0, 50 * 1000 * 1000};
-        atomic_fetch_add(&waiting[g->slot], 1);
-        zt_sys4(SYS_futex, l, FUTEX_WAIT_PRIVATE, seen, &t);
-        atomic_fetch_sub(&waiting[g->slot], 1);
+        atomic_fetch_add(&waiting[slot], 1);
+        zt_sys4(SYS_futex, &locks[slot], FUTEX_WAIT_PRIVATE, zt_sys0(SYS_getpid), &t);
+        atomic_fetch_sub(&waiting[slot], 1);
     }
+    struct zt_fd_page *p = page_of(fd, true);
+    if (p)
+        atomic_fetch_or_explicit(&p->word[fd % ZT_FD_PAGE], ZT_W_HELD, memory_order_relaxed);
 }
 
 void zt_leave(struct zt_guard *g)
 {
-    atomic_store(&locks[g->slot], 0);
-    if (atomic_load(&waiting[g->slot]))
-        zt_sys3(SYS_futex, &locks[g->slot], FUTEX_WAKE_PRIVATE, 1);
+    unsigned slot = (unsigned)g->fd % 64;
+    zt_word_unflag(g->fd, ZT_W_HELD);
+    zt_lock_drop(&locks[slot]);
+    if (atomic_load(&waiting[slot]))
+        zt_sys3(SYS_futex, &locks[slot], FUTEX_WAKE_PRIVATE, 1);
     zt_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &g->mask, NULL, 8);
 }

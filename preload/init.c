@@ -35,6 +35,16 @@ static bool join_path(char *out, size_t cap, const char *a, const char *b)
     return true;
 }
 
+/* The program may go to another folder. (Its children, who read the variable again, are then lost.) */
+static bool make_absolute(char *path, size_t cap)
+{
+    char here[sizeof zt_settings.home], rest[sizeof zt_settings.home];
+    if (*path == '/')
+        return true;
+    return zt_sys2(SYS_getcwd, here, sizeof here) > 0 && *here == '/' && join_path(rest, sizeof rest, "/", path) &&
+           join_path(path, cap, here, rest);
+}
+
 static void seconds(const char *name, int *ms)
 {
     const char *v = env(name);
@@ -75,29 +85,30 @@ static void read_environment(void)
         ok = join_path(s->home, sizeof s->home, v, "/zt");
     else
         ok = (v = env("HOME")) && *v && join_path(s->home, sizeof s->home, v, "/.local/state/zt");
-    if (!ok)
+    if (!ok || !make_absolute(s->home, sizeof s->home))
         s->home[0] = 0;
 }
 
 /* A program that is handed a virtual descriptor (by fork and exec, inetd, a re-executing sshd) must
  * know it before it enters a sandbox in which we can't ask any more. */
+#define INHERITED 256
 static void learn_inherited(void)
 {
-    struct pollfd open_ones[64];
-    for (int i = 0; i < 64; i++)
+    struct pollfd open_ones[INHERITED];
+    for (int i = 0; i < INHERITED; i++)
         open_ones[i] = (struct pollfd){.fd = i};
     struct timespec none = {0, 0};
-    if (zt_sys5(SYS_ppoll, open_ones, 64, &none, NULL, 8) < 0)
-        return;
+    /* One call that tells the open ones; it is refused, and each is asked, where fewer numbers are allowed. */
+    zt_sys5(SYS_ppoll, open_ones, INHERITED, &none, NULL, 8);
     bool found = false;
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < INHERITED; i++)
         if (!(open_ones[i].revents & POLLNVAL)) {
             zt_fd_learn(i);
             found |= zt_word_of(i) != 0;
         }
     if (!found)
         return;
-    for (int i = 64; i < 4096; i++) /* rarely reached; bounded */
+    for (int i = INHERITED; i < 4096; i++) /* rarely reached; bounded */
         zt_fd_learn(i);
 }
 
@@ -123,7 +134,7 @@ __attribute__((constructor)) static void init(void)
     errno = saved;
 }
 
-static size_t put_number(char *out, uint64_t v, unsigned base)
+size_t zt_put_number(char *out, uint64_t v, unsigned base)
 {
     char tmp[24];
     size_t n = 0;
@@ -149,7 +160,7 @@ void zt_debug(int level, const char *fmt, ...)
     }
     char line[512] = "zt[";
     size_t n = 3;
-    n += put_number(line + n, (uint64_t)zt_sys0(SYS_getpid), 10);
+    n += zt_put_number(line + n, (uint64_t)zt_sys0(SYS_getpid), 10);
     line[n++] = ']';
     line[n++] = ' ';
     va_list ap;
@@ -164,9 +175,9 @@ void zt_debug(int level, const char *fmt, ...)
             int v = va_arg(ap, int);
             if (v < 0)
                 line[n++] = '-';
-            n += put_number(line + n, v < 0 ? 0u - (unsigned)v : (unsigned)v, 10);
+            n += zt_put_number(line + n, v < 0 ? 0u - (unsigned)v : (unsigned)v, 10);
         } else if (*fmt == 'x') {
-            n += put_number(line + n, va_arg(ap, unsigned), 16);
+            n += zt_put_number(line + n, va_arg(ap, unsigned), 16);
         } else if (*fmt == 's') {
             for (const char *s = va_arg(ap, const char *); *s && n < sizeof line - 32; s++)
                 line[n++] = *s;

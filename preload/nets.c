@@ -114,20 +114,22 @@ static void join_all(void)
 
 static void join_once(bool wait)
 {
-    static atomic_int done; /* 0 not yet, 1 somebody is at it, 2 done */
-    int zero = 0;
-    if (ZT_LIKELY(atomic_load(&done) == 2))
+    static atomic_bool done;
+    static atomic_int lock;
+    if (ZT_LIKELY(atomic_load(&done)))
         return;
-    if (atomic_compare_exchange_strong(&done, &zero, 1)) {
+    for (int64_t until = zt_now_ms() + zt_settings.wait_ms; !zt_lock_try(&lock);) {
+        if (atomic_load(&done) || zt_now_ms() >= until)
+            return;
+        zt_sleep_ms(5);
+    }
+    if (!atomic_load(&done)) {
         join_all();
         if (wait)
             zt_wait_configured();
-        atomic_store(&done, 2);
-        return;
+        atomic_store(&done, true);
     }
-    for (int64_t until = zt_now_ms() + zt_settings.wait_ms;
-         atomic_load(&done) != 2 && zt_now_ms() < until;)
-        zt_sleep_ms(5);
+    zt_lock_drop(&lock);
 }
 
 void zt_networks_names(void)

@@ -56,6 +56,8 @@ struct zt_settings {
 };
 extern struct zt_settings zt_settings;
 
+/* Digits, without a zero at the end: how many. */
+size_t zt_put_number(char *out, uint64_t v, unsigned base);
 /* Text to the stderr the program started with; %s %d %x only. */
 void zt_debug(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -90,6 +92,7 @@ typedef uint64_t zt_word;
 #define ZT_W_LOST ZT_W_FLAG(17)   /* a kernel socket that should be merged: its node is away */
 #define ZT_W_BLOCKS ZT_W_FLAG(18) /* of such: the program left it blocking */
 #define ZT_W_FRESH ZT_W_FLAG(19)  /* a kernel socket that was told nothing (fresh.c) */
+#define ZT_W_HELD ZT_W_FLAG(20)   /* under a guard; gone when the number is closed meanwhile */
 
 /* Where a descriptor was last registered with epoll. */
 struct zt_note {
@@ -128,11 +131,19 @@ static inline zt_word zt_word_of(int fd)
     return w & ZT_W_KIND ? w : 0;
 }
 
+/* Is fd what it was when it had this word? A number may be closed, and be something else, while one of our calls
+ * waits with it. */
+static inline bool zt_is_still(int fd, zt_word w)
+{
+    return !((zt_word_any(fd) ^ w) & (ZT_W_ID_MASK | ZT_W_KIND));
+}
+
 void zt_fds_init(void);
 /* false in a vfork child, which runs on the memory of its parent and must not change the table. */
 bool zt_fds_ours(void);
 void zt_word_set(int fd, zt_word w);
-void zt_word_flag(int fd, zt_word flags);
+/* Where fd is still what had the word w. */
+void zt_word_flag(int fd, zt_word w, zt_word flags);
 void zt_word_unflag(int fd, zt_word flags);
 /* The number is about to be closed, or has just been opened as something else. Async-signal-safe.
  */
@@ -150,11 +161,20 @@ void zt_fd_learn(int fd);
 
 struct zt_note *zt_note_of(int fd, bool make);
 
+/* A lock that nobody waits for: false when another thread has it. One that was taken when this process was
+ * forked, by a thread that isn't here, is free. */
+bool zt_lock_try(atomic_int *l);
+static inline void zt_lock_drop(atomic_int *l)
+{
+    atomic_store(l, 0);
+}
+
 /* Metadata operations on one descriptor exclude each other; all signals wait meanwhile, because a
- * handler may want the same. Never held while waiting for the network. */
+ * handler may want the same. Never held while waiting for the network. The number stays the program's, who may
+ * close it all the same: a swap looks whether it has (ZT_W_HELD). */
 struct zt_guard {
     uint64_t mask;
-    unsigned slot;
+    int fd;
 };
 void zt_enter(struct zt_guard *g, int fd);
 void zt_leave(struct zt_guard *g);
@@ -247,6 +267,11 @@ bool zt_name_managed(const char *name);
 bool zt_sa_managed(const struct sockaddr *sa, socklen_t len, struct zt_ctl_addr *out);
 
 bool zt_in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a);
+/* ranges.c: was it virtual when a node ran last? The same of a name of n bytes. */
+bool zt_ranges_have(const struct zt_ctl_addr *a);
+bool zt_ranges_name(const char *name, size_t n);
+/* Is the name in one of these domains, in the form of the state page? */
+bool zt_in_domains(const char *list, const char *name, size_t n);
 /* Wait (bounded) until every joined network has its addresses. */
 void zt_wait_configured(void);
 /* nets.c: join the networks of ZT_NETWORKS when this address may be theirs. True when it certainly
@@ -311,6 +336,9 @@ int zt_start_node(void);
 int zt_embed_start(const char *folder, int lock_fd);
 /* This thread belongs to an embedded node: nothing that it does is virtual. */
 extern __thread bool zt_inside __attribute__((tls_model("initial-exec")));
+/* Run look where numbers are free, when this process has none: in a child that shares our memory, but has a
+ * table of its own. Not from within itself. */
+void zt_aside(void (*look)(void));
 int zt_home_open(void); /* O_PATH descriptor of the home folder, or -errno */
 /* Keep what is needed to find the door when the path no longer leads there; and has that been done?
  */

@@ -5,6 +5,7 @@
  * that between us and it nobody else can begin. Whoever finds it taken waits for the door to open.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,20 @@ static int run_ztd(void *arg)
     return 0;
 }
 
+/* A child on our memory, which ends before this returns. No handler of the program may run in it. */
+static int clone_quietly(int (*fn)(void *), char *stack, void *arg)
+{
+    uint64_t all = ~UINT64_C(0), old;
+    zt_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
+    int pid = clone(fn, stack, CLONE_VM | CLONE_VFORK, arg);
+    int r = pid < 0 ? -errno : 0;
+    if (pid > 0)
+        while (zt_sys4(SYS_wait4, pid, NULL, __WALL, NULL) == -EINTR)
+            ;
+    zt_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
+    return r;
+}
+
 /* The one in between: ends at once, so that ztd belongs to init and not to the program. */
 static int run_middle(void *arg)
 {
@@ -196,16 +211,13 @@ static int launch(int dir, int lock_fd)
         l->log_fd =
             (int)zt_sys4(SYS_openat, dir, "ztd.log",
                          O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-        zt_debug(1, "starting %s -H %s", l->exe, zt_settings.home);
-        /* No handler of the program may run in a child that shares its memory. */
-        uint64_t all = ~UINT64_C(0), old;
-        zt_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
-        int pid = clone(run_middle, l->stack[0] + STACK_BYTES, CLONE_VM | CLONE_VFORK, l);
-        if (pid > 0)
-            while (zt_sys4(SYS_wait4, pid, NULL, __WALL, NULL) == -EINTR)
-                ;
-        zt_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
-        r = pid < 0 ? -errno : l->err;
+        /* Without it (no number is free) ztd would hold what the program has as 0 to 2. */
+        r = l->null_fd;
+        if (r >= 0) {
+            zt_debug(1, "starting %s -H %s", l->exe, zt_settings.home);
+            r = clone_quietly(run_middle, l->stack[0] + STACK_BYTES, l);
+            r = r < 0 ? r : l->err;
+        }
         if (l->null_fd >= 0)
             zt_sys1(SYS_close, l->null_fd);
         if (l->log_fd >= 0)
@@ -215,6 +227,37 @@ static int launch(int dir, int lock_fd)
     }
     zt_sys2(SYS_munmap, m, sizeof *l);
     return r;
+}
+
+/* ---- looking without a number ---- */
+
+struct aside {
+    void (*look)(void);
+    char stack[STACK_BYTES] __attribute__((aligned(16)));
+};
+
+static int run_aside(void *arg)
+{
+    for (int fd = 0; fd < 64; fd++)
+        zt_sys1(SYS_close, fd);
+    ((struct aside *)arg)->look();
+    zt_sys1(SYS_exit_group, 0);
+    return 0;
+}
+
+void zt_aside(void (*look)(void))
+{
+    int saved = errno;
+    long m = zt_fds_ours() ? zt_sys6(SYS_mmap, 0, sizeof(struct aside), PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                           : -EBUSY;
+    if (m < 0 && m > -4096)
+        return;
+    struct aside *a = (struct aside *)m;
+    a->look = look;
+    clone_quietly(run_aside, a->stack + STACK_BYTES, a);
+    zt_sys2(SYS_munmap, m, sizeof *a);
+    errno = saved;
 }
 
 /* ---- taking part in the start ---- */
@@ -259,7 +302,16 @@ static int try_lock(int dir)
 static int embed(int lock)
 {
     char folder[PATH_BYTES];
-    return own_folder(folder) ? zt_embed_start(folder, lock) : -ENOENT;
+    if (!own_folder(folder)) {
+        zt_sys1(SYS_close, lock);
+        return -ENOENT;
+    }
+    /* It opens files and waits, in functions that end a thread when that is asked for: not with our lock. */
+    int was, r;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &was);
+    r = zt_embed_start(folder, lock);
+    pthread_setcancelstate(was, NULL);
+    return r;
 }
 
 int zt_start_node(void)

@@ -1,10 +1,11 @@
 /* What is virtual, and how each virtual socket is. Both stand in the node's state page, a file in
  * the home that is mapped read-only: a look at it costs no system call, works in any sandbox and in
  * forked children. When a node ends, the page is marked stale and the next node makes another; a
- * few old mappings are kept for the descriptors that belong to them.
+ * few old mappings are kept for the descriptors that belong to them. No mapping is ever taken away, for
+ * a reader may be in it: the oldest one's place in the address space is the next one's.
  *
- * Without a running node the file `ranges` tells what was virtual last. An address in it starts the
- * node; any other goes to the kernel and starts nothing. */
+ * Without a running node the file `ranges` tells what was virtual last (ranges.c). An address in it
+ * starts the node; any other goes to the kernel and starts nothing. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <string.h>
@@ -22,13 +23,10 @@
 /* [0] is the current one; filled from the front, moved by whoever opens the next (under page_lock).
  */
 static const struct zt_state_head *_Atomic pages[PAGES_KEPT];
+static atomic_int page_lock;
 static ino_t page_ino;
+static const struct zt_state_head *spare; /* a mapping that is none of `pages`: the place of the next */
 static _Atomic int64_t next_look_ms; /* no page: when to look for one again */
-
-static struct zt_state_range remembered[ZT_STATE_RANGES];
-static _Atomic unsigned nremembered;
-static char remembered_domains[ZT_STATE_DOMAINS]; /* as in the page; valid with nremembered */
-static atomic_bool remembered_read;
 
 int64_t zt_now_ms(void)
 {
@@ -123,22 +121,29 @@ bool zt_page_live(void)
     return current() != NULL;
 }
 
-static const struct zt_state_head *map_page(int fd, ino_t *ino)
+/* Under page_lock. */
+static void take_page(int fd)
 {
     struct stat st;
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size < PAGE_BYTES)
-        return NULL;
-    long m = zt_sys6(SYS_mmap, 0, PAGE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+        return;
+    long m = zt_sys6(SYS_mmap, (long)spare, PAGE_BYTES, PROT_READ, MAP_SHARED | (spare ? MAP_FIXED : 0),
+                     fd, 0);
     if (m < 0 && m > -4096)
-        return NULL;
-    const struct zt_state_head *h = (const struct zt_state_head *)m;
+        return;
+    const struct zt_state_head *h = spare = (const struct zt_state_head *)m, *old = atomic_load(&pages[0]);
     if (h->magic != ZT_STATE_MAGIC || h->version != ZT_CTL_VERSION) {
         zt_debug(1, "%s/" ZT_STATE_FILE " is of another version", zt_settings.home);
-        zt_sys2(SYS_munmap, m, PAGE_BYTES);
-        return NULL;
+        return;
     }
-    *ino = st.st_ino;
-    return h;
+    if (__atomic_load_n(&h->stale, __ATOMIC_ACQUIRE) ||
+        (old && page_ino == st.st_ino && !memcmp(old->host_id, h->host_id, 16)))
+        return; /* ended, or no other than before */
+    spare = atomic_load(&pages[PAGES_KEPT - 1]);
+    for (int i = PAGES_KEPT - 1; i > 0; i--)
+        atomic_store(&pages[i], atomic_load(&pages[i - 1]));
+    page_ino = st.st_ino;
+    atomic_store_explicit(&pages[0], h, memory_order_release);
 }
 
 static long open_page(void)
@@ -151,34 +156,25 @@ static long open_page(void)
     return fd;
 }
 
+static void page_aside(void)
+{
+    zt_page_open();
+}
+
 bool zt_page_open(void)
 {
-    static atomic_int busy;
     if (current())
         return true;
     long fd = open_page();
+    if (fd == -EMFILE)
+        zt_aside(page_aside);
     if (fd < 0)
-        return false;
-    ino_t ino = 0;
-    const struct zt_state_head *h = map_page((int)fd, &ino);
-    zt_sys1(SYS_close, fd);
-    if (!h)
-        return false;
-    if (__atomic_load_n(&h->stale, __ATOMIC_ACQUIRE) || atomic_exchange(&busy, 1)) {
-        zt_sys2(SYS_munmap, h, PAGE_BYTES); /* ended, or another thread is doing the same */
         return current() != NULL;
+    if (zt_lock_try(&page_lock)) {
+        take_page((int)fd);
+        zt_lock_drop(&page_lock);
     }
-    const struct zt_state_head *old = atomic_load(&pages[0]);
-    if (!old || page_ino != ino || memcmp(old->host_id, h->host_id, 16)) {
-        /* The oldest mapping stays in the address space: a reader may be in it. */
-        for (int i = PAGES_KEPT - 1; i > 0; i--)
-            atomic_store(&pages[i], atomic_load(&pages[i - 1]));
-        page_ino = ino;
-        atomic_store_explicit(&pages[0], h, memory_order_release);
-    } else {
-        zt_sys2(SYS_munmap, h, PAGE_BYTES);
-    }
-    atomic_store(&busy, 0);
+    zt_sys1(SYS_close, fd);
     return current() != NULL;
 }
 
@@ -339,76 +335,6 @@ unsigned zt_if_addrs(unsigned dev, struct zt_state_range *out, unsigned cap)
     return read_page(copy_addrs, out, dev, cap);
 }
 
-static void parse_ranges(char *text)
-{
-    unsigned n = 0;
-    size_t at = 0;
-    for (char *line = text; line && *line && n < ZT_STATE_RANGES;) {
-        char *end = strchr(line, '\n');
-        if (end)
-            *end++ = 0;
-        char *slash = strchr(line, '/');
-        if (!strncmp(line, "dns ", 4)) {
-            size_t len = strlen(line + 4) + 1;
-            if (at + len < sizeof remembered_domains)
-                memcpy(remembered_domains + at, line + 4, len);
-            at += len;
-        } else if (slash) {
-            *slash++ = 0;
-            struct zt_state_range r = {0};
-            unsigned bits = 0;
-            while (*slash >= '0' && *slash <= '9' && bits < 1000)
-                bits = bits * 10 + (unsigned)(*slash++ - '0');
-            if (inet_pton(AF_INET, line, r.ip) == 1 && bits <= 32)
-                r.family = 4;
-            else if (inet_pton(AF_INET6, line, r.ip) == 1 && bits <= 128)
-                r.family = 6;
-            r.bits = (uint8_t)bits;
-            if (r.family)
-                remembered[n++] = r;
-        }
-        line = end;
-    }
-    atomic_store_explicit(&nremembered, n, memory_order_release);
-}
-
-/* Once per process, at its first address that could be virtual while no node runs. */
-static void read_remembered(void)
-{
-    if (atomic_exchange(&remembered_read, true))
-        return;
-    int dir = zt_home_open();
-    if (dir < 0)
-        return;
-    long fd = zt_sys4(SYS_openat, dir, ZT_RANGES_FILE, O_RDONLY | O_CLOEXEC, 0);
-    zt_sys1(SYS_close, dir);
-    if (fd < 0)
-        return;
-    size_t cap = ZT_STATE_RANGES * 52 + 5 * ZT_STATE_DOMAINS + 1; /* "dns " before each domain */
-    size_t n = 0;
-    long r,
-        m = zt_sys6(SYS_mmap, 0, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (m < 0 && m > -4096) {
-        zt_sys1(SYS_close, fd);
-        return;
-    }
-    char *text = (char *)m;
-    while (n < cap - 1 && (r = zt_sys3(SYS_read, fd, text + n, cap - 1 - n)) > 0)
-        n += (size_t)r;
-    zt_sys1(SYS_close, fd);
-    parse_ranges(text);
-    zt_sys2(SYS_munmap, m, cap);
-}
-
-static bool in_remembered(const struct zt_ctl_addr *a)
-{
-    unsigned n = atomic_load_explicit(&nremembered, memory_order_acquire);
-    for (unsigned i = 0; i < n; i++)
-        if (zt_in_range(&remembered[i], a))
-            return true;
-    return false;
-}
-
 /* While a network is still being configured, an address may be about to become virtual. */
 void zt_wait_configured(void)
 {
@@ -496,33 +422,19 @@ bool zt_managed_slow(const struct zt_ctl_addr *a)
         yes = there;
         if (!yes && ZT_UNLIKELY(__atomic_load_n(&h->configuring, __ATOMIC_ACQUIRE))) {
             /* What it was last time it will most likely be again: wait for those only. */
-            read_remembered();
-            if (in_remembered(a)) {
+            if (zt_ranges_have(a)) {
                 zt_wait_configured();
                 yes = true;
             }
         }
     } else {
-        read_remembered();
-        yes = in_remembered(a);
+        yes = zt_ranges_have(a);
     }
     errno = saved;
     return yes;
 }
 
 /* ---- names ---- */
-
-static bool in_domains(const char *list, const char *name, size_t n)
-{
-    const char *end = list + ZT_STATE_DOMAINS;
-    while (list < end && *list) {
-        size_t d = strnlen(list, (size_t)(end - list));
-        if (n >= d && !strncasecmp(name + n - d, list, d) && (n == d || name[n - d - 1] == '.'))
-            return true;
-        list += d + 1;
-    }
-    return false;
-}
 
 /* As in_page. */
 static int name_in_page(const struct zt_state_head *h, const char *name, size_t n)
@@ -533,7 +445,7 @@ static int name_in_page(const struct zt_state_head *h, const char *name, size_t 
             zt_sys0(SYS_sched_yield);
             continue;
         }
-        bool found = in_domains(h->domains, name, n);
+        bool found = zt_in_domains(h->domains, name, n);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (__atomic_load_n(&h->seq, __ATOMIC_RELAXED) == seq)
             return found;
@@ -557,14 +469,12 @@ bool zt_name_managed(const char *name)
     if (there >= 0) {
         yes = there;
         if (!yes && __atomic_load_n(&h->configuring, __ATOMIC_ACQUIRE)) {
-            read_remembered();
-            yes = in_domains(remembered_domains, name, n);
+            yes = zt_ranges_name(name, n);
             if (yes)
                 zt_wait_configured();
         }
     } else {
-        read_remembered();
-        yes = in_domains(remembered_domains, name, n);
+        yes = zt_ranges_name(name, n);
     }
     errno = saved;
     return yes;

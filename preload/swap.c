@@ -1,6 +1,7 @@
 /* Putting a virtual descriptor in the place of the program's socket.
  *
- * dup3 onto the number is atomic for other threads. What the number had beside the description must
+ * dup3 onto the number is atomic for other threads. It is the program's number: where another thread has closed it
+ * meanwhile, which may have taken long, it is left alone. What the number had beside the description must
  * be carried over: status flags, owner for signals, time-outs, and its registrations with epoll,
  * which the kernel ties to the old description (a program that registers before it connects, as
  * nginx does, would otherwise wait for ever). A registration is deleted before the dup3: if a
@@ -11,6 +12,7 @@
  * remembered, and it makes no difference which process or library said it. */
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -107,6 +109,7 @@ unsigned zt_facts_opts(int fd, const struct zt_facts *f, struct zt_ctl_opt out[Z
         {SOL_SOCKET, SO_REUSEPORT, 0, 'b', false},
         {SOL_SOCKET, SO_OOBINLINE, 0, 't', false},
         {SOL_SOCKET, SO_BROADCAST, 0, 'u', false},
+        {IPPROTO_UDP, UDP_CORK, 0, 'u', false},
         {IPPROTO_IP, IP_TOS, 0, 'b', false},
         {IPPROTO_IP, IP_TTL, 64, 'b', false},
         {IPPROTO_IP, IP_RECVERR, 0, 'u', false},
@@ -151,9 +154,11 @@ static void copy_opt(int from, int to, int name, size_t size)
         zt_sys5(SYS_setsockopt, to, SOL_SOCKET, name, v, len);
 }
 
+#define STATUS_FLAGS (O_NONBLOCK | O_ASYNC | O_NOATIME | O_APPEND)
+
 static void copy_status(int to, int fl)
 {
-    zt_sys3(SYS_fcntl, to, F_SETFL, fl & (O_NONBLOCK | O_ASYNC | O_NOATIME | O_APPEND));
+    zt_sys3(SYS_fcntl, to, F_SETFL, fl & STATUS_FLAGS);
 }
 
 static void copy_description(int from, int to, int fl)
@@ -191,13 +196,9 @@ struct entry {
 /* Look for "tfd: <fd> events: <hex> data: <hex>" of fd in a set. */
 static bool read_fdinfo(int epfd, int fd, struct epoll_event *ev)
 {
-    char path[48] = "/proc/self/fdinfo/", digits[12];
-    size_t n = 0, at = strlen(path);
-    for (unsigned v = (unsigned)epfd; n == 0 || v; v /= 10)
-        digits[n++] = (char)('0' + v % 10);
-    while (n)
-        path[at++] = digits[--n];
-    path[at] = 0;
+    char path[48] = "/proc/self/fdinfo/";
+    size_t at = strlen(path);
+    path[at + zt_put_number(path + at, (unsigned)epfd, 10)] = 0;
     long file = zt_sys4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
     if (file < 0)
         return false;
@@ -276,7 +277,7 @@ static size_t find_registrations(int fd, struct entry *out, size_t cap)
 
 /* ---- the swap ---- */
 
-static int swap_one(int fd, int newfd, zt_word w)
+static int swap_one(int fd, int newfd, zt_word w, zt_word must)
 {
     struct entry e[ENTRIES];
     size_t n = find_registrations(fd, e, ENTRIES), kept = 0;
@@ -284,12 +285,18 @@ static int swap_one(int fd, int newfd, zt_word w)
         if (zt_sys4(SYS_epoll_ctl, e[i].epfd, EPOLL_CTL_DEL, fd, &e[i].ev) == 0)
             e[kept++] = e[i];
     long cloexec = zt_sys3(SYS_fcntl, fd, F_GETFD, 0);
-    long r = zt_sys3(SYS_dup3, newfd, fd, (cloexec & FD_CLOEXEC) ? O_CLOEXEC : 0);
+    long r = -EBADF;
+    if ((zt_word_any(fd) & must) == must)
+        r = zt_sys3(SYS_dup3, newfd, fd, (cloexec & FD_CLOEXEC) ? O_CLOEXEC : 0);
     if (r >= 0)
         zt_word_set(fd, w);
     for (size_t i = 0; i < kept; i++)
         zt_sys4(SYS_epoll_ctl, e[i].epfd, EPOLL_CTL_ADD, fd, &e[i].ev);
-    zt_debug(2, "swap %d: %d epoll registrations moved", fd, (int)kept);
+    if (r < 0)
+        zt_debug(1, "descriptor %d cannot go to the virtual network: error %d", fd, (int)-r);
+    else
+        zt_debug(2, "descriptor %d is on the virtual network now, %d epoll registrations with it", fd,
+                 (int)kept);
     return r < 0 ? (int)r : 0;
 }
 
@@ -311,7 +318,7 @@ static void swap_duplicates(int fd, int newfd, zt_word before, zt_word w, uint64
             bool maybe = before & ZT_W_KIND ? ((o ^ before) & (ZT_W_ID_MASK | ZT_W_KIND)) == 0
                                             : (o & ZT_W_DUPED) && !(o & ZT_W_KIND);
             if (o && maybe && other != fd && other != newfd && zt_cookie(other) == old_cookie)
-                swap_one(other, newfd, w);
+                swap_one(other, newfd, w, 0);
         }
     }
 }
@@ -330,9 +337,9 @@ int zt_swap_as(int fd, int newfd, zt_word w, int fl)
     if (r == 0) {
         if (!(before & ZT_W_FRESH))
             copy_description(fd, newfd, fl);
-        else if (fl & O_NONBLOCK) /* a pair of the node's is none, and nothing else was said */
+        else if (fl & STATUS_FLAGS) /* a pair of the node's has none, and nothing else was said */
             copy_status(newfd, fl);
-        r = swap_one(fd, newfd, w);
+        r = swap_one(fd, newfd, w, ZT_W_HELD);
     }
     if (r == 0 && old_cookie)
         swap_duplicates(fd, newfd, before, w, old_cookie);

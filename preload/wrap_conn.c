@@ -73,8 +73,9 @@ static int back_to_kernel(int fd, zt_word w);
  * disconnects it): a fresh kernel socket. Without a free number for it, the spent pair stays. */
 static int connect_failed(int fd, zt_word w, int err)
 {
-    zt_word_flag(fd, ZT_W_ERR | ZT_W_OVER);
-    clear_pair_error(fd);
+    zt_word_flag(fd, w, ZT_W_ERR | ZT_W_OVER);
+    if (zt_is_still(fd, w))
+        clear_pair_error(fd);
     back_to_kernel(fd, w);
     return zt_fail(err ? err : ECONNABORTED);
 }
@@ -84,7 +85,9 @@ static int connect_wait(int fd, zt_word w)
     struct timeval tv = {0, 0};
     socklen_t len = sizeof tv;
     zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &tv, &len);
-    int limit = tv.tv_sec || tv.tv_usec ? (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000) : -1;
+    int limit = tv.tv_sec >= INT32_MAX / 1000 || (!tv.tv_sec && !tv.tv_usec)
+                    ? -1
+                    : (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
     int64_t until = limit < 0 ? 0 : zt_now_ms() + limit;
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLOUT};
@@ -104,7 +107,7 @@ static int connect_wait(int fd, zt_word w)
         case ZT_PHASE_CONNECTED:
         case ZT_PHASE_FIN:
         case ZT_PHASE_RESET:
-            zt_word_flag(fd, ZT_W_TOLD);
+            zt_word_flag(fd, w, ZT_W_TOLD);
             return 0;
         case ZT_PHASE_FAILED:
             return connect_failed(fd, w, err);
@@ -114,7 +117,7 @@ static int connect_wait(int fd, zt_word w)
             if (p.revents & POLLHUP) /* the node ended */
                 return connect_failed(fd, w, ENETUNREACH);
             if (p.revents & POLLOUT) { /* no page to look at: the gate itself says it */
-                zt_word_flag(fd, ZT_W_TOLD);
+                zt_word_flag(fd, w, ZT_W_TOLD);
                 return 0;
             }
             return zt_fail(EBADF);
@@ -182,12 +185,15 @@ static int stream_attach(int fd, zt_word w, const struct zt_ctl_addr *remote, bo
     return r;
 }
 
-static int stream_connect(int fd, const struct zt_ctl_addr *remote)
+/* seen: its word when that was decided. */
+static int stream_connect(int fd, zt_word seen, const struct zt_ctl_addr *remote)
 {
     struct zt_guard g;
     bool wait = false;
     zt_enter(&g, fd);
-    int r = stream_attach(fd, zt_word_of(fd), remote, &wait);
+    int r = -EALREADY; /* another thread was faster */
+    if (zt_is_still(fd, seen))
+        r = stream_attach(fd, zt_word_of(fd), remote, &wait);
     zt_word w = zt_word_of(fd);
     zt_leave(&g);
     if (r < 0)
@@ -225,6 +231,10 @@ static int back_to_kernel(int fd, zt_word w)
     struct zt_guard g;
     uint64_t id = zt_id_of(fd, w);
     zt_enter(&g, fd);
+    if (!zt_is_still(fd, w)) { /* closed by another thread, and something else by now; or done */
+        zt_leave(&g);
+        return 0;
+    }
     long s = zt_sys3(SYS_socket, w & ZT_W_V6 ? AF_INET6 : AF_INET,
                      (w & ZT_W_DGRAM ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
     int r = (int)s;
@@ -251,12 +261,12 @@ static int stream_connect_again(int fd, zt_word w, const struct sockaddr *sa, so
         if (!(w & ZT_W_OVER))
             return connect_failed(fd, w, ECONNABORTED);
         if (managed)
-            return stream_connect(fd, remote);
+            return stream_connect(fd, w, remote);
         return back_to_kernel(fd, w) < 0 ? -1 : REAL(connect)(fd, sa, len);
     default:
         if (w & ZT_W_TOLD)
             return zt_fail(EISCONN);
-        zt_word_flag(fd, ZT_W_TOLD);
+        zt_word_flag(fd, w, ZT_W_TOLD);
         return 0;
     }
 }
@@ -355,7 +365,7 @@ static int connect_virtual(int fd, zt_word w, const struct sockaddr *sa, socklen
         return stream_connect_again(fd, w, sa, len, &remote, managed);
     if (zt_phase_of(w, NULL) == ZT_PHASE_LISTENING)
         return zt_fail(EISCONN);
-    return managed ? stream_connect(fd, &remote) : zt_fail(ENETUNREACH);
+    return managed ? stream_connect(fd, w, &remote) : zt_fail(ENETUNREACH);
 }
 
 static int do_connect(int fd, const struct sockaddr *sa, socklen_t len)
@@ -391,7 +401,7 @@ static int do_connect(int fd, const struct sockaddr *sa, socklen_t len)
         int e = zt_dgram_attach(fd, &remote, true);
         return e < 0 ? zt_fail(-e) : 0;
     }
-    return stream_connect(fd, &remote);
+    return stream_connect(fd, w, &remote);
 }
 
 ZT_EXPORT int connect(int fd, const struct sockaddr *sa, socklen_t len)
@@ -540,7 +550,8 @@ static bool number_free(void)
     return true;
 }
 
-/* The node that served this listener has ended; ask the new one for the same address. */
+/* The node that served this listener has ended; ask the new one for the same address. Once: of threads that
+ * share it the first one does. */
 static int listener_revive(int fd, zt_word w)
 {
     struct zt_guard g;
@@ -549,6 +560,10 @@ static int listener_revive(int fd, zt_word w)
     struct zt_state_slot s;
     int newfd, r = -ENETDOWN;
     zt_enter(&g, fd);
+    if (!zt_is_still(fd, w)) {
+        zt_leave(&g);
+        return 0;
+    }
     if (!zt_slot_read(w, &s))
         goto out;
     /* The old id: workers that share the listener each do this, and must not be in each other's
@@ -575,8 +590,6 @@ out:
     return r;
 }
 
-static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags);
-
 /* The queue has ended: shut down (here or in another process), or its node is no more. */
 static int accept_end(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags)
 {
@@ -588,7 +601,7 @@ static int accept_end(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, in
         zt_sleep_ms(AWAY_PAUSE_MS); /* it polls as readable all the time */
         return zt_fail(ENETDOWN);
     }
-    return accept_virtual(fd, zt_word_of(fd), sa, len, flags);
+    return accept4(fd, sa, len, flags); /* whatever it is now */
 }
 
 static int accept_virtual(int fd, zt_word w, struct sockaddr *sa, socklen_t *len, int flags)
@@ -697,7 +710,7 @@ static int shutdown_listener(int fd, zt_word w, int how)
         return zt_fail(ENOTCONN);
     if (how == SHUT_WR)
         return 0;
-    zt_word_flag(fd, ZT_W_SHUT_RD);
+    zt_word_flag(fd, w, ZT_W_SHUT_RD);
     zt_ctl_note(zt_id_of(fd, w), ZT_NOTE_SHUT_RD);
     int twin = zt_twin_of(fd, w);
     if (twin >= 0)
@@ -710,9 +723,9 @@ static int shutdown_dgram(int fd, zt_word w, int how)
 {
     struct zt_state_slot s;
     if (how != SHUT_RD)
-        zt_word_flag(fd, ZT_W_SHUT_WR);
+        zt_word_flag(fd, w, ZT_W_SHUT_WR);
     if (how != SHUT_WR) {
-        zt_word_flag(fd, ZT_W_SHUT_RD);
+        zt_word_flag(fd, w, ZT_W_SHUT_RD);
         REAL(shutdown)(fd, SHUT_RD);
     }
     /* Linux says so of an unconnected socket, having done it all the same. */
@@ -734,7 +747,7 @@ ZT_EXPORT int shutdown(int fd, int how)
     if (phase == ZT_PHASE_FAILED || phase == ZT_PHASE_RESET)
         return zt_fail(ENOTCONN);
     if (how != SHUT_WR) {
-        zt_word_flag(fd, ZT_W_SHUT_RD);
+        zt_word_flag(fd, w, ZT_W_SHUT_RD);
         zt_ctl_note(zt_id_of(fd, w), ZT_NOTE_SHUT_RD);
     }
     return REAL(shutdown)(fd, how);

@@ -1,11 +1,14 @@
 /* ZT_PRELOAD_STICKY=1: a program that is started with an environment of its own (sudo's env_reset
  * apart, which is a setuid matter; cron-like servers, build systems, test runners) keeps our
- * variables: those of this process's own start that the new environment lacks are added to it.
+ * variables: those of this process's own start that the new environment lacks are added to it. (Not by execl,
+ * execlp, system and popen, which take `environ` inside of libc: it has what was inherited, unless the program took
+ * it out.)
  * Without the setting every call passes as it is.
  *
  * Any of these may run in a vfork child or a signal handler: the new vector is on the stack. */
 #include <alloca.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -86,6 +89,25 @@ ZT_EXPORT int fexecve(int fd, char *const argv[], char *const env[])
 ZT_EXPORT int execvpe(const char *file, char *const argv[], char *const env[])
 {
     return REAL(execvpe)(file, argv, ENV(env));
+}
+
+/* The call of cron. */
+ZT_EXPORT int execle(const char *path, const char *arg, ...)
+{
+    va_list ap;
+    size_t n = 0, i = 1;
+    va_start(ap, arg);
+    for (const char *a = arg; a; a = va_arg(ap, const char *))
+        n++;
+    va_end(ap);
+    const char **argv = alloca((n + 2) * sizeof *argv);
+    argv[0] = arg;
+    va_start(ap, arg);
+    while (i <= n)
+        argv[i++] = va_arg(ap, const char *); /* the last is NULL */
+    char *const *env = va_arg(ap, char *const *);
+    va_end(ap);
+    return execve(path, (char *const *)argv, env);
 }
 
 /* With `environ`, which the program may have emptied. */

@@ -36,7 +36,7 @@ ZT_EXPORT int fclose(FILE *f)
 
 ZT_EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
-    if (first <= last && !(flags & (int)CLOSE_RANGE_CLOEXEC) && !(flags & (int)CLOSE_RANGE_UNSHARE))
+    if (first <= last && flags == 0)
         zt_fd_forget_range(first, last);
     return REAL(close_range)(first, last, flags);
 }
@@ -82,23 +82,27 @@ ZT_EXPORT int dup3(int fd, int to, int flags)
     return r;
 }
 
+/* The twin goes where its socket goes. */
+static void twin_setfd(int fd, zt_word w, long flags)
+{
+    int twin = w & ZT_W_MERGED ? zt_twin_of(fd, w) : -1;
+    if (twin >= 0)
+        zt_sys3(SYS_fcntl, twin, F_SETFD, flags);
+}
+
 static int do_fcntl(int fd, int cmd, long arg)
 {
     if (cmd == F_SETOWN || cmd == F_SETOWN_EX || cmd == F_SETSIG)
         zt_fresh_end(fd);
     int r = REAL(fcntl)(fd, cmd, arg);
-    zt_word w = ZT_UNLIKELY(cmd == F_SETFD) ? zt_word_of(fd) : 0;
-    if (r >= 0 && (w & ZT_W_MERGED)) { /* the twin goes where its socket goes */
-        int twin = zt_twin_of(fd, w);
-        if (twin >= 0)
-            zt_sys3(SYS_fcntl, twin, F_SETFD, arg);
-    }
+    if (ZT_UNLIKELY(cmd == F_SETFD) && r >= 0)
+        twin_setfd(fd, zt_word_of(fd), arg);
     if (cmd == F_SETFL && atomic_load_explicit(&zt_any_lost, memory_order_relaxed) && r >= 0 &&
         (zt_word_any(fd) & ZT_W_LOST)) {
         if (arg & O_NONBLOCK)
             zt_word_unflag(fd, ZT_W_BLOCKS);
         else
-            zt_word_flag(fd, ZT_W_BLOCKS);
+            zt_word_flag(fd, 0, ZT_W_BLOCKS);
     }
     if (r >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
         zt_fd_copy(fd, r);
@@ -125,7 +129,7 @@ FCNTL(__fcntl)
 
 static void note_epoll(int epfd, int op, int fd, const struct epoll_event *ev)
 {
-    struct zt_note *n = zt_note_of(fd, op == EPOLL_CTL_ADD);
+    struct zt_note *n = zt_note_of(fd, op != EPOLL_CTL_DEL);
     if (!n)
         return;
     int had = atomic_load_explicit(&n->epfd, memory_order_relaxed);
@@ -138,8 +142,10 @@ static void note_epoll(int epfd, int op, int fd, const struct epoll_event *ev)
         atomic_store_explicit(&n->epfd, ZT_NOTE_MANY, memory_order_relaxed);
         return;
     }
-    if (op == EPOLL_CTL_MOD && had != epfd + 1)
+    if (op == EPOLL_CTL_MOD && had != epfd + 1) { /* by another number of the set, or not seen when it was added */
+        atomic_store_explicit(&n->epfd, ZT_NOTE_MANY, memory_order_relaxed);
         return;
+    }
     atomic_store_explicit(&n->events, ev->events, memory_order_relaxed);
     atomic_store_explicit(&n->data, ev->data.u64, memory_order_relaxed);
     atomic_store_explicit(&n->epfd, epfd + 1, memory_order_relaxed);
@@ -177,10 +183,13 @@ static int ioctl_virtual(int fd, zt_word w, unsigned long request, long arg)
             return zt_fail(EINVAL);
         if (!(w & ZT_W_DGRAM))
             break;
-        long n = zt_dgram_pending(fd);
-        *(int *)arg = n < 0 ? 0 : (int)n;
+        *(int *)arg = (int)zt_dgram_pending(fd);
         return 0;
     }
+    case FIOCLEX:
+    case FIONCLEX:
+        twin_setfd(fd, w, request == FIOCLEX ? FD_CLOEXEC : 0);
+        break;
     default:
         break;
     }

@@ -8,6 +8,7 @@
  * block, and one block with a string for each entry. Lists of ours are made the same way. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_link.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netpacket/packet.h>
@@ -53,6 +54,7 @@ union any_sa {
 struct entry {
     struct ifaddrs ifa;
     union any_sa addr, mask, broad;
+    struct rtnl_link_stats counters;
     char name[16];
 };
 
@@ -162,7 +164,10 @@ static struct ifaddrs *join(const struct ifaddrs *kernel, const struct entry *ou
         e[i].ifa.ifa_addr = copy_sa(&e[i].addr, k->ifa_addr);
         e[i].ifa.ifa_netmask = copy_sa(&e[i].mask, k->ifa_netmask);
         e[i].ifa.ifa_broadaddr = copy_sa(&e[i].broad, k->ifa_broadaddr);
-        e[i].ifa.ifa_data = NULL; /* counters */
+        bool counts = k->ifa_data && k->ifa_addr && k->ifa_addr->sa_family == AF_PACKET;
+        if (counts)
+            memcpy(&e[i].counters, k->ifa_data, sizeof e[i].counters);
+        e[i].ifa.ifa_data = counts ? &e[i].counters : NULL;
     }
     for (unsigned k = 0; k < nours; k++, i++) {
         e[i] = ours[k];

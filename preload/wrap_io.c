@@ -48,7 +48,7 @@ static ssize_t stream_read_end(int fd, zt_word w, ssize_t n)
     }
     if (err == EPIPE) /* reset after the end of file, which stays what it is for readers */
         return 0;
-    zt_word_flag(fd, ZT_W_ERR);
+    zt_word_flag(fd, w, ZT_W_ERR);
     return zt_fail(err ? err : ECONNRESET);
 }
 
@@ -79,7 +79,7 @@ static ssize_t stream_before_write(int fd, zt_word w, int flags)
     case ZT_PHASE_RESET:
         if (w & ZT_W_ERR)
             return 0; /* EPIPE from the kernel */
-        zt_word_flag(fd, ZT_W_ERR);
+        zt_word_flag(fd, w, ZT_W_ERR);
         return err == EPIPE ? broken_pipe(flags) : zt_fail(err ? err : ECONNRESET);
     default:
         return 0;
@@ -183,9 +183,11 @@ static int send_attach(int fd, const struct sockaddr *sa, socklen_t len, int fla
     struct zt_ctl_addr remote;
     if (ZT_LIKELY(!sa) || !zt_sa_managed(sa, len, &remote))
         return 0;
-    int type = 0;
+    int type = 0, domain = 0;
     socklen_t n = sizeof type;
-    if (zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
+    if (zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0 ||
+        zt_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 ||
+        (domain != AF_INET && domain != AF_INET6)) /* its own errors; no way to an inet address */
         return 0;
     if (type == SOCK_DGRAM) {
         int r = zt_dgram_attach(fd, &remote, false);
@@ -479,7 +481,7 @@ ZT_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
     if (!zt_word_of(fd)) {
         int a = 0, saved = errno;
-        for (unsigned i = 0; i < n && a == 0 && !zt_wild(v); i++)
+        for (unsigned i = 0; i < n && i < 1024 && a == 0 && !zt_wild(v); i++) /* the kernel takes no more */
             a = send_attach(fd, v[i].msg_hdr.msg_name, v[i].msg_hdr.msg_namelen, flags);
         if (ZT_LIKELY(a == 0)) {
             int r = REAL(sendmmsg)(fd, v, n, flags);
@@ -493,7 +495,7 @@ ZT_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     zt_word w = zt_word_of(fd);
     if (n && zt_wild(v))
         return zt_fail(EFAULT);
-    if ((w & ZT_W_DGRAM) && n > 1)
+    if ((w & ZT_W_DGRAM) && !(w & ZT_W_SHUT_WR) && n > 1 && !(flags & (MSG_OOB | MSG_MORE)))
         return zt_dgram_send_many(fd, w, v, n < 1024 ? n : 1024, flags);
     unsigned done = 0;
     for (; done < n; done++) {
@@ -535,17 +537,27 @@ ZT_EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int f
     return do_recvfrom(fd, buf, n, flags, sa, len);
 }
 
-/* ---- bulk movers: streams need nothing; datagrams would lose their headers ---- */
+/* ---- bulk movers: streams end as they do for read and write; datagrams would lose their headers ---- */
 
-static bool unmovable(int fd)
+static bool unmovable(zt_word w)
 {
-    return zt_word_of(fd) & (ZT_W_DGRAM | ZT_W_BOUND);
+    return w & (ZT_W_DGRAM | ZT_W_BOUND);
 }
 
-#define SENDFILE(name)                                                             \
-    ZT_EXPORT ssize_t name(int out, int in, off_t *off, size_t n)                  \
-    {                                                                              \
-        return unmovable(out) ? zt_fail(EINVAL) : REAL(sendfile)(out, in, off, n); \
+static ssize_t do_sendfile(int out, int in, off_t *off, size_t n)
+{
+    zt_word w = zt_word_of(out);
+    if (ZT_LIKELY(!w))
+        return REAL(sendfile)(out, in, off, n);
+    if (unmovable(w))
+        return zt_fail(EINVAL);
+    return stream_before_write(out, w, 0) < 0 ? -1 : REAL(sendfile)(out, in, off, n);
+}
+
+#define SENDFILE(name)                                            \
+    ZT_EXPORT ssize_t name(int out, int in, off_t *off, size_t n) \
+    {                                                             \
+        return do_sendfile(out, in, off, n);                      \
     }
 SENDFILE(sendfile)
 SENDFILE(sendfile64)
@@ -553,6 +565,11 @@ SENDFILE(sendfile64)
 ZT_EXPORT ssize_t splice(int in, off64_t *off_in, int out, off64_t *off_out, size_t n,
                          unsigned flags)
 {
-    return unmovable(in) || unmovable(out) ? zt_fail(EINVAL)
-                                           : REAL(splice)(in, off_in, out, off_out, n, flags);
+    zt_word from = zt_word_of(in), to = zt_word_of(out);
+    if (unmovable(from) || unmovable(to))
+        return zt_fail(EINVAL);
+    if (to && stream_before_write(out, to, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0) < 0)
+        return -1;
+    ssize_t r = REAL(splice)(in, off_in, out, off_out, n, flags);
+    return from ? stream_read(in, from, r, n) : r;
 }

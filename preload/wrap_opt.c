@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <string.h>
 
 #include "real.h"
@@ -59,6 +60,7 @@ static const struct known remembered[] = {
     {IPPROTO_TCP, TCP_THIN_DUPACK, 0},
     {IPPROTO_TCP, TCP_SAVE_SYN, 0},
     {IPPROTO_TCP, TCP_CM_INQ, 0},
+    {IPPROTO_UDP, UDP_CORK, 0},
     {IPPROTO_IP, IP_TOS, 0},
     {IPPROTO_IP, IP_TTL, 64},
     {IPPROTO_IP, IP_FREEBIND, 0},
@@ -227,7 +229,7 @@ static int take_error(int fd, zt_word w)
         return pair;
     if (w & ZT_W_ERR)
         return 0;
-    zt_word_flag(fd, ZT_W_ERR);
+    zt_word_flag(fd, w, ZT_W_ERR);
     return err ? err : pair;
 }
 
@@ -304,7 +306,7 @@ static int get_virtual(int fd, zt_word w, int level, int name, void *out, sockle
         return zt_fail(EOPNOTSUPP);
     if (level == SOL_SOCKET && (r = get_socket_level(fd, w, name, out, len)) <= 0)
         return r;
-    if (level == IPPROTO_TCP && (w & ZT_W_DGRAM))
+    if (level == (w & ZT_W_DGRAM ? IPPROTO_TCP : IPPROTO_UDP))
         return zt_fail(ENOPROTOOPT);
     if (level == IPPROTO_IPV6 && !(w & ZT_W_V6))
         return zt_fail(ENOPROTOOPT);
@@ -531,7 +533,7 @@ static int set_virtual(int fd, zt_word w, int level, int name, const void *value
         return zt_fail(EFAULT);
     if (level == SOL_SOCKET && (r = set_socket_level(fd, w, name, value, len)) <= 0)
         return r;
-    if (level == IPPROTO_TCP && (w & ZT_W_DGRAM))
+    if (level == (w & ZT_W_DGRAM ? IPPROTO_TCP : IPPROTO_UDP))
         return zt_fail(ENOPROTOOPT);
     if (level == IPPROTO_IPV6 && !(w & ZT_W_V6))
         return zt_fail(ENOPROTOOPT);
@@ -561,13 +563,13 @@ static int set_virtual(int fd, zt_word w, int level, int name, const void *value
     int v = 0;
     if (len >= sizeof v)
         memcpy(&v, value, sizeof v);
-    else if (len >= 1 && level != SOL_SOCKET && level != IPPROTO_TCP)
+    else if (len >= 1 && level == IPPROTO_IP)
         v = *(const uint8_t *)value; /* IP_TOS and friends take a char as well */
     else
         return zt_fail(EINVAL);
     if (zt_optname_flag(level, name, &flag)) {
         if (v)
-            zt_word_flag(fd, flag);
+            zt_word_flag(fd, w, flag);
         else
             zt_word_unflag(fd, flag);
         return 0;
@@ -584,7 +586,11 @@ static int set_virtual(int fd, zt_word w, int level, int name, const void *value
 static int set_merged(int fd, zt_word w, int level, int name, const void *value, socklen_t len)
 {
     zt_word flag;
-    int twin = zt_twin_of(fd, w);
+    int twin = zt_twin_of(fd, w), off = 0;
+    if (twin >= 0 && level == IPPROTO_UDP && name == UDP_CORK) { /* it is the node that collects, for both */
+        zt_sys5(SYS_setsockopt, twin, level, name, &off, sizeof off);
+        twin = -1;
+    }
     long k = twin < 0 || zt_optname_flag(level, name, &flag)
                  ? -ENODEV
                  : zt_sys5(SYS_setsockopt, twin, level, name, value, len);

@@ -1,8 +1,9 @@
 /* A network without a controller: its id says which ports may be used on it, and each node has the
  * address that follows from its own id, so one can be told from the other.
  *
- *   ./adhoc HOME FIRST-PORT LAST-PORT [NODE-ID]      ours, and the address that node NODE-ID has
- * there */
+ *   ./adhoc HOME FIRST-PORT LAST-PORT [NODE-ID]
+ *
+ * prints our address, and the one that node NODE-ID has there. */
 #include "common.h"
 
 int main(int argc, char **argv)

@@ -18,7 +18,7 @@ static void on_event(struct zts_callback_msg *msg)
         node_online = 1;
         break;
     case ZTS_EVENT_NODE_UNRECOVERABLE_ERROR:
-        fprintf(stderr, "the node cannot run\n");
+        fprintf(stderr, "the node cannot run: can HOME be written, and is no other node using it?\n");
         exit(1);
     case ZTS_EVENT_NETWORK_READY_IP4:
     case ZTS_EVENT_NETWORK_READY_IP6:
@@ -31,6 +31,16 @@ static void on_event(struct zts_callback_msg *msg)
         break;
     }
     fflush(stdout);
+}
+
+/* Until the callback has set it; says what may be missing when that takes long. */
+static void wait_for(const _Atomic int *done, const char *missing)
+{
+    for (int ms = 0; !*done; ms += 20) {
+        if (ms == 5000)
+            fprintf(stderr, "waiting: %s\n", missing);
+        zts_delay_ms(20);
+    }
 }
 
 /* Fills in the address; returns its size, or 0. */
@@ -69,11 +79,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "cannot start\n");
         return 1;
     }
-    while (!node_online)
-        zts_delay_ms(20);
-    zts_join(strtoull(argv[2], NULL, 16));
-    while (!network_ready)
-        zts_delay_ms(20);
+    wait_for(&node_online, "no root server answers; is your network's planet file in HOME?");
+    if (zts_join(strtoull(argv[2], NULL, 16)) != ZTS_ERR_OK) {
+        fprintf(stderr, "cannot join '%s'\n", argv[2]);
+        return 1;
+    }
+    wait_for(&network_ready, "no address yet; is the id right, and this node authorized?");
 
     /* The other node may not be known yet: the same descriptor can try again. */
     int fd = zts_socket(to.ss_family, ZTS_SOCK_STREAM, 0), tries = 0;

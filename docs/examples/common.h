@@ -21,10 +21,14 @@ static void example_event(struct zts_callback_msg *msg)
         example_online = 1;
         break;
     case ZTS_EVENT_NODE_UNRECOVERABLE_ERROR:
-        fprintf(stderr, "the node cannot run\n");
+        fprintf(stderr, "the node cannot run: can HOME be written, and is no other node using it?\n");
         exit(1);
     case ZTS_EVENT_NETWORK_ACCESS_DENIED:
         fprintf(stderr, "waiting to be authorized on %llx\n",
+                (unsigned long long)msg->network->nwid);
+        break;
+    case ZTS_EVENT_NETWORK_NOT_FOUND:
+        fprintf(stderr, "its controller knows no network %llx\n",
                 (unsigned long long)msg->network->nwid);
         break;
     case ZTS_EVENT_ADDR_ADDED_IP4:
@@ -54,6 +58,16 @@ static void example_signal(int number)
     example_stop = number;
 }
 
+/* Until the callback has set it, or a signal came; says what may be missing when that takes long. */
+static void example_wait(const _Atomic int *done, const char *missing)
+{
+    for (int ms = 0; !*done && !example_stop; ms += 20) {
+        if (ms == 5000)
+            fprintf(stderr, "waiting: %s\n", missing);
+        zts_delay_ms(20);
+    }
+}
+
 /* A node with its files in `home`, on this network (16 hex digits), with an address. */
 static void example_up(const char *home, const char *nwid)
 {
@@ -63,14 +77,12 @@ static void example_up(const char *home, const char *nwid)
         fprintf(stderr, "cannot start\n");
         exit(1);
     }
-    while (!example_online && !example_stop)
-        zts_delay_ms(20);
+    example_wait(&example_online, "no root server answers; is your network's planet file in HOME?");
     if (zts_join(strtoull(nwid, NULL, 16)) != ZTS_ERR_OK && !example_stop) {
         fprintf(stderr, "cannot join %s\n", nwid);
         exit(1);
     }
-    while (!example_ready && !example_stop)
-        zts_delay_ms(20);
+    example_wait(&example_ready, "no address yet; is the id right, and this node authorized?");
     if (example_stop)
         exit(1);
 }

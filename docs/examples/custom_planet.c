@@ -2,8 +2,8 @@
  * This is the 1.8 generation of the API (include/zts18); the signed set could as well come from
  * `ztctl planet new`.
  *
- *   ./custom_planet ROOT-IDENTITY.PUBLIC ENDPOINT NWID      e.g. root/identity.public
- * 192.0.2.1/9993 ... */
+ *   ./custom_planet ROOT-IDENTITY.PUBLIC ENDPOINT NWID
+ *   e.g. ./custom_planet root/identity.public 192.0.2.1/9993 ff0000ffff000000 */
 #include <stdio.h>
 #include <stdlib.h>
 

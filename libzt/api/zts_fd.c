@@ -3,7 +3,8 @@
  * A number leads to a struct zts_sock, made once and used again, so a look-up needs no lock: the
  * word `refs` holds the bit OPEN and how many calls are inside. zts_close clears OPEN; whoever then
  * leaves last takes the socket apart and frees the number. When others are inside, close also shuts
- * the host descriptor down, which wakes them from the kernel.
+ * the host descriptor down, which wakes them from the kernel. It does so with the socket's lock, under
+ * which nobody puts another descriptor in place once OPEN is gone: that one would not be shut down.
  *
  * The host descriptor of a fresh stream socket is an unconnected AF_UNIX stream socket, which polls
  * OUT|HUP exactly as a fresh TCP socket does; connect and bind put the real pair in its place with
@@ -90,9 +91,10 @@ struct zts_sock *zts_sock_new(int family, int type)
     s->type = type;
     atomic_store(&s->kind, ZTS_KIND_FRESH);
     atomic_store(&s->told, false);
+    atomic_store(&s->reset_told, false);
     atomic_store(&s->shut_rd, false);
     atomic_store(&s->id, 0);
-    s->listening = false;
+    atomic_store(&s->listening, false);
     s->page = NULL;
     s->local = s->peer = (struct zt_ctl_addr){0};
     s->contimeo_ms = 0;
@@ -140,6 +142,11 @@ void zts_sock_put(struct zts_sock *s)
 {
     if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
         zts_sock_abandon(s);
+}
+
+bool zts_sock_is_open(const struct zts_sock *s)
+{
+    return (atomic_load_explicit(&s->refs, memory_order_relaxed) & OPEN) != 0;
 }
 
 int zts_sock_close(int num)
@@ -215,6 +222,18 @@ int zts_sock_swap(struct zts_sock *s, int fresh)
 bool zts_sock_slot(struct zts_sock *s, struct zt_state_slot *out)
 {
     return zts_page_slot(s->page, atomic_load_explicit(&s->id, memory_order_relaxed), out);
+}
+
+int zts_sock_take_error(struct zts_sock *s)
+{
+    struct zt_state_slot slot;
+    if (!zts_sock_slot(s, &slot))
+        return 0;
+    bool failed = slot.phase == ZT_PHASE_FAILED;
+    if (failed ? atomic_exchange(&s->told, true)
+               : slot.phase != ZT_PHASE_RESET || atomic_exchange(&s->reset_told, true))
+        return 0;
+    return slot.err != 0 ? slot.err : failed ? ECONNREFUSED : ECONNRESET;
 }
 
 void zts_req_init(const struct zts_sock *s, enum zt_ctl_type type, struct zt_ctl_req *req)

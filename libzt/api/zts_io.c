@@ -1,6 +1,7 @@
 /* Sending and receiving: one system call on the host descriptor, and the reason from the state page
  * where the pair can't tell it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -78,8 +79,9 @@ static ssize_t send_stream(struct zts_sock *s, struct io *io)
         return zts_fail(ENOTCONN);
     if (io->to != NULL)
         return zts_fail(EISCONN);
-    /* The pair would take some bytes that TCP can't have yet. */
-    if (is_connecting(s))
+    /* The pair would take some bytes that TCP can't have yet; a call that may wait does so in there. */
+    if (is_connecting(s) &&
+        ((io->flags & ZTS_MSG_DONTWAIT) || (fcntl(s->fd, F_GETFL) & O_NONBLOCK)))
         return zts_fail(EAGAIN);
     if (io->flags & ZTS_MSG_MORE)
         set_cork(s, true);
@@ -89,32 +91,25 @@ static ssize_t send_stream(struct zts_sock *s, struct io *io)
         set_cork(s, false);
     if (n >= 0)
         return n;
-    int err = errno;
-    struct zt_state_slot slot;
-    if (err == EPIPE && zts_sock_slot(s, &slot) && slot.phase == ZT_PHASE_RESET &&
-        !atomic_exchange(&s->told, true))
-        err = slot.err != 0 ? slot.err : ECONNRESET;
-    return fail_or_service(err);
+    int err = errno, why = 0;
+    if (err == EPIPE || err == ECONNRESET) { /* the pair's: the first one to hear of it is told the reason */
+        why = zts_sock_take_error(s);
+        err = EPIPE;
+    }
+    return fail_or_service(why != 0 ? why : err);
 }
 
 /* The pair has ended: orderly, or because the peer or the node went away? */
 static ssize_t end_of_stream(struct zts_sock *s)
 {
-    struct zt_state_slot slot;
     if (atomic_load(&s->shut_rd))
         return 0;
     if (!zts_ready())
         return ZTS_ERR_SERVICE;
     if (zts_page_stale(s->page))
         return zts_fail(ECONNRESET);
-    if (!zts_sock_slot(s, &slot))
-        return 0; /* ended long ago on both sides */
-    if (slot.phase == ZT_PHASE_FAILED && !atomic_exchange(&s->told, true))
-        return zts_fail(slot.err != 0 ? slot.err : ECONNREFUSED);
-    /* `told` was set by connect; a reset is told once more, then it is an end like any other. */
-    if (slot.phase == ZT_PHASE_RESET && !atomic_exchange(&s->shut_rd, true))
-        return zts_fail(slot.err != 0 ? slot.err : ECONNRESET);
-    return 0;
+    int err = zts_sock_take_error(s); /* told once, then it is an end like any other */
+    return err != 0 && err != EPIPE ? zts_fail(err) : 0;
 }
 
 static ssize_t recv_stream(struct zts_sock *s, struct io *io)
@@ -123,9 +118,10 @@ static ssize_t recv_stream(struct zts_sock *s, struct io *io)
         return zts_fail(ENOTCONN);
     struct msghdr m = {.msg_iov = io->iov, .msg_iovlen = io->niov};
     ssize_t n = recvmsg(s->fd, &m, host_flags(io->flags));
-    if (n < 0)
+    if (n < 0 && errno != ECONNRESET)
         return fail_or_service(errno);
-    if (n == 0 && io->len > 0)
+    /* ECONNRESET is the pair's own, where something of ours was not read any more. */
+    if (n < 0 || (n == 0 && io->len > 0))
         n = end_of_stream(s);
     if (n >= 0 && io->msg != NULL)
         io->msg->msg_controllen = 0;

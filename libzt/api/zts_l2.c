@@ -1,5 +1,9 @@
 /* Layer 2: Ethernet frames of a network. A descriptor is a socket of family AF_PACKET inside (see
- * node/proxy_raw.c); a callback is a thread that reads from one. */
+ * node/proxy_raw.c); a callback is a thread that reads from one.
+ *
+ * A reader holds a reference on its socket, so that the number is nobody else's before its thread has seen
+ * the end. That may be inside the application for long, and the application may wait there for a lock of ours:
+ * it is joined without any. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,7 +21,7 @@ struct reader {
     struct zt_list link;
     pthread_t thread;
     uint64_t nwid;
-    int fd; /* of this API */
+    struct zts_sock *sock; /* reference */
     zts_l2_fn fn;
     void *user;
     bool is_alone; /* taken away by its own callback: nobody joins it */
@@ -25,11 +29,13 @@ struct reader {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct zt_list readers = {&readers, &readers};
+static struct zt_list retired = {&retired, &retired}; /* of a node that has ended; to be joined */
 
 void zts_l2_in_child(void)
 {
     pthread_mutex_init(&lock, NULL);
     zt_list_init(&readers); /* their threads are not here */
+    zt_list_init(&retired);
 }
 
 /* The node knows this network? ZT_E_NOENT: not joined, or without an interface yet. */
@@ -70,52 +76,76 @@ int zts_l2_open(const uint64_t networkId)
     return num;
 }
 
+static void release(struct reader *r)
+{
+    zts_sock_put(r->sock);
+    free(r);
+}
+
 static void *read_frames(void *arg)
 {
     struct reader *r = arg;
     uint8_t frame[FRAME_MAX];
     ssize_t n;
-    while ((n = zts_recv(r->fd, frame, sizeof frame, 0)) > 0 ||
+    while ((n = zts_recv(r->sock->num, frame, sizeof frame, 0)) > 0 ||
            (n == ZTS_ERR_SOCKET && zts_errno != ENETDOWN && zts_errno != EBADF))
         if (n > 0)
             r->fn(r->nwid, frame, (size_t)n, r->user);
     if (r->is_alone)
-        free(r);
+        release(r);
     return NULL;
 }
 
-static struct reader *take(uint64_t nwid)
+/* The first one of `from`, or of this network there, taken out; NULL. With lock. */
+static struct reader *take(struct zt_list *from, uint64_t nwid)
 {
-    struct reader *found = NULL;
-    pthread_mutex_lock(&lock);
-    ZT_LIST_EACH(it, &readers)
+    ZT_LIST_EACH(it, from)
     {
         struct reader *r = ZT_CONTAINER(it, struct reader, link);
-        if (found == NULL && (nwid == 0 || r->nwid == nwid)) {
+        if (nwid == 0 || r->nwid == nwid) {
             zt_list_remove(it);
-            found = r;
+            return r;
         }
     }
-    pthread_mutex_unlock(&lock);
-    return found;
+    return NULL;
 }
 
+static struct reader *take_locked(struct zt_list *from, uint64_t nwid)
+{
+    pthread_mutex_lock(&lock);
+    struct reader *r = take(from, nwid);
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+/* NULL is fine. */
 static void end(struct reader *r)
 {
-    (void)zts_sock_close(r->fd); /* wakes the thread */
+    if (r == NULL)
+        return;
+    (void)zts_sock_close(r->sock->num); /* wakes the thread */
     if (pthread_equal(r->thread, pthread_self())) {
         r->is_alone = true;
         pthread_detach(r->thread); /* it ends after this very callback */
         return;
     }
     pthread_join(r->thread, NULL);
-    free(r);
+    release(r);
 }
 
-void zts_l2_end(void)
+void zts_l2_retire(void)
 {
     struct reader *r;
-    while ((r = take(0)) != NULL)
+    pthread_mutex_lock(&lock);
+    while ((r = take(&readers, 0)) != NULL)
+        zt_list_push_back(&retired, &r->link);
+    pthread_mutex_unlock(&lock);
+}
+
+void zts_l2_reap(void)
+{
+    struct reader *r;
+    while ((r = take_locked(&retired, 0)) != NULL)
         end(r);
 }
 
@@ -135,25 +165,29 @@ int zts_l2_set_callback(const uint64_t networkId, zts_l2_fn fn, void *user)
         return ZTS_ERR_SERVICE;
     if (networkId == 0)
         return ZTS_ERR_ARG;
-    struct reader *old = take(networkId);
-    if (old != NULL)
-        end(old);
+    struct reader *old = take_locked(&readers, networkId);
+    bool had = old != NULL;
+    end(old);
     if (fn == NULL)
-        return old != NULL ? ZTS_ERR_OK : ZTS_ERR_NO_RESULT;
+        return had ? ZTS_ERR_OK : ZTS_ERR_NO_RESULT;
     int fd = zts_l2_open(networkId);
     if (fd < 0)
         return fd;
     struct reader *r = calloc(1, sizeof *r);
-    if (r != NULL) {
-        *r = (struct reader){.nwid = networkId, .fd = fd, .fn = fn, .user = user};
+    struct zts_sock *s = r != NULL ? zts_sock_get(fd) : NULL;
+    if (s != NULL) {
+        *r = (struct reader){.nwid = networkId, .sock = s, .fn = fn, .user = user};
         zt_list_init(&r->link);
         pthread_mutex_lock(&lock);
         int rc = start(r);
+        old = rc == 0 ? take(&readers, networkId) : NULL; /* another thread was as quick as we are */
         if (rc == 0)
             zt_list_push_back(&readers, &r->link);
         pthread_mutex_unlock(&lock);
+        end(old);
         if (rc == 0)
             return ZTS_ERR_OK;
+        zts_sock_put(s);
     }
     free(r);
     (void)zts_sock_close(fd);

@@ -6,8 +6,8 @@
  * zts_restart.
  *
  * Starting and ending as seen here: running = there is a node and it was not asked to stop. Whether
- * a node that was asked to stop has ended, it knows itself (zt_node_wait with no time). The event
- * thread lives from the first zts_start to zts_free; so STACK_UP comes once and STACK_DOWN is the
+ * a node has ended, asked or not, it knows itself (zt_node_wait with no time; `ready` is taken back by it).
+ * The event thread lives from the first zts_start to zts_free; so STACK_UP comes once and STACK_DOWN is the
  * last event, although the stack itself is made anew with every node. */
 #include <errno.h>
 #include <fcntl.h>
@@ -136,19 +136,22 @@ static int start_node(const uint64_t *networks, size_t nnetworks)
                                  .networks = networks,
                                  .nnetworks = nnetworks,
                                  .spare_planet = secure_getenv("ZT_PLANET"),
-                                 .events = g.events};
+                                 .events = g.events,
+                                 .serves = &g.ready};
     if (g.setup != NULL)
         apply_setup(g.setup, &cfg);
     drop_node();
-    zts_l2_end(); /* its threads have seen the end of the node */
+    zts_l2_retire();
     g.stop_asked = false;
     atomic_store(&g.was_online, false);
     struct zt_node *node = NULL;
+    atomic_store(&g.ready, true); /* before the node: one that fails at once takes it back */
     int rc = zt_node_start(&cfg, &node);
     pthread_rwlock_wrlock(&g.node_lock);
     g.node = node;
     pthread_rwlock_unlock(&g.node_lock);
-    atomic_store(&g.ready, rc == 0);
+    if (rc != 0)
+        atomic_store(&g.ready, false);
     return rc == 0 ? ZTS_ERR_OK : rc == ZT_E_INVAL ? ZTS_ERR_ARG : ZTS_ERR_GENERAL;
 }
 
@@ -197,6 +200,7 @@ int zts_start(const char *path, zts_callback_arg callback, int port)
     pthread_mutex_lock(&g.lock);
     int rc = start_locked(path, callback.msg, port);
     pthread_mutex_unlock(&g.lock);
+    zts_l2_reap();
     return rc;
 }
 
@@ -228,9 +232,10 @@ int zts_setup_start(void)
     g.setup = g.next;
     g.next = NULL;
     zts_set_callback(NULL, g.setup->handler);
-    if (g.setup->handler != NULL && !ready_events())
-        return zts_setup_close(ZTS_ERR_GENERAL);
-    return zts_setup_close(start_node(NULL, 0));
+    bool listens = g.setup->handler == NULL || ready_events();
+    int rc = zts_setup_close(listens ? start_node(NULL, 0) : ZTS_ERR_GENERAL);
+    zts_l2_reap();
+    return rc;
 }
 
 /* With lock. */
@@ -267,6 +272,7 @@ int zts_restart(void)
         rc = start_node(ids, n < MAX_NETWORKS ? n : MAX_NETWORKS);
     }
     pthread_mutex_unlock(&g.lock);
+    zts_l2_reap();
     return rc;
 }
 
@@ -294,7 +300,8 @@ int zts_free(void)
     if (events != NULL)
         zt_events_post(events, &(struct zt_node_note){.what = ZT_NODE_STACK_DOWN});
     zt_events_free(events);
-    zts_l2_end();
+    zts_l2_retire();
+    zts_l2_reap();
     zts_sock_close_all();
     return ZTS_ERR_OK;
 }

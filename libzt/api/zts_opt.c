@@ -125,8 +125,9 @@ static int set_timeout(struct zts_sock *s, int name, const void *val, zts_sockle
     if (t.tv_sec < 0 || t.tv_usec < 0 || t.tv_usec >= 1000000)
         return zts_fail(EDOM);
     if (name == ZTS_SO_CONTIMEO) {
+        /* Rounded up: a short limit is not "none". */
         s->contimeo_ms =
-            t.tv_sec > 1000000 ? 1000000000 : (int)(t.tv_sec * 1000 + t.tv_usec / 1000);
+            t.tv_sec > 1000000 ? 1000000000 : (int)(t.tv_sec * 1000 + (t.tv_usec + 999) / 1000);
         return ZTS_ERR_OK;
     }
     struct timeval h = {.tv_sec = t.tv_sec, .tv_usec = t.tv_usec};
@@ -315,13 +316,9 @@ int zts_setsockopt(int fd, int level, int optname, const void *optval, zts_sockl
 /* The error that nobody has been told, once. */
 static int take_error(struct zts_sock *s)
 {
-    struct zt_state_slot slot;
     int err = 0;
-    if (atomic_load(&s->kind) == ZTS_KIND_STREAM && zts_sock_slot(s, &slot)) {
-        if (slot.phase == ZT_PHASE_FAILED && !atomic_exchange(&s->told, true))
-            err = slot.err != 0 ? slot.err : ECONNREFUSED;
-        else if (slot.phase == ZT_PHASE_RESET && !atomic_exchange(&s->shut_rd, true))
-            err = slot.err != 0 ? slot.err : ECONNRESET;
+    if (atomic_load(&s->kind) == ZTS_KIND_STREAM) {
+        err = zts_sock_take_error(s);
     } else if (atomic_load(&s->kind) == ZTS_KIND_DGRAM) {
         int before = zts_errno;
         (void)get_host(s, SOL_SOCKET, SO_ERROR, 0, &err);

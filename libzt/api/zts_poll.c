@@ -169,6 +169,14 @@ static int take_result(zts_fd_set *set, int fd, bool is_ready)
     return is_ready;
 }
 
+/* Rounded up: a wait must not end early. For as long as poll can wait, at most. */
+static int milliseconds(const struct zts_timeval *t)
+{
+    if (t->tv_sec > INT32_MAX / 2000 || t->tv_usec / 1000000 > INT32_MAX / 2000)
+        return INT32_MAX;
+    return (int)(t->tv_sec * 1000 + (t->tv_usec + 999) / 1000);
+}
+
 int zts_select(int nfds, zts_fd_set *readfds, zts_fd_set *writefds, zts_fd_set *exceptfds,
                struct zts_timeval *timeout)
 {
@@ -188,11 +196,7 @@ int zts_select(int nfds, zts_fd_set *readfds, zts_fd_set *writefds, zts_fd_set *
         wait_set(&w, (unsigned)i, e != 0 ? i : -1, e);
         bad = bad || (e != 0 && w.s[i] == NULL);
     }
-    int64_t ms = -1;
-    if (timeout != NULL) /* rounded up: a wait must not end early */
-        ms = timeout->tv_sec > 2000000 ? INT32_MAX
-                                       : timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000;
-    int rc = bad ? -1 : wait_run(&w, (int)ms);
+    int rc = bad ? -1 : wait_run(&w, timeout != NULL ? milliseconds(timeout) : -1);
     int err = bad ? EBADF : errno, ready = 0;
     for (int i = 0; rc >= 0 && i < nfds; i++) {
         short r = w.p[i].revents;

@@ -52,8 +52,10 @@ int zts_node_groups(uint64_t nwid, struct zt_group_info *out, size_t cap, size_t
 
 /* ---- layer 2 (zts_l2.c) ---- */
 
-/* The node has stopped, or is freed: end the threads of callbacks. Not from such a callback. */
-void zts_l2_end(void);
+/* The node has ended: its callbacks are no more. Then, without a lock, because one may be running and want
+ * it: end their threads. */
+void zts_l2_retire(void);
+void zts_l2_reap(void);
 void zts_l2_in_child(void);
 void zts_names_in_child(void); /* zts_names.c */
 
@@ -84,7 +86,7 @@ enum zts_kind {
 #define ZTS_REMEMBER 16
 
 /* One descriptor. `lock` guards what connect, bind, listen and options change; data calls only read
- * fd, type and kind. */
+ * fd, type, kind and what is atomic. */
 struct zts_sock {
     _Atomic uint32_t refs; /* ZTS_OPEN | number of calls inside */
     int num;               /* the public number */
@@ -94,9 +96,10 @@ struct zts_sock {
     int protocol;     /* of a raw socket */
     uint64_t nwid;    /* layer 2 */
     _Atomic int kind;
-    bool listening;
-    _Atomic bool told; /* connect's result, or the reset, was given to the caller */
-    _Atomic bool shut_rd;
+    _Atomic bool listening;
+    _Atomic bool told;       /* connect's result was given to the caller */
+    _Atomic bool reset_told; /* and the reset of what was connected */
+    _Atomic bool shut_rd;    /* by the caller */
     _Atomic uint64_t id;
     struct zts_page *page;          /* reference */
     struct zt_ctl_addr local, peer; /* peer: of a connected datagram socket */
@@ -105,7 +108,7 @@ struct zts_sock {
     int rcvlowat; /* 0: not set */
     int linger;   /* seconds that close may block */
     int keepalive_ms; /* as set; the node rounds to seconds */
-    bool pktinfo, corked, broadcast;
+    _Atomic bool pktinfo, corked, broadcast;
     unsigned nopts;
     struct zt_ctl_opt opts[ZTS_REMEMBER]; /* Linux numbers */
 };
@@ -116,6 +119,7 @@ void zts_sock_publish(struct zts_sock *s); /* open it; keeps the caller's refere
 void zts_sock_abandon(struct zts_sock *s); /* instead of publishing */
 struct zts_sock *zts_sock_get(int num);    /* NULL: not open */
 void zts_sock_put(struct zts_sock *s);
+bool zts_sock_is_open(const struct zts_sock *s); /* zts_close may have come since zts_sock_get */
 /* Close the number: blocked calls wake, the last one inside closes the host descriptor. */
 int zts_sock_close(int num);
 void zts_sock_close_all(void);
@@ -126,6 +130,9 @@ void zts_sock_in_child(void); /* after fork: its locks may be held by threads th
 int zts_sock_swap(struct zts_sock *s, int fresh);
 int zts_placeholder(int type); /* a new placeholder descriptor or -errno */
 bool zts_sock_slot(struct zts_sock *s, struct zt_state_slot *out);
+/* Why a stream ended, unless it was told before: an errno, 0. (EPIPE: reset after the peer's orderly end,
+ * which stays that for readers.) */
+int zts_sock_take_error(struct zts_sock *s);
 /* A datagram socket with a node behind it: makes one when it is fresh. ZTS_ERR_*. */
 int zts_sock_need_dgram(struct zts_sock *s);
 /* TCP_CORK (zts_opt.c). With s->lock. */

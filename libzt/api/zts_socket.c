@@ -130,6 +130,8 @@ static int request_fd(struct zts_sock *s, const struct zt_ctl_req *req, struct z
                       enum zts_kind kind, bool wait)
 {
     int fresh = -1;
+    if (!zts_sock_is_open(s)) /* see zts_fd.c */
+        return zts_fail(EBADF);
     int rc = wait ? zts_request_connect(req, rep, &fresh, WAIT_MS)
                   : zts_request(req, rep, NULL, &fresh);
     if (rc != ZTS_ERR_OK) {
@@ -150,6 +152,7 @@ static int request_fd(struct zts_sock *s, const struct zt_ctl_req *req, struct z
     s->local = rep->local;
     atomic_store(&s->id, rep->id);
     atomic_store(&s->told, false);
+    atomic_store(&s->reset_told, false);
     atomic_store(&s->kind, kind);
     return ZTS_ERR_OK;
 }
@@ -203,7 +206,8 @@ static int connect_result(struct zts_sock *s)
 
 static int timeout_of(const struct zts_sock *s, bool *is_contimeo)
 {
-    int64_t snd = (int64_t)s->sndtimeo.tv_sec * 1000 + s->sndtimeo.tv_usec / 1000;
+    int64_t sec = s->sndtimeo.tv_sec < INT32_MAX ? s->sndtimeo.tv_sec : INT32_MAX;
+    int64_t snd = sec * 1000 + (s->sndtimeo.tv_usec + 999) / 1000;
     *is_contimeo = s->contimeo_ms > 0 && (snd == 0 || s->contimeo_ms <= snd);
     if (*is_contimeo)
         return s->contimeo_ms;
@@ -225,8 +229,8 @@ static int wait_connected(struct zts_sock *s)
             return is_contimeo ? ETIMEDOUT : EINPROGRESS;
         if (poll(&p, 1, (int)left) < 0 && errno != EINTR)
             return errno;
-        if ((atomic_load(&s->refs) & 0x80000000u) == 0)
-            return EBADF; /* closed by another thread */
+        if (!zts_sock_is_open(s))
+            return EBADF; /* by another thread */
         /* The node writes the page before it opens the gate, so the next look tells. */
     }
 }
@@ -254,10 +258,10 @@ static int connect_stream(struct zts_sock *s, const struct zt_ctl_addr *to, bool
     req.remote = *to;
     int flags = fcntl(s->fd, F_GETFL);
     bool blocking = flags < 0 || !(flags & O_NONBLOCK);
+    s->peer = *to;
     int rc = request_fd(s, &req, &rep, ZTS_KIND_STREAM, blocking);
     if (rc != ZTS_ERR_OK)
         return rc;
-    s->peer = *to;
     /* Also when the answer is there already: one behaviour, whatever the timing. */
     if (!blocking)
         return zts_fail(EINPROGRESS);
@@ -424,10 +428,10 @@ static int take_connection(struct zts_sock *s, struct zt_ctl_accept *a)
     struct msghdr m = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u};
     ssize_t n = recvmsg(s->fd, &m, MSG_CMSG_CLOEXEC);
+    if (n == 0 || (n < 0 && errno == ECONNRESET)) /* the node has ended it */
+        return -ECONNABORTED;
     if (n < 0)
         return -errno;
-    if (n == 0)
-        return atomic_load(&s->shut_rd) ? -EINVAL : -ECONNABORTED;
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (n != sizeof *a || c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
         c->cmsg_len < CMSG_LEN(sizeof(int)))

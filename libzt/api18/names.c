@@ -9,7 +9,7 @@ struct zts_hostent *zts_gethostbyname(const char *name);
 int zts_add_dns_nameserver(const void *addr);
 int zts_del_dns_nameserver(const void *addr);
 
-#define SERVERS 2
+#define SERVERS 2 /* see forget */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static zts_ip_addr servers[SERVERS];
@@ -26,6 +26,19 @@ static void as_storage(const zts_ip_addr *a, struct zts_sockaddr_storage *out)
     zts18_ep_storage(&ep, out);
 }
 
+/* The other index may name the same server, which then stays. With lock. */
+static void forget(uint8_t index)
+{
+    struct zts_sockaddr_storage old, other;
+    if (!is_set[index])
+        return;
+    is_set[index] = false;
+    as_storage(&servers[index], &old);
+    as_storage(&servers[1 - index], &other);
+    if (!is_set[1 - index] || memcmp(&old, &other, sizeof old) != 0)
+        (void)zts_del_dns_nameserver(&old);
+}
+
 int zts_dns_set_server(uint8_t index, const zts_ip_addr *addr)
 {
     struct zts_sockaddr_storage s;
@@ -34,11 +47,7 @@ int zts_dns_set_server(uint8_t index, const zts_ip_addr *addr)
     if (index >= SERVERS || (addr != NULL && addr->type != 0 && addr->type != 6))
         return ZTS_ERR_ARG;
     pthread_mutex_lock(&lock);
-    if (is_set[index]) {
-        as_storage(&servers[index], &s);
-        (void)zts_del_dns_nameserver(&s);
-    }
-    is_set[index] = false;
+    forget(index);
     int rc = ZTS_ERR_OK;
     if (addr != NULL) {
         as_storage(addr, &s);

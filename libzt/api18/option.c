@@ -114,7 +114,7 @@ int zts_get_linger_value(int fd)
 
 static int set_limit(int fd, int name, int seconds, int microseconds)
 {
-    struct zts_timeval t = {.tv_sec = seconds + microseconds / 1000000,
+    struct zts_timeval t = {.tv_sec = (long)seconds + microseconds / 1000000,
                             .tv_usec = microseconds % 1000000};
     NEEDS_NODE();
     if (seconds < 0 || microseconds < 0)

@@ -28,6 +28,12 @@ void zt_wipe(void *p, size_t n)
     sodium_memzero(p, n);
 }
 
+bool zt_same_secret(const char *a, const char *b)
+{
+    size_t n = strlen(a);
+    return n == strlen(b) && sodium_memcmp(a, b, n) == 0;
+}
+
 static void xor_block(uint8_t *a, const uint8_t *b)
 {
     for (size_t i = 0; i < BLOCK; i++)

@@ -44,5 +44,7 @@ int zt_identity_fingerprint(const struct zt_identity *id, uint8_t out[48]);
 
 /* Overwrite so that the compiler keeps it. */
 void zt_wipe(void *p, size_t n);
+/* Are two texts equal? Takes a time that tells their lengths alone. */
+bool zt_same_secret(const char *a, const char *b);
 
 #endif

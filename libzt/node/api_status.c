@@ -114,6 +114,7 @@ void zt_api_config(struct zt_node *n, const struct zt_api_request *r, uint64_t i
 /* Changing settings: the keeper writes the file, then the node reads it again like any other
  * change of it, and then {} is the answer, whatever the values were. */
 struct change {
+    struct zt_post post;
     struct zt_node *n;
     struct zt_api_to to;
     json_t *merge;     /* into settings */
@@ -174,16 +175,13 @@ static const char *merge_into_file(struct zt_node *n, json_t *merge)
     return error;
 }
 
-/* On the keeper's thread, which itself ends the loop: outside of RUNNING there is none. */
 static void change_job(struct zt_node *n, struct zt_job *j)
 {
     struct change *c;
     memcpy(&c, j->data, sizeof c);
     c->error = merge_into_file(n, c->merge);
-    pthread_mutex_lock(&n->lock);
-    struct zt_loop *l = n->state == ZT_NODE_RUNNING ? n->loop : NULL;
-    pthread_mutex_unlock(&n->lock);
-    if (l == NULL || zt_loop_post(l, on_written, c) != 0)
+    struct zt_loop *l = zt_keeper_loop(n);
+    if (l == NULL || zt_loop_post_at(l, &c->post, on_written, c) != 0)
         change_answer(c);
 }
 

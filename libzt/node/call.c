@@ -444,10 +444,10 @@ int zt_node_api(struct zt_node *n, const struct zt_api_request *r, zt_api_done *
     if (r->nbody > 0)
         p->r.body = memcpy(at + npath, r->body, r->nbody);
     int rc = ZT_E_STATE;
-    pthread_mutex_lock(&n->lock);
-    if (!zt_node_is_inherited(n) && n->state == ZT_NODE_RUNNING)
+    if (enter(n)) {
         rc = zt_loop_post(n->loop, run_api, p); /* runs, even if the loop is asked to end */
-    pthread_mutex_unlock(&n->lock);
+        leave(n);
+    }
     if (rc != 0)
         free(p);
     return rc;

@@ -195,7 +195,7 @@ static void cmd_leave(struct zt_node *n, const char *id, zt_command_done *done, 
     if (zt_hex_parse_u64(id, 16, &nwid) != 0 || nwid == 0)
         refuse(done, arg, EINVAL, "a network id is 16 hex digits");
     else if (zt_nets_leave(n, nwid) != 0)
-        refuse(done, arg, ENOENT, "not joined to this network");
+        refuse(done, arg, ENOENT, "not joined to this network; 'ztctl networks' shows those that are");
     else
         answer(done, arg, zt_api_result());
 }
@@ -234,7 +234,7 @@ static void cmd_deorbit(struct zt_node *n, const char *id_text, zt_command_done 
     if (!moon_id(id_text, strlen(id_text), &id))
         refuse(done, arg, EINVAL, "a moon's id is 1 to 16 hex digits");
     else if (zt_moon_deorbit(n, id) == ZT_E_NOENT)
-        refuse(done, arg, ENOENT, "this moon is not orbited");
+        refuse(done, arg, ENOENT, "this moon is not orbited; 'ztctl moons' shows those that are");
     else
         answer(done, arg, zt_api_result());
 }
@@ -264,7 +264,7 @@ static void cmd_set(struct zt_node *n, const char *args, zt_command_done *done, 
         return;
     }
     if (zt_nets_settings(n, nwid, &s) != 0) {
-        refuse(done, arg, ENOENT, "not joined to this network");
+        refuse(done, arg, ENOENT, "not joined to this network; 'ztctl networks' shows those that are");
         return;
     }
     for (at += strspn(at, " "); *at != 0; at += strspn(at, " ")) {
@@ -301,13 +301,13 @@ static void cmd_get(struct zt_node *n, const char *args, zt_command_done *done, 
     }
     json_t *o = zt_network_json(n, nwid, true), *v, *one;
     if (o == NULL) {
-        refuse(done, arg, ENOENT, "not joined to this network");
+        refuse(done, arg, ENOENT, "not joined to this network; 'ztctl networks' shows those that are");
     } else if (*key == 0) {
         answer(done, arg, o);
     } else if ((v = json_object_get(o, key)) == NULL) {
         json_decref(o);
         char msg[128];
-        snprintf(msg, sizeof msg, "a network has no property '%.60s'", key);
+        snprintf(msg, sizeof msg, "a network has no property '%.60s'; 'ztctl get NWID' shows those that it has", key);
         refuse(done, arg, EINVAL, msg);
     } else {
         one = json_object();
@@ -431,6 +431,12 @@ static const struct {
     {"sockets", false, cmd_sockets},
     {"up", false, cmd_up},
 };
+
+/* What a preloaded program says on behalf of its own calls; everything else is the owner's to say. */
+bool zt_command_is_for_all(const char *text)
+{
+    return strncmp(text, "resolve ", strlen("resolve ")) == 0;
+}
 
 void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, void *arg)
 {

@@ -32,7 +32,7 @@ struct record {
     uint64_t revision; /* what the text says, for lists of thousands */
     bool is_authorized;
     unsigned version, stored; /* of text; on disk */
-    bool is_fresh;   /* a network made now: a folder left by an earlier one of its name goes */
+    bool is_fresh;   /* a network made now: with its first job goes a folder left by an earlier one */
     bool is_writing; /* a job is out */
     struct zt_list failed;  /* linked: to be tried again */
     struct zt_list waiters; /* struct waiter, by version */
@@ -169,24 +169,17 @@ static void folder_of(uint64_t nwid, const char *below, char out[64])
     snprintf(out, 64, NETWORKS "/%016llx%s", (unsigned long long)nwid, below);
 }
 
-/* Who a job is about. It goes to the keeper and comes back. */
+/* What a job is about. It goes to the keeper and comes back. */
 struct ticket {
+    struct zt_post post;
     struct zt_ctl_db *db;
     uint64_t nwid, addr, serial;
     unsigned version;
     bool is_fresh;
     int rc;
+    size_t n;
+    char text[];
 };
-
-/* Hand a result to the loop. Without one nobody waits any more: zt_ctl_db_end answered them. */
-static void back_to_loop(struct zt_node *n, void (*fn)(void *), void *arg)
-{
-    pthread_mutex_lock(&n->lock);
-    struct zt_loop *l = n->state == ZT_NODE_RUNNING ? n->loop : NULL;
-    pthread_mutex_unlock(&n->lock);
-    if (l == NULL || zt_loop_post(l, fn, arg) != 0)
-        free(arg);
-}
 
 static void remove_members(struct zt_node *n, uint64_t nwid)
 {
@@ -211,15 +204,15 @@ static void written(void *arg);
 
 static void write_job(struct zt_node *n, struct zt_job *j)
 {
-    struct ticket *t = malloc(sizeof *t);
-    if (t == NULL)
-        return; /* the record stays unwritten: the next change writes it */
-    memcpy(t, j->data, sizeof *t);
+    struct zt_loop *l = zt_keeper_loop(n);
+    struct ticket *t;
+    memcpy(&t, j->data, sizeof t);
     if (t->is_fresh)
         remove_leftovers(n, t->nwid, j->name);
-    t->rc = zt_store_write(n->store, j->name, ZT_STORE_PRIVATE | ZT_STORE_DURABLE,
-                           j->data + sizeof *t, j->n - sizeof *t);
-    back_to_loop(n, written, t);
+    t->rc = zt_store_write(n->store, j->name, ZT_STORE_PRIVATE | ZT_STORE_DURABLE, t->text, t->n);
+    /* Without a loop nobody waits any more: zt_ctl_db_end answered them. */
+    if (l == NULL || zt_loop_post_at(l, &t->post, written, t) != 0)
+        free(t);
 }
 
 static void set_failed(struct zt_ctl_db *db, struct record *r)
@@ -235,26 +228,26 @@ static void write_record(struct zt_ctl_db *db, struct record *r)
     if (r->is_writing)
         return; /* when that job is back */
     const size_t len = strlen(r->text);
-    uint8_t *p = malloc(sizeof(struct ticket) + len);
-    struct ticket t = {.db = db,
-                       .nwid = r->nwid,
-                       .addr = r->addr,
-                       .serial = r->serial,
-                       .version = r->version,
-                       .is_fresh = r->is_fresh && r->stored == 0};
+    struct ticket *t = malloc(sizeof *t + len);
     char name[64];
-    bool posted = false;
 
-    file_of(r->nwid, r->addr, name);
-    if (p != NULL) {
-        memcpy(p, &t, sizeof t);
-        memcpy(p + sizeof t, r->text, len);
-        posted = zt_node_post_job(db->n, write_job, name, 0, NULL, p, sizeof t + len);
+    if (t != NULL) {
+        *t = (struct ticket){.db = db,
+                             .nwid = r->nwid,
+                             .addr = r->addr,
+                             .serial = r->serial,
+                             .version = r->version,
+                             .is_fresh = r->is_fresh,
+                             .n = len};
+        memcpy(t->text, r->text, len);
+        file_of(r->nwid, r->addr, name);
+        r->is_writing = zt_node_post_job(db->n, write_job, name, 0, NULL, &t, sizeof t);
+        r->is_fresh &= !r->is_writing; /* a second one would find its own members there */
     }
-    free(p);
-    r->is_writing = posted;
-    if (!posted)
+    if (!r->is_writing) {
+        free(t);
         set_failed(db, r);
+    }
 }
 
 /* Answer those whose version is on disk, or was lost. */
@@ -406,7 +399,7 @@ void zt_ctl_db_put(struct zt_ctl_db *db, uint64_t nwid, uint64_t addr, json_t *d
         zt_api_error(to, 500, "out of memory, or too many records");
         return;
     }
-    r->is_fresh = is_new && addr == 0;
+    r->is_fresh |= is_new && addr == 0;
     set_text(db, r, doc, text);
     answer_when_stored(r, r->text, to);
 }
@@ -416,6 +409,7 @@ void zt_ctl_db_put(struct zt_ctl_db *db, uint64_t nwid, uint64_t addr, json_t *d
 
 struct removal {
     struct zt_list link; /* loop's */
+    struct zt_post post;
     struct zt_ctl_db *db;
     struct zt_api_to to;
     uint64_t nwid, addr;
@@ -443,6 +437,7 @@ static void removed(void *arg)
 
 static void remove_job(struct zt_node *n, struct zt_job *j)
 {
+    struct zt_loop *l = zt_keeper_loop(n);
     struct removal *r;
     char name[64];
     memcpy(&r, j->data, sizeof r);
@@ -452,10 +447,7 @@ static void remove_job(struct zt_node *n, struct zt_job *j)
     r->rc = zt_store_erase(n->store, name);
     if (r->addr == 0 && r->rc == 0)
         remove_members(n, r->nwid);
-    pthread_mutex_lock(&n->lock);
-    struct zt_loop *l = n->state == ZT_NODE_RUNNING ? n->loop : NULL;
-    pthread_mutex_unlock(&n->lock);
-    if (l == NULL || zt_loop_post(l, removed, r) != 0)
+    if (l == NULL || zt_loop_post_at(l, &r->post, removed, r) != 0)
         free_removal(r); /* unlinked and answered by zt_ctl_db_end, which came before */
 }
 

@@ -152,16 +152,16 @@ static void read_pools(struct block *b, const json_t *list, struct zt_ctl_networ
 static void read_caps(struct block *b, const json_t *list, struct zt_ctl_network *out)
 {
     out->caps = take(b, json_array_size(list) * sizeof *out->caps);
-    for (size_t i = 0; i < json_array_size(list); i++) {
+    for (size_t i = 0; i < json_array_size(list) && out->ncaps < ZT_CTL_LIST_MAX; i++) {
         const json_t *v = json_array_get(list, i);
         if (!json_is_object(v))
             continue;
         struct zt_ctl_cap c = {.id = (uint32_t)zt_json_u64(json_object_get(v, "id"), 0),
                                .is_default = zt_json_bool(json_object_get(v, "default"), false)};
         c.rules = read_rules(b, json_object_get(v, "rules"), ZT_CAP_RULES_MAX, &c.nrules);
-        unsigned at = 0;
-        while (at < out->ncaps && out->caps[at].id < c.id)
-            at++;
+        unsigned at = out->ncaps; /* as a rule they are in order */
+        while (at > 0 && out->caps[at - 1].id >= c.id)
+            at--;
         if (at == out->ncaps || out->caps[at].id != c.id) {
             memmove(out->caps + at + 1, out->caps + at, (out->ncaps - at) * sizeof c);
             out->ncaps++;
@@ -171,7 +171,7 @@ static void read_caps(struct block *b, const json_t *list, struct zt_ctl_network
 }
 
 /* Put a tag in its place of a sorted list that has room; the last of equal ids wins. */
-void zt_ctl_insert_tag(struct zt_ctl_tag *list, unsigned *n, struct zt_ctl_tag t)
+static void insert_tag(struct zt_ctl_tag *list, unsigned *n, struct zt_ctl_tag t)
 {
     unsigned at = *n;
     while (at > 0 && list[at - 1].id >= t.id)
@@ -186,10 +186,10 @@ void zt_ctl_insert_tag(struct zt_ctl_tag *list, unsigned *n, struct zt_ctl_tag t
 static void read_tags(struct block *b, const json_t *list, struct zt_ctl_network *out)
 {
     out->tags = take(b, json_array_size(list) * sizeof *out->tags);
-    for (size_t i = 0; i < json_array_size(list); i++) {
+    for (size_t i = 0; i < json_array_size(list) && out->ntags < ZT_CTL_LIST_MAX; i++) {
         const json_t *v = json_array_get(list, i), *value = json_object_get(v, "default");
         if (json_is_object(v))
-            zt_ctl_insert_tag(out->tags, &out->ntags,
+            insert_tag(out->tags, &out->ntags,
                        (struct zt_ctl_tag){.id = (uint32_t)zt_json_u64(json_object_get(v, "id"), 0),
                                            .value = (uint32_t)zt_json_u64(value, 0),
                                            .has_value = json_is_number(value)});
@@ -303,10 +303,10 @@ static int read_member_lists(const json_t *doc, struct zt_ctl_member *out)
     }
     for (size_t i = 0; i < ncaps; i++)
         out->caps[out->ncaps++] = (uint32_t)zt_json_u64(json_array_get(caps, i), 0);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && out->ntags < ZT_CTL_LIST_MAX; i++) {
         const json_t *v = json_array_get(tags, i);
         if (json_array_size(v) == 2)
-            zt_ctl_insert_tag(
+            insert_tag(
                 out->tags, &out->ntags,
                 (struct zt_ctl_tag){.id = (uint32_t)zt_json_u64(json_array_get(v, 0), 0),
                                     .value = (uint32_t)zt_json_u64(json_array_get(v, 1), 0)});

@@ -85,7 +85,4 @@ static inline int done(const struct edit *e)
     return e->failed ? ZT_E_NOMEM : 0;
 }
 
-/* Into a list sorted by id with room for one more; an equal id is replaced. */
-void zt_ctl_insert_tag(struct zt_ctl_tag *list, unsigned *n, struct zt_ctl_tag t);
-
 #endif

@@ -165,52 +165,98 @@ static void post_tokens(struct edit *e, const char *key, const json_t *v)
     set(e, key, o);
 }
 
-/* Objects with an id, in the order of ids; the last of equal ones wins. */
-static void insert_by_id(struct edit *e, json_t *list, json_t *o)
+/* ---- lists in the order of ids ------------------------------------------------------------------
+ *
+ * Sorted at the end, not put in their places one by one: a request of 2 MiB has a few hundred
+ * thousand elements, and the loop waits. */
+
+struct entry {
+    uint64_t id;
+    size_t at; /* in the request */
+    json_t *v;
+};
+
+struct sorting {
+    struct edit *e;
+    struct entry *list;
+    size_t n, max;
+};
+
+/* For as many elements as are taken of v. False: v is no list, or there is no memory. */
+static bool sort_begin(struct sorting *s, struct edit *e, const json_t *v)
 {
-    uint64_t id = zt_json_u64(json_object_get(o, "id"), 0), other = 0;
-    size_t at = json_array_size(list);
-    while (at > 0 &&
-           (other = zt_json_u64(json_object_get(json_array_get(list, at - 1), "id"), 0)) > id)
-        at--;
-    if (at > 0 && other == id)
-        e->failed |= json_array_set_new(list, at - 1, o) != 0;
-    else
-        e->failed |= json_array_insert_new(list, at, o) != 0;
+    size_t max = json_array_size(v) < ZT_CTL_LIST_MAX ? json_array_size(v) : ZT_CTL_LIST_MAX;
+    *s = (struct sorting){.e = e, .max = max};
+    if (!json_is_array(v))
+        return false;
+    s->list = calloc(max + 1, sizeof *s->list);
+    e->failed |= s->list == NULL;
+    return s->list != NULL;
+}
+
+/* v is taken over. */
+static void sort_add(struct sorting *s, uint64_t id, json_t *v)
+{
+    s->e->failed |= v == NULL;
+    s->list[s->n] = (struct entry){id, s->n, v};
+    s->n++;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    if (x->id != y->id)
+        return x->id < y->id ? -1 : 1;
+    return x->at < y->at ? -1 : 1;
+}
+
+/* The list; of equal ids the last one. */
+static json_t *sort_end(struct sorting *s)
+{
+    json_t *list = json_array();
+    qsort(s->list, s->n, sizeof *s->list, by_id);
+    for (size_t i = 0; i < s->n; i++) {
+        if (i + 1 < s->n && s->list[i + 1].id == s->list[i].id)
+            json_decref(s->list[i].v);
+        else
+            append(s->e, list, s->list[i].v);
+    }
+    free(s->list);
+    return list;
 }
 
 static void post_caps(struct edit *e, const char *key, const json_t *v)
 {
-    if (!json_is_array(v))
+    struct sorting s;
+    if (!sort_begin(&s, e, v))
         return;
-    json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(v) && json_array_size(list) < ZT_CTL_LIST_MAX; i++) {
+    for (size_t i = 0; i < json_array_size(v) && s.n < s.max; i++) {
         const json_t *c = json_array_get(v, i);
+        const uint64_t id = zt_json_u64(json_object_get(c, "id"), 0);
         if (json_is_object(c))
-            insert_by_id(e, list,
-                         json_pack("{s:o,s:b,s:o}", "id",
-                                   integer(zt_json_u64(json_object_get(c, "id"), 0)), "default",
-                                   zt_json_bool(json_object_get(c, "default"), false), "rules",
-                                   normal_rules(e, json_object_get(c, "rules"))));
+            sort_add(&s, id,
+                     json_pack("{s:o,s:b,s:o}", "id", integer(id), "default",
+                               zt_json_bool(json_object_get(c, "default"), false), "rules",
+                               normal_rules(e, json_object_get(c, "rules"))));
     }
-    set(e, key, list);
+    set(e, key, sort_end(&s));
 }
 
 static void post_tags(struct edit *e, const char *key, const json_t *v)
 {
-    if (!json_is_array(v))
+    struct sorting s;
+    if (!sort_begin(&s, e, v))
         return;
-    json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(v) && json_array_size(list) < ZT_CTL_LIST_MAX; i++) {
+    for (size_t i = 0; i < json_array_size(v) && s.n < s.max; i++) {
         const json_t *t = json_array_get(v, i), *value = json_object_get(t, "default");
+        const uint64_t id = zt_json_u64(json_object_get(t, "id"), 0);
         bool has_value = value != NULL && !json_is_null(value);
         if (json_is_object(t))
-            insert_by_id(e, list,
-                         json_pack("{s:o,s:o}", "id",
-                                   integer(zt_json_u64(json_object_get(t, "id"), 0)), "default",
-                                   has_value ? integer(zt_json_u64(value, 0)) : json_null()));
+            sort_add(&s, id,
+                     json_pack("{s:o,s:o}", "id", integer(id), "default",
+                               has_value ? integer(zt_json_u64(value, 0)) : json_null()));
     }
-    set(e, key, list);
+    set(e, key, sort_end(&s));
 }
 
 static void post_dns(struct edit *e, const char *key, const json_t *v)
@@ -271,27 +317,17 @@ int zt_ctl_network_post(json_t *doc, const json_t *body, const char **why)
 
 static void post_member_tags(struct edit *e, const char *key, const json_t *v)
 {
-    size_t max = json_array_size(v);
-    struct zt_ctl_tag *tags = calloc(max + 1, sizeof *tags);
-    unsigned n = 0;
-    if (!json_is_array(v) || tags == NULL) {
-        e->failed |= tags == NULL;
-        free(tags);
+    struct sorting s;
+    if (!sort_begin(&s, e, v))
         return;
-    }
-    for (size_t i = 0; i < max; i++) {
+    for (size_t i = 0; i < json_array_size(v) && s.n < s.max; i++) {
         const json_t *t = json_array_get(v, i);
+        const uint32_t id = (uint32_t)zt_json_u64(json_array_get(t, 0), 0);
+        const uint32_t value = (uint32_t)zt_json_u64(json_array_get(t, 1), 0);
         if (json_array_size(t) == 2)
-            zt_ctl_insert_tag(
-                tags, &n,
-                (struct zt_ctl_tag){.id = (uint32_t)zt_json_u64(json_array_get(t, 0), 0),
-                                    .value = (uint32_t)zt_json_u64(json_array_get(t, 1), 0)});
+            sort_add(&s, id, json_pack("[I,I]", (json_int_t)id, (json_int_t)value));
     }
-    json_t *list = json_array();
-    for (unsigned i = 0; i < n && i < ZT_CTL_LIST_MAX; i++)
-        append(e, list, json_pack("[I,I]", (json_int_t)tags[i].id, (json_int_t)tags[i].value));
-    free(tags);
-    set(e, key, list);
+    set(e, key, sort_end(&s));
 }
 
 static int by_value(const void *a, const void *b)

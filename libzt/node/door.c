@@ -15,7 +15,8 @@
  * told what they missed.
  *
  * Who may come in: our own uid, root, and uids that the home's owner listed (checked with
- * SO_PEERCRED: the abstract twin has no file permissions). What comes in is untrusted all the same:
+ * SO_PEERCRED: the abstract twin has no file permissions); the last have sockets, and what commands
+ * they may give is not decided here. What comes in is untrusted all the same:
  * sizes and version are checked, a descriptor is accepted with the one request that needs it and
  * closed otherwise, and at most CLIENTS_MOST connections wait at a time; the rest stays in the
  * kernel's queue. */
@@ -52,6 +53,7 @@ struct client {
     struct zt_ctl_rep rep;
     char *parts; /* of a command that is longer than a message: ZT_CTL_MORE so far */
     size_t nparts, cap_parts;
+    bool is_owner;
     bool watching;
     uint64_t missed; /* watching: what found the socket full */
     bool kept;       /* waits for nothing but its next socket request */
@@ -209,7 +211,7 @@ static void command(struct client *c, const struct zt_ctl_req *q)
     }
     to->client = c;
     c->waiting = to;
-    c->door->cfg.command(c->door->cfg.user, text, to);
+    c->door->cfg.command(c->door->cfg.user, text, c->is_owner, to);
     free(text);
 }
 
@@ -336,23 +338,30 @@ static bool check(const struct zt_ctl_req *q, size_t n, int *err)
            q->nopts <= ZT_CTL_OPTS;
 }
 
-/* One message and the descriptor in it, or -1. */
+/* One message and the descriptor in it, or -1. More than one: none was asked for. */
 static ssize_t receive(int fd, struct zt_ctl_req *q, int *with)
 {
     struct iovec iov = {q, sizeof *q};
     union {
         struct cmsghdr align;
-        char buf[CMSG_SPACE(sizeof(int))];
+        char buf[CMSG_SPACE(2 * sizeof(int))]; /* its padding would hold a second one in any case */
     } ctl;
     struct msghdr m = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof ctl.buf};
     ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    struct cmsghdr *h = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    int fds[2];
+    size_t nfds = 0;
 
     *with = -1;
-    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS &&
-        h->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(with, CMSG_DATA(h), sizeof(int));
+    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
+        nfds = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(h), nfds * sizeof(int));
+    }
+    if (nfds == 1)
+        *with = fds[0];
+    for (size_t i = 0; nfds > 1 && i < nfds; i++)
+        close(fds[i]);
     return n;
 }
 
@@ -365,7 +374,7 @@ static bool serve_one(struct client *c)
 
     memset(&q, 0, sizeof q);
     n = receive(c->fd, &q, &with);
-    if (with >= 0 && (q.type != ZT_CTL_MERGE || !check(&q, (size_t)n, &err))) {
+    if (with >= 0 && (q.type != ZT_CTL_MERGE || c->waiter.stream || !check(&q, (size_t)n, &err))) {
         close(with);
         with = -1;
     }
@@ -388,7 +397,7 @@ static bool serve_one(struct client *c)
         connect_request(c, &q);
     else if (q.type != ZT_CTL_MORE)
         socket_request(c, &q, with);
-    else if ((err = add_part(c, &q)) == 0)
+    else if ((err = c->is_owner ? add_part(c, &q) : EACCES) == 0) /* no command of others is that long */
         return true;
     else
         end_with(c, q.type, err);
@@ -539,14 +548,15 @@ void zt_door_tell(struct zt_door *d, const char *text, size_t n)
 
 /* --- entrances -------------------------------------------------------------------------------- */
 
-static bool is_welcome(const struct zt_door *d, int fd)
+static bool is_welcome(const struct zt_door *d, int fd, bool *is_owner)
 {
     struct ucred who;
     socklen_t n = sizeof who;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) != 0)
         return false;
-    if (who.uid == 0 || who.uid == geteuid())
+    *is_owner = who.uid == 0 || who.uid == geteuid();
+    if (*is_owner)
         return true;
     for (unsigned i = 0; i < d->cfg.nallow; i++)
         if (d->allow[i] == who.uid)
@@ -556,7 +566,8 @@ static bool is_welcome(const struct zt_door *d, int fd)
 
 static void admit(struct zt_door *d, int fd)
 {
-    struct client *c = is_welcome(d, fd) ? calloc(1, sizeof *c) : NULL;
+    bool is_owner;
+    struct client *c = is_welcome(d, fd, &is_owner) ? calloc(1, sizeof *c) : NULL;
 
     if (!c || uv_poll_init(zt_loop_uv(d->cfg.loop), &c->poll, fd) != 0) {
         free(c);
@@ -566,6 +577,7 @@ static void admit(struct zt_door *d, int fd)
     c->door = d;
     c->poll.data = c;
     c->fd = zt_fd_own(fd);
+    c->is_owner = is_owner;
     zt_list_init(&c->link);
     zt_list_push_back(&d->clients, &c->link);
     d->nclients++;

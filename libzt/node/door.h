@@ -15,8 +15,9 @@ struct zt_door_config {
     const char *home;           /* folder; any length */
     const uint32_t *allow_uids; /* besides root and our own; copied */
     unsigned nallow;
-    /* ZT_CTL_COMMAND: must end in one zt_door_reply, now or later. text dies with the call. */
-    void (*command)(void *user, const char *text, struct zt_door_reply *to);
+    /* ZT_CTL_COMMAND: must end in one zt_door_reply, now or later. text dies with the call. is_owner:
+     * from our own uid or root, who may say everything; else from one of allow_uids. */
+    void (*command)(void *user, const char *text, bool is_owner, struct zt_door_reply *to);
     void *user;
 };
 

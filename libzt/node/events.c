@@ -130,7 +130,8 @@ void zt_events_post(struct zt_events *e, const struct zt_node_note *n)
         return;
     pthread_mutex_lock(&e->lock);
     bool done = e->waiting >= ZT_EVENTS_SOFT && merge(e, n);
-    bool drop = !done && e->waiting >= ZT_EVENTS_HARD && n->what == ZT_NODE_PEER;
+    bool is_many = n->what == ZT_NODE_PEER || n->what == ZT_NODE_WARNING;
+    bool drop = !done && e->waiting >= ZT_EVENTS_HARD && is_many;
     struct item *it = done || drop ? NULL : copy_note(n);
     if (it != NULL) {
         zt_list_push_back(&e->queue, &it->link);

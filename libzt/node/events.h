@@ -3,7 +3,7 @@
  *
  * A slow callback delays later notes only. The queue is bounded: from ZT_EVENTS_SOFT waiting notes
  * on, updates of one object are merged (the older note keeps its `was`, takes the newer `now`), and
- * from ZT_EVENTS_HARD on updates of peers are dropped. What happens once - up, online, a network's
+ * from ZT_EVENTS_HARD on updates of peers and warnings are dropped. What happens once - up, online, a network's
  * change of status, its end - is never merged or lost: there are few of them, and the core spaces
  * them out. */
 #ifndef ZT_NODE_EVENTS_H

@@ -106,8 +106,10 @@ static void host_event(void *user, const struct zt_event *ev)
     }
     if (n->npending == n->cap_pending) {
         size_t cap = n->cap_pending == 0 ? 64 : n->cap_pending * 2;
-        if (cap > PENDING_MAX && (ev->kind == ZT_EVENT_PEER || ev->kind == ZT_EVENT_REROUTED))
+        if (cap > PENDING_MAX && (ev->kind == ZT_EVENT_PEER || ev->kind == ZT_EVENT_REROUTED)) {
+            n->peers_missed |= ev->kind == ZT_EVENT_PEER && n->cfg.events != NULL;
             return; /* strangers can make many of these */
+        }
         struct zt_event *p = realloc(n->pending, cap * sizeof *p);
         if (p == NULL)
             return;
@@ -163,6 +165,7 @@ static void host_save(void *user, enum zt_object what, uint64_t id, const uint8_
 }
 
 struct checked {
+    struct zt_post post;
     struct zt_node *n;
     struct zt_identity id;
     bool valid;
@@ -179,35 +182,42 @@ static void checked_on_loop(void *arg)
     free(c);
 }
 
+/* One more that waits, or one less. False: there are too many. */
+static bool count_check(struct zt_node *n, int change)
+{
+    pthread_mutex_lock(&n->lock);
+    bool ok = change < 0 || n->checks < MAX_CHECKS;
+    n->checks += ok ? (unsigned)change : 0;
+    pthread_mutex_unlock(&n->lock);
+    return ok;
+}
+
 static void check_job(struct zt_node *n, struct zt_job *j)
 {
-    struct checked *c = calloc(1, sizeof *c);
-    pthread_mutex_lock(&n->lock);
-    n->checks--;
-    /* The keeper itself ends the loop, so outside of STOPPING it is there. */
-    struct zt_loop *l = n->state == ZT_NODE_RUNNING ? n->loop : NULL;
-    pthread_mutex_unlock(&n->lock);
-    if (c == NULL || l == NULL) {
-        free(c);
-        return;
-    }
-    c->n = n;
-    memcpy(&c->id, j->data, sizeof c->id);
-    c->valid = zt_identity_validate(&c->id);
-    if (zt_loop_post(l, checked_on_loop, c) != 0)
+    struct checked *c;
+    struct zt_loop *l = zt_keeper_loop(n);
+    memcpy(&c, j->data, sizeof c);
+    count_check(n, -1);
+    if (l != NULL)
+        c->valid = zt_identity_validate(&c->id);
+    if (l == NULL || zt_loop_post_at(l, &c->post, checked_on_loop, c) != 0)
         free(c);
 }
 
 static bool host_check_identity(void *user, const struct zt_identity *id)
 {
     struct zt_node *n = user;
-    pthread_mutex_lock(&n->lock);
-    bool ok = n->checks < MAX_CHECKS;
-    n->checks += ok;
-    pthread_mutex_unlock(&n->lock);
-    if (ok)
-        zt_node_post_job(n, check_job, "", 0, NULL, id, sizeof *id);
-    return ok;
+    if (!count_check(n, 1))
+        return false;
+    struct checked *c = malloc(sizeof *c);
+    if (c != NULL) {
+        *c = (struct checked){.n = n, .id = *id};
+        if (zt_node_post_job(n, check_job, "", 0, NULL, &c, sizeof c))
+            return true;
+    }
+    free(c);
+    count_check(n, -1);
+    return false;
 }
 
 /* ---- the host, as the stack sees it ------------------------------------------------------------
@@ -284,6 +294,22 @@ static void peer_changed(struct zt_node *n, uint64_t addr)
     }
 }
 
+/* Some news of peers found no room: look at all that there are, and at all that were told of. */
+static void look_at_peers(struct zt_node *n)
+{
+    size_t total = zt_core_peers(n->core, NULL, 0), k = 0;
+    uint64_t *ids = calloc(total + n->peers.count + 1, sizeof *ids);
+    if (ids == NULL)
+        return; /* the next time */
+    n->peers_missed = false;
+    for (size_t i = 0; zt_map_next(&n->peers, &i, &ids[k], NULL);)
+        k++;
+    k += zt_core_peers(n->core, ids + k, total);
+    for (size_t i = 0; i < k; i++)
+        peer_changed(n, ids[i]);
+    free(ids);
+}
+
 static void handle_event(struct zt_node *n, const struct zt_event *ev)
 {
     switch (ev->kind) {
@@ -336,6 +362,8 @@ static void drain_events(struct zt_node *n)
         handle_event(n, &ev);
     }
     n->npending = 0;
+    if (n->peers_missed)
+        look_at_peers(n);
 }
 
 void zt_host_drain(struct zt_node *n)

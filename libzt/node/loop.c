@@ -7,9 +7,10 @@
  * Posts from other threads go through a list under a lock and one uv_async. Whatever was accepted
  * is run, also when the loop is ending; after that posts are refused.
  *
- *   starting --init ok--> running --zt_loop_stop--> ending (posts run, fini, handles close) -->
- * gone
- *            --init fails-> gone */
+ *   starting --init ok--> running --zt_loop_stop--> ending --> gone
+ *            --init fails--> gone
+ *
+ * Ending: posts run, then fini, then the handles close. */
 #include "node/loop.h"
 
 #include <assert.h>

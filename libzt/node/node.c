@@ -6,15 +6,13 @@
  * file is the one that stays. libuv's own thread pool is not used: it can't be joined, and its
  * threads would overtake each other.
  *
- *   STARTING   keeper: home, lock, identity, files; then the loop, whose init binds and builds
- *      |  \__ something failed: note FATAL, DOWN -> ENDED
- *   RUNNING    calls from other threads go to the loop
- *      |       stop asked, by a caller, `down`, idleness; or an identity collision, which comes
- * back |       to STARTING with a new identity STOPPING   no new calls; those inside finish; the
- * loop ends; waiting files are written
- *      |
- *   ENDED      notes DOWN, TERMINATED; the keeper is gone, nothing is open
- */
+ * - STARTING: the keeper has home, lock, identity and files to see to, then it starts the loop, whose
+ *   init binds and builds. When something fails: notes FATAL and DOWN, and ENDED.
+ * - RUNNING: calls from other threads go to the loop. Until a stop is asked for (by a caller, `down`,
+ *   idleness), or another node turns out to have our address: that comes back to STARTING with a new
+ *   identity.
+ * - STOPPING: no new calls; those inside finish; the loop ends; waiting files are written.
+ * - ENDED: notes DOWN and TERMINATED; the keeper is gone, nothing is open. */
 #include "node/node.h"
 
 #include <errno.h>
@@ -106,6 +104,14 @@ bool zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt
     pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
     return true;
+}
+
+struct zt_loop *zt_keeper_loop(struct zt_node *n)
+{
+    pthread_mutex_lock(&n->lock);
+    struct zt_loop *l = n->state == ZT_NODE_RUNNING ? n->loop : NULL;
+    pthread_mutex_unlock(&n->lock);
+    return l;
 }
 
 void zt_node_job_write(struct zt_node *n, struct zt_job *j)
@@ -269,6 +275,13 @@ static void forget_files(struct zt_node *n)
     free_files(&n->files_netset);
 }
 
+/* Whoever hears of the end finds that nothing is served any more. */
+static void serve_no_more(struct zt_node *n)
+{
+    if (n->cfg.serves != NULL)
+        atomic_store(n->cfg.serves, false);
+}
+
 static int bring_up(struct zt_node *n)
 {
     n->why[0] = 0;
@@ -293,6 +306,7 @@ static int bring_up(struct zt_node *n)
     if (rc != 0) {
         if (n->why[0] == 0)
             snprintf(n->why, sizeof n->why, "%s", zt_err_text(rc));
+        serve_no_more(n);
         zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_FATAL, .text = n->why});
     }
     return rc;
@@ -363,17 +377,15 @@ static void *keep(void *arg)
     zt_store_close(n->store);
     n->store = NULL;
     zt_wipe(n->identity.priv, sizeof n->identity.priv);
-    zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_DOWN});
+    serve_no_more(n);
+    if (rc == 0)
+        zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_DOWN});
     pthread_mutex_lock(&n->lock);
     n->state = ZT_NODE_ENDED;
     pthread_cond_broadcast(&n->changed);
     pthread_mutex_unlock(&n->lock);
-    /* After the state, so that a new start from this very note is accepted. */
-    if (rc == 0)
-        zt_node_note(n, (struct zt_node_note){.what = ZT_NODE_TERMINATED});
-    pthread_mutex_lock(&n->lock);
-    pthread_cond_broadcast(&n->changed);
-    pthread_mutex_unlock(&n->lock);
+    /* The last note comes after the state, so that a new start from it is accepted. */
+    zt_node_note(n, (struct zt_node_note){.what = rc == 0 ? ZT_NODE_TERMINATED : ZT_NODE_DOWN});
     return NULL;
 }
 

@@ -54,6 +54,7 @@ struct zt_node_config {
     size_t nnetworks;
     int idle_exit_s;          /* ztd: end after so long without sockets and clients; 0 never */
     struct zt_events *events; /* where notes go (borrowed until zt_node_free), or NULL */
+    _Atomic bool *serves;     /* set to false when it ends, asked or not, before it says so; or NULL */
 
     /* What a program may bring along instead of files; all copied, NULL or 0: nothing. */
     const struct zt_identity *identity; /* secret and valid; goes before the one of the home, and is

@@ -109,7 +109,9 @@ struct zt_node {
     struct zt_event *pending;
     size_t npending, cap_pending;
     bool draining;
+    bool peers_missed; /* not all their news found room in `pending` */
     int64_t idle_since;
+    bool idle_over; /* for too long: the end was asked for */
     struct zt_udp_watch *watch;
     struct zt_portmap *portmap;
     struct zt_ep mapped;    /* our endpoint on the router's outside; family 0: none */
@@ -134,6 +136,10 @@ struct zt_node {
 bool zt_node_post_job(struct zt_node *n, void (*run)(struct zt_node *, struct zt_job *),
                       const char *name, unsigned flags, const char *what, const void *p,
                       size_t len);
+/* For a job that has something to tell: the loop while the node runs, else NULL. The keeper itself ends
+ * the loop, so it stays for as long as the job runs. With zt_loop_post_at what is told can't be lost
+ * for lack of memory: somebody waits for it. */
+struct zt_loop *zt_keeper_loop(struct zt_node *n);
 void zt_node_job_write(struct zt_node *n, struct zt_job *j);
 void zt_node_job_remove(struct zt_node *n, struct zt_job *j);
 void zt_node_job_aside(struct zt_node *n, struct zt_job *j);
@@ -196,6 +202,8 @@ void zt_underlay_configure(struct zt_node *n); /* n->conf changed */
  * and a message for people. */
 typedef void zt_command_done(void *arg, int err, const char *text, size_t len);
 void zt_command_run(struct zt_node *n, const char *text, zt_command_done *done, void *arg);
+/* May it come from another user's program, which may have sockets (settings.allowUsers)? */
+bool zt_command_is_for_all(const char *text);
 
 /* reload.c: read local.conf again and go by it. done as above; may be NULL. */
 void zt_reload_start(struct zt_node *n, zt_command_done *done, void *arg);

@@ -590,6 +590,8 @@ bool zt_proxy_is_drained(struct zt_proxy *p)
     for (unsigned i = 0; i < ZT_STATE_SLOTS; i++) {
         struct zt_sock *s = p->socks[i];
         int n = 0;
+        if (s && s->kind == ZT_SOCK_STREAM && ((struct zt_stream *)s)->stash_n)
+            return false;
         if (s && s->kind != ZT_SOCK_BOUND && s->fd >= 0 &&
             (!zt_list_empty(&s->dirty) || (ioctl(s->fd, FIONREAD, &n) == 0 && n > 0)))
             return false;

@@ -18,9 +18,6 @@
 
 #include "base/err.h"
 
-#define PORT_FIRST 16384
-#define PORT_COUNT (65536 - PORT_FIRST)
-
 bool zt_addr_to_lwip(const struct zt_ctl_addr *a, ip_addr_t *out)
 {
     memset(out, 0, sizeof *out);
@@ -236,10 +233,14 @@ static bool is_free(struct zt_proxy *p, const struct zt_binding *b, uint32_t key
     return true;
 }
 
+/* By chance: who sees one doesn't know the next, which is half of what a forged answer to a question by
+ * datagrams has to guess. */
 static int choose_port(struct zt_proxy *p, struct zt_binding *b, int proto)
 {
-    for (unsigned i = 0; i < PORT_COUNT; i++) {
-        uint16_t port = (uint16_t)(PORT_FIRST + p->next_port++ % PORT_COUNT);
+    const unsigned first = (unsigned)(zt_proxy_random(p) % ZT_PORT_COUNT);
+
+    for (unsigned i = 0; i < ZT_PORT_COUNT; i++) {
+        uint16_t port = (uint16_t)(ZT_PORT_FIRST + (first + i) % ZT_PORT_COUNT);
         uint32_t key = (uint32_t)proto << 16 | port;
 
         /* A port that is shared with somebody is not what port 0 asks for. */

@@ -276,7 +276,7 @@ static void read_details(struct msghdr *m, struct zt_ctl_dgram *d)
 static void take_errors(struct zt_dgram *d, struct zt_host_side *h)
 {
     for (int i = 0; i < TURN; i++) {
-        struct sockaddr_storage ss;
+        struct sockaddr_storage ss = {0}; /* an error need not have an address */
         struct zt_ctl_addr remote;
         union {
             struct cmsghdr align;

@@ -19,6 +19,8 @@ struct netif;
 struct raw_pcb;
 
 #define ZT_SCRATCH (256 * 1024)
+#define ZT_PORT_FIRST 16384 /* of those that are chosen for programs; up to 65535 */
+#define ZT_PORT_COUNT (65536 - ZT_PORT_FIRST)
 
 /* Options of a virtual socket. What the stack can't do is remembered, so that a program reads back
  * what it set. -1: the stack's default. */
@@ -91,7 +93,8 @@ struct zt_stream {
     struct pbuf *rx,
         *rx_last; /* received, not yet in the pair; linked through ->next, tot_len unused */
     uint32_t rx_off, rx_bytes;
-    uint8_t *stash; /* read from the pair, refused by lwIP for lack of memory */
+    uint32_t rx_room; /* bytes free behind rx_last's */
+    uint8_t *stash; /* read from the pair; refused by lwIP for lack of memory, or held back by a cork */
     uint32_t stash_n;
     uint32_t filler;                 /* bytes of filler still in our receive queue */
     uint32_t tx_bytes;               /* given to lwIP, not yet acknowledged */
@@ -109,7 +112,7 @@ struct zt_stream {
     bool unread;     /* it was closed with data unread */
     bool no_pri;     /* urgent bytes sit in the pair: don't watch for exceptions */
     bool output;     /* tcp_output is due */
-    int64_t cork_ms; /* since when a corked piece waits in the pair, 0: none does */
+    int64_t cork_ms; /* since when a cork holds `stash` back, 0: it does not */
 };
 
 struct zt_listener {
@@ -132,6 +135,7 @@ struct zt_group {
 };
 
 #define ZT_DGRAM_MOST 65507 /* bytes of payload over IPv4 */
+#define ZT_PAIR_MESSAGES 4096 /* more than a pair's buffer holds */
 
 struct zt_dgram {
     struct zt_sock s;
@@ -156,7 +160,7 @@ struct zt_proxy {
     uint64_t seed[2];
     uv_timer_t retry;       /* after EMFILE, ETOOMANYREFS: nothing else would wake us */
     struct zt_list blocked; /* listeners' dirty links: wait for the timer */
-    uint16_t next_port;
+    uint32_t next_port; /* of connects: in turn, so that one in TIME_WAIT comes last */
     unsigned handles; /* libuv handles not yet closed; the proxy is freed at 0 */
     bool ending;
     char name_prefix[48];
@@ -231,12 +235,13 @@ void zt_slot_addrs(const struct zt_state_slot *slot, struct zt_ctl_rep *r);
 /* Of a flow, never 0; nobody without the seed can choose it. */
 uint64_t zt_tuple_hash(const struct zt_proxy *p, const struct zt_ctl_addr *l,
                        const struct zt_ctl_addr *r);
-/* h: who waits for the result, or NULL; then *fd is the connecting descriptor. 0 or an errno. */
-int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_waiter *h,
-                      struct zt_ctl_rep *r, int *fd);
 struct zt_stream *zt_stream_accepted(struct zt_listener *l, struct tcp_pcb *pcb);
 void zt_stream_pump(struct zt_stream *st);
 void zt_stream_drop(struct zt_stream *st); /* abort and retire */
+void zt_stream_attach(struct zt_stream *st, struct tcp_pcb *pcb); /* callbacks and options */
+void zt_stream_hold(struct zt_stream *st); /* at its beginning: a part of the window (essay) */
+void zt_stream_abort(struct zt_stream *st); /* lwIP's side alone */
+void zt_stream_retire(struct zt_stream *st);
 void zt_stream_note(struct zt_stream *st, int note);
 void zt_stream_apply(struct zt_stream *st); /* options to the pcb */
 void zt_stream_info(struct zt_stream *st, struct zt_ctl_info *out);
@@ -245,6 +250,17 @@ bool zt_stream_all_acked(void);
 /* An ICMP message about a SYN of ours. */
 void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                     const struct zt_ctl_addr *remote, int err);
+
+/* proxy_connect.c */
+/* h: who waits for the result, or NULL; then *fd is the connecting descriptor. 0 or an errno. */
+int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_waiter *h,
+                      struct zt_ctl_rep *r, int *fd);
+void zt_connect_up(struct zt_stream *st); /* the handshake is over: tell the program, who has its end */
+/* Of a stream with a waiter: true when that has been told of its descriptor. False: it still waits, or this
+ * was its end. */
+bool zt_connect_pump(struct zt_stream *st);
+/* Answer the waiter: an errno, or 0 and fd, which is taken over. */
+void zt_connect_answer(struct zt_stream *st, int err, int fd);
 
 /* proxy_listen.c */
 int zt_listen_bind(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl_rep *r, int *fd);
@@ -270,10 +286,21 @@ void zt_dgram_hand_in(struct zt_dgram *d, const struct zt_ctl_dgram *h, const vo
 void zt_dgram_report(struct zt_dgram *d, int err, const struct zt_ctl_addr *remote);
 void zt_dgram_pump(struct zt_dgram *d);
 void zt_dgram_drop(struct zt_dgram *d);
+/* UDP_CORK: what is sent from now on is one datagram, which goes when that ends. Linux errno. */
+int zt_dgram_cork(struct zt_dgram *d, bool on);
 void zt_dgram_apply(struct zt_dgram *d);
-int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val, size_t n);
 void zt_dgram_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
                    const struct zt_ctl_addr *remote, int err);
+
+/* proxy_group.c */
+/* The interface for group and broadcast traffic: the one asked for, else that of the bound address, else
+ * the first. NULL: none. */
+struct netif *zt_group_netif(const struct zt_dgram *d, bool v6, unsigned index, const uint8_t *ip4);
+/* One of the options that join and leave. 0 or an errno. */
+int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val, size_t n);
+void zt_groups_leave(struct zt_dgram *d); /* all */
+/* Did the socket ask for this datagram's group from other sources only? */
+bool zt_group_leaves_out(const struct zt_dgram *d, const struct zt_ctl_dgram *h);
 
 /* proxy_host.c */
 /* Take over the kernel's socket for s. 0, EINVAL when it is not what the request says, ENOMEM. */

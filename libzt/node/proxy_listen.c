@@ -13,8 +13,8 @@
  * dropped, so that the clients try again, as with Linux. A connection that ends while it waits is
  * handed out all the same and then reads its end or error.
  *
- * A listener on all ports is bound to one like any other, which no other socket can then have; lwIP
- * asks for it with a SYN to a port on which nobody listens.
+ * A listener on all ports is bound to one like any other, which no other socket can then have; the stack
+ * asks for it when a SYN comes to a port on which nobody listens.
  *
  * Closing the listener resets the connections that wait here. Those in the pair are closed by the
  * kernel: their peers see a reset when they had sent something, else an orderly end. */
@@ -28,7 +28,6 @@
 #include <unistd.h>
 
 #include "lwip/tcp.h"
-#include "stack/hooks.h"
 
 #define HALF_OPEN 255  /* SYNs waiting for their last ACK, per listener */
 #define PAIR_HOLDS 250 /* connections, with the default buffer */
@@ -36,16 +35,15 @@
 #define BACKLOG_MOST 4096 /* Linux: net.core.somaxconn */
 #define IPPROTO_TCP_ 6
 
-/* lwIP asks when nobody listens on a port (subprojects/packagefiles/lwip). One stack, one proxy. */
-static struct zt_proxy *catching;
-
-struct tcp_pcb_listen *zt_lwip_catch_all(const ip_addr_t *to)
+/* Who listens on all ports of this address (zt_stack_catch_all)? */
+static struct tcp_pcb_listen *find_catcher(void *user, const ip_addr_t *to)
 {
+    const struct zt_proxy *p = user;
     struct zt_ctl_addr a;
     struct zt_listener *any = NULL;
 
     zt_addr_from_lwip(to, 0, &a);
-    for (struct zt_listener *l = catching ? catching->catch_all : NULL; l; l = l->next_all) {
+    for (struct zt_listener *l = p->catch_all; l; l = l->next_all) {
         const struct zt_ctl_addr *own = &l->bound.addr;
         if (own->family == a.family && memcmp(own->ip, a.ip, 16) == 0)
             return (struct tcp_pcb_listen *)l->pcb;
@@ -72,7 +70,7 @@ static int catch_all(struct zt_listener *l)
     l->all_ports = true;
     l->next_all = p->catch_all;
     p->catch_all = l;
-    catching = p;
+    zt_stack_catch_all(p->cfg.stack, find_catcher, p);
     return 0;
 }
 
@@ -86,7 +84,7 @@ static void catch_no_more(struct zt_listener *l)
         *at = l->next_all;
     l->all_ports = false;
     if (!l->s.p->catch_all)
-        catching = NULL;
+        zt_stack_catch_all(l->s.p->cfg.stack, NULL, NULL);
 }
 
 static void stop_listening(struct zt_listener *l)

@@ -12,7 +12,7 @@
 
 #include "lwip/tcp.h"
 
-enum { SOL_IP_ = 0, SOL_TCP_ = 6, SOL_IPV6_ = 41 };
+enum { SOL_IP_ = 0, SOL_TCP_ = 6, SOL_UDP_ = 17, SOL_IPV6_ = 41 };
 
 struct opt {
     short level, name;
@@ -44,6 +44,7 @@ static const struct opt table[] = {
     {SOL_TCP_, 9 /* TCP_DEFER_ACCEPT */, AT(defer_accept), 0, 0, INT32_MAX},
     {SOL_TCP_, 12 /* TCP_QUICKACK */, AT(quickack), 1, INT32_MIN, INT32_MAX},
     {SOL_TCP_, 18 /* TCP_USER_TIMEOUT */, AT(user_timeout), 0, 0, INT32_MAX},
+    {SOL_UDP_, 1 /* UDP_CORK */, AT(cork), FLAG},
     {SOL_IP_, 1 /* IP_TOS */, AT(tos), 0, 0, 255},
     {SOL_IP_, 2 /* IP_TTL */, AT(ttl), 64, 1, 255},
     {SOL_IP_, 11 /* IP_RECVERR */, AT(recverr), FLAG},
@@ -132,6 +133,8 @@ int zt_opt_set(struct zt_sock *s, int level, int name, const uint8_t *val, size_
         return EINVAL;
     if (level == SOL_TCP_ && s->kind != ZT_SOCK_STREAM && s->kind != ZT_SOCK_BOUND)
         return ENOPROTOOPT;
+    if (level == SOL_UDP_) /* the one there is */
+        return name != 1 || s->kind != ZT_SOCK_DGRAM ? ENOPROTOOPT : zt_dgram_cork((struct zt_dgram *)s, v != 0);
     if (level == SOL_IPV6_ && name == 7 && (s->kind != ZT_SOCK_RAW || s->family != AF_INET6))
         return ENOPROTOOPT;
     err = set_int(&s->opt, level, name, v);

@@ -164,6 +164,8 @@ static int send_packet(struct zt_raw *r, const struct zt_ctl_dgram *h, const uin
         return EDESTADDRREQ;
     if (n > (to->family == 4 ? MOST_V4 : MOST_V6))
         return EMSGSIZE;
+    if (r->pcb->chksum_reqd && n < r->pcb->chksum_offset + sizeof(uint16_t))
+        return EINVAL; /* lwIP would write it behind the packet */
     if ((err = route(r, to, &dst, &nif, &src)) != 0)
         return err;
     pb = pbuf_alloc(PBUF_IP, (u16_t)n, PBUF_RAM);
@@ -207,14 +209,14 @@ void zt_raw_drop(struct zt_raw *r)
     retire(r);
 }
 
-void zt_raw_pump(struct zt_raw *r)
+/* What the program sent, no more than so many. False: it has closed its end, and r is retired. */
+static bool take_tx(struct zt_raw *r, int most)
 {
     /* A frame is sealed where it lies, with room before it. */
     uint8_t *b = r->s.p->scratch + ZT_FRAME_HEADROOM;
     struct zt_ctl_dgram h;
 
-    r->s.ev = 0;
-    for (int i = 0; i < TURN_PACKETS; i++) {
+    for (int i = 0; i < most; i++) {
         ssize_t n = recv(r->s.fd, b, ZT_SCRATCH - ZT_FRAME_HEADROOM, MSG_DONTWAIT);
         int err;
 
@@ -223,7 +225,7 @@ void zt_raw_pump(struct zt_raw *r)
         if (n <= 0) {
             if (n < 0 || zt_sock_is_closed(&r->s)) {
                 retire(r);
-                return;
+                return false;
             }
             continue;
         }
@@ -236,7 +238,14 @@ void zt_raw_pump(struct zt_raw *r)
         if (err)
             report(r, err);
     }
-    zt_sock_watch(&r->s, UV_READABLE);
+    return true;
+}
+
+void zt_raw_pump(struct zt_raw *r)
+{
+    r->s.ev = 0;
+    if (take_tx(r, TURN_PACKETS))
+        zt_sock_watch(&r->s, UV_READABLE);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -351,8 +360,8 @@ int zt_raw_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_ctl
         if (!s || s->kind != ZT_SOCK_RAW || !((struct zt_raw *)s)->pcb)
             return EBADF;
         r = (struct zt_raw *)s;
-        zt_raw_pump(r); /* what was sent before goes where it was meant to go */
-        err = r->s.closing ? EBADF : set_remote(r, &q->remote);
+        /* What was sent before goes where it was meant to go. */
+        err = take_tx(r, ZT_PAIR_MESSAGES) ? set_remote(r, &q->remote) : EBADF;
         rep->id = q->id;
         if (!err)
             rep->local = r->local;

@@ -3,16 +3,7 @@
  *   connecting ──(SYN answered)──> open ──> closing ──> retired
  *        └──(refused, no answer, program closed)──────────^
  *
- * Connecting. The program got its end before the first SYN left. Its send buffer is full of filler,
- * so poll says what it says about a connecting TCP socket: nothing. Success: the state page gets
- * the addresses and CONNECTED, then the filler, whose length we know, is read away, which makes the
- * descriptor writable: one edge. Failure: the page gets FAILED and the reason, then we close with
- * the filler unread, which the kernel shows as IN OUT RDHUP HUP ERR, again what TCP shows. Whatever
- * the program wrote behind the filler is data.
- *
- * Who would only wait for the result can be spared the gate and one of two awakenings: no pair is made
- * until the handshake is over, and then it is the answer (struct zt_waiter). A program that must have its
- * descriptor earlier asks, and gets the one above.
+ * How connections begin is in proxy_connect.c.
  *
  * Open, program to network. We read the pair only while lwIP has room, so a peer that does not read
  * stops the program as it should. All segments of a turn leave with one tcp_output. Room follows
@@ -23,15 +14,16 @@
  * 256 KiB open and doubles whenever the program has read a whole window and memory allows.
  *
  * The ends, each way (spec: preload.md 4.3):
- *   peer sends FIN          all data to the program, page FIN, then shutdown(SHUT_WR) of our end.
- * The descriptor stays open, so the program's first write still succeeds. peer resets what arrived
- * before is delivered, page RESET and errno, then we close. Program data that we had not read stays
- * unread: the kernel then gives ECONNRESET by itself. While delivery waits, our end refuses further
- * writes. program half-closes     we read to the end, then FIN program closes          the same,
- * then lwIP finishes alone (FIN, retransmissions, TIME_WAIT)
- *   ... with data unread    RST, after what lwIP takes at once of the data before it. The kernel
- * says ECONNRESET at our end when the pair had data; data in our own queue means the same. program
- * dies            the same as close
+ *
+ * - the peer sends FIN: all data to the program, page FIN, then shutdown(SHUT_WR) of our end. The
+ *   descriptor stays open, so the program's first write still succeeds;
+ * - the peer resets: what arrived before is delivered, page RESET and errno, then we close. Program data
+ *   that we had not read stays unread: the kernel then gives ECONNRESET by itself. While delivery
+ *   waits, our end refuses further writes;
+ * - the program half-closes: we read to the end, then FIN;
+ * - the program closes, or dies: the same, then lwIP finishes alone (FIN, retransmissions, TIME_WAIT);
+ * - it does so with data unread: RST, after what lwIP takes at once of the data before it. The kernel
+ *   says ECONNRESET at our end when the pair had data; data in our own queue means the same.
  *
  * A hang-up is reported by epoll as long as it lasts, whatever is watched. While we can't read
  * (no room), the pair is watched with UV_PRIORITIZED alone, which stands for "hang-up or error
@@ -40,14 +32,14 @@
  *
  * Bounds: lwIP's buffers per connection; over all, the memory budget. When it is used up, a stream
  * keeps 64 KiB each way and the rest waits: unread in the pair, or refused to lwIP, which keeps one
- * segment and closes the window. */
+ * segment and closes the window. Small segments that wait are joined, so that what is counted is what
+ * is used. */
 #include "node/proxy_int.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -63,9 +55,9 @@
 #define WRITE_CHUNK 49152u /* tcp_write takes 16 bits */
 #define LOW_WATER 16384u   /* don't read crumbs while plenty is queued */
 #define CORK_MS 200        /* as Linux's TCP_CORK */
+#define CRUMB 512u         /* a segment of at most so much joins others that wait, */
+#define CRUMBS_BYTES 1440u /* in pieces of this size */
 #define IOVS 64
-#define PORT_FIRST 16384
-#define PORT_COUNT (65536 - PORT_FIRST)
 
 /* --- the pcb ---------------------------------------------------------------------------------- */
 
@@ -104,7 +96,7 @@ static void rx_free(struct zt_stream *st)
         pbuf_free(q);
     }
     st->rx_last = NULL;
-    st->rx_off = 0;
+    st->rx_off = st->rx_room = 0;
     zt_proxy_memory(st->s.p, -(int64_t)st->rx_bytes);
     st->rx_bytes = 0;
 }
@@ -126,7 +118,7 @@ static struct tcp_pcb *pcb_detach(struct zt_stream *st)
     return pcb;
 }
 
-static void pcb_abort(struct zt_stream *st)
+void zt_stream_abort(struct zt_stream *st)
 {
     struct tcp_pcb *pcb = pcb_detach(st);
 
@@ -134,7 +126,7 @@ static void pcb_abort(struct zt_stream *st)
         tcp_abort(pcb);
 }
 
-static void retire(struct zt_stream *st)
+void zt_stream_retire(struct zt_stream *st)
 {
     tuple_drop(st);
     rx_free(st);
@@ -169,6 +161,41 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t n)
     return ERR_OK;
 }
 
+static void rx_append(struct zt_stream *st, struct pbuf *pb)
+{
+    if (st->rx_last)
+        st->rx_last->next = pb;
+    else
+        st->rx = pb;
+    while (pb->next)
+        pb = pb->next;
+    st->rx_last = pb;
+    st->rx_room = 0;
+}
+
+/* A byte that comes alone takes some two hundred of memory, which nobody counts: if others wait, it is
+ * put behind them. False: it has to stay as it is. */
+static bool rx_join(struct zt_stream *st, struct pbuf *pb)
+{
+    struct pbuf *to = st->rx_last;
+
+    if (!to || pb->tot_len > CRUMB)
+        return false;
+    if (st->rx_room < pb->tot_len) {
+        to = pbuf_alloc(PBUF_RAW, CRUMBS_BYTES, PBUF_RAM);
+        if (!to)
+            return false;
+        to->len = 0;
+        rx_append(st, to);
+        st->rx_room = CRUMBS_BYTES;
+    }
+    pbuf_copy_partial(pb, (uint8_t *)to->payload + to->len, pb->tot_len, 0);
+    to->len += pb->tot_len;
+    st->rx_room -= pb->tot_len;
+    pbuf_free(pb);
+    return true;
+}
+
 static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *pb, err_t err)
 {
     struct zt_stream *st = arg;
@@ -191,13 +218,8 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *pb, err_t err)
         return ERR_MEM; /* lwIP keeps it; give_rx asks for it again */
     st->rx_bytes += pb->tot_len;
     zt_proxy_memory(st->s.p, pb->tot_len);
-    if (st->rx_last)
-        st->rx_last->next = pb;
-    else
-        st->rx = pb;
-    while (pb->next)
-        pb = pb->next;
-    st->rx_last = pb;
+    if (!rx_join(st, pb))
+        rx_append(st, pb);
     zt_sock_touch(&st->s);
     return ERR_OK;
 }
@@ -231,7 +253,7 @@ static void on_err(void *arg, err_t err)
 }
 
 /* A quarter of a MiB of window to begin with; see the essay. */
-static void hold_window(struct zt_stream *st)
+void zt_stream_hold(struct zt_stream *st)
 {
     struct tcp_pcb *pcb = st->pcb;
 
@@ -253,19 +275,7 @@ static void hold_window(struct zt_stream *st)
         pcb->rcv_ann_right_edge = pcb->rcv_nxt + pcb->rcv_wnd;
 }
 
-static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
-{
-    struct zt_stream *st = arg;
-
-    (void)pcb;
-    (void)err; /* lwIP only ever passes ERR_OK */
-    st->up = true;
-    hold_window(st);
-    zt_sock_touch(&st->s);
-    return ERR_OK;
-}
-
-static void pcb_attach(struct zt_stream *st, struct tcp_pcb *pcb)
+void zt_stream_attach(struct zt_stream *st, struct tcp_pcb *pcb)
 {
     st->pcb = pcb;
     tcp_arg(pcb, st);
@@ -273,164 +283,6 @@ static void pcb_attach(struct zt_stream *st, struct tcp_pcb *pcb)
     tcp_sent(pcb, on_sent);
     tcp_err(pcb, on_err);
     zt_stream_apply(st);
-}
-
-/* --- connect ---------------------------------------------------------------------------------- */
-
-/* A local port that makes (local, remote) unique. lwIP's own choice would need one that no socket
- * uses at all, and look for it by walking every connection. */
-static int choose_tuple(struct zt_stream *st, struct zt_ctl_addr *local,
-                        const struct zt_ctl_addr *remote)
-{
-    struct zt_proxy *p = st->s.p;
-    bool fixed = local->port != 0;
-
-    for (unsigned i = 0; i < (fixed ? 1 : PORT_COUNT); i++) {
-        uint64_t key;
-
-        if (!fixed)
-            local->port = (uint16_t)(PORT_FIRST + p->next_port++ % PORT_COUNT);
-        key = zt_tuple_hash(p, local, remote);
-        if (zt_map_get(&p->tuples, key))
-            continue;
-        if (zt_map_put(&p->tuples, key, st) != 0)
-            return ENOBUFS;
-        st->tuple = key;
-        return 0;
-    }
-    return EADDRNOTAVAIL;
-}
-
-static int start_syn(struct zt_stream *st, const ip_addr_t *src, const struct zt_ctl_addr *local,
-                     const ip_addr_t *dst, uint16_t port)
-{
-    struct tcp_pcb *pcb = tcp_new_ip_type(IP_GET_TYPE(dst));
-    err_t err;
-
-    if (!pcb)
-        return ENOBUFS;
-    ip_addr_copy(pcb->local_ip, *src);
-    pcb->local_port = local->port;
-    pcb_attach(st, pcb);
-    err = tcp_connect(pcb, dst, port, on_connected);
-    if (err == ERR_OK)
-        return 0;
-    pcb_abort(st);
-    return err == ERR_RTE ? ENETUNREACH : ENOBUFS;
-}
-
-static int find_local(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_stream *st,
-                      struct zt_ctl_addr *local)
-{
-    struct zt_sock *b;
-
-    memset(local, 0, sizeof *local);
-    local->family = q->remote.family;
-    if (!q->id) { /* bound to a port of the kernel's wildcard before: keep that */
-        local->port = q->local.port;
-        return 0;
-    }
-    b = zt_proxy_find(p, q->id);
-    if (!b)
-        return EBADF;
-    if (b->kind != ZT_SOCK_BOUND || ((struct zt_listener *)b)->pcb)
-        return EISCONN;
-    st->s.opt = b->opt;
-    *local = ((struct zt_listener *)b)->bound.addr;
-    if (local->family != q->remote.family) {
-        if (!zt_addr_is_any(local))
-            return EINVAL;
-        local->family = q->remote.family;
-        memset(local->ip, 0, sizeof local->ip);
-    }
-    return 0;
-}
-
-static void fill_reply(const struct zt_stream *st, struct zt_ctl_rep *r)
-{
-    r->id = st->s.id;
-    zt_slot_addrs(st->s.slot, r);
-}
-
-/* The pair, with the program's end filled up. 0 or an errno. */
-static int make_gate(struct zt_stream *st, int *fd)
-{
-    int n, err = zt_sock_pair(&st->s, fd);
-
-    if (err)
-        return err;
-    memset(st->s.p->scratch, 0, 65536);
-    n = zt_sock_fill(*fd, st->s.p->scratch, 65536);
-    if (n < 0)
-        return -n;
-    st->filler = (uint32_t)n;
-    zt_sock_watch(&st->s, UV_PRIORITIZED);
-    return 0;
-}
-
-static int connect_stream(struct zt_stream *st, const struct zt_ctl_req *q, struct zt_waiter *h,
-                          struct zt_ctl_rep *r, int *fd)
-{
-    struct zt_proxy *p = st->s.p;
-    ip_addr_t dst, want, src;
-    struct zt_ctl_addr local;
-    struct netif *nif;
-    int err;
-
-    if (!zt_addr_to_lwip(&q->remote, &dst))
-        return EAFNOSUPPORT;
-    if (zt_addr_is_any(&q->remote) || zt_addr_is_multicast(&q->remote) ||
-        !zt_addr_is_reachable(p, &q->remote))
-        return ENETUNREACH;
-    if ((err = find_local(p, q, st, &local)) != 0)
-        return err;
-    zt_opt_set_all(&st->s, q);
-    if (!zt_sock_may_leave(&st->s, &q->remote))
-        return ENETUNREACH;
-    zt_addr_to_lwip(&local, &want);
-    if ((err = zt_route_to(&q->remote, &want, &dst, &nif, &src)) != 0)
-        return err;
-    zt_addr_from_lwip(&src, local.port, &local);
-    if ((err = choose_tuple(st, &local, &q->remote)) != 0)
-        return err;
-    if (!h && (err = make_gate(st, fd)) != 0)
-        return err;
-    st->connecting = true;
-    zt_state_addrs(st->s.slot, &local, &q->remote);
-    st->s.slot->family = (uint16_t)q->family;
-    zt_state_phase(st->s.slot, ZT_PHASE_CONNECTING, 0);
-    if ((err = start_syn(st, &src, &local, &dst, q->remote.port)) != 0)
-        return err;
-    st->waiter = h;
-    if (h)
-        h->stream = st;
-    fill_reply(st, r);
-    return 0;
-}
-
-int zt_stream_connect(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_waiter *h,
-                      struct zt_ctl_rep *r, int *fd)
-{
-    struct zt_stream *st = calloc(1, sizeof *st);
-    int err;
-
-    if (!st)
-        return ENOBUFS;
-    zt_list_init(&st->waiting);
-    st->s.family = q->family;
-    p->counts.tcp++;
-    err = zt_sock_register(p, &st->s, ZT_SOCK_STREAM);
-    if (!err)
-        err = connect_stream(st, q, h, r, fd);
-    if (err) {
-        if (*fd >= 0)
-            close(*fd);
-        *fd = -1;
-        retire(st);
-        return err;
-    }
-    p->counts.connects++;
-    return 0;
 }
 
 /* Called by lwIP's accept: must neither abort nor close the pcb. NULL: no memory, refuse it. */
@@ -446,7 +298,7 @@ struct zt_stream *zt_stream_accepted(struct zt_listener *l, struct tcp_pcb *pcb)
     zt_list_init(&st->waiting);
     p->counts.tcp++;
     if (zt_sock_register(p, &st->s, ZT_SOCK_STREAM) != 0) {
-        retire(st);
+        zt_stream_retire(st);
         return NULL;
     }
     st->s.family = l->s.family;
@@ -459,8 +311,8 @@ struct zt_stream *zt_stream_accepted(struct zt_listener *l, struct tcp_pcb *pcb)
     zt_state_addrs(st->s.slot, &local, &remote);
     st->s.slot->family = (uint16_t)l->s.family;
     zt_state_phase(st->s.slot, ZT_PHASE_CONNECTED, 0);
-    pcb_attach(st, pcb);
-    hold_window(st);
+    zt_stream_attach(st, pcb);
+    zt_stream_hold(st);
     return st;
 }
 
@@ -488,7 +340,7 @@ static uint32_t tx_room(const struct zt_stream *st)
     const struct tcp_pcb *pcb = st->pcb;
     uint32_t limit, room;
 
-    if (!pcb || st->stash_n)
+    if (!pcb || (st->stash_n && !st->cork_ms))
         return 0;
     if (pcb->snd_queuelen + 2u * READ_BYTES / (pcb->mss ? pcb->mss : 1) + 8 > TCP_SND_QUEUELEN)
         return 0;
@@ -536,7 +388,7 @@ static void tx_stash(struct zt_stream *st, const uint8_t *b, uint32_t n)
     st->stash = malloc(n);
     if (!st->stash) {
         st->err = ENOBUFS;
-        pcb_abort(st);
+        zt_stream_abort(st);
         return;
     }
     memcpy(st->stash, b, n);
@@ -559,22 +411,35 @@ static bool tx_unstash(struct zt_stream *st)
     return true;
 }
 
-/* TCP_CORK: what fills no segment waits in the pair for more, a while. In lwIP's queue the next ACK would
- * take it along. */
-static bool is_corked(struct zt_stream *st)
+/* TCP_CORK: of n bytes that were read so many, the last ones, fill no segment and wait in `stash` for more, a
+ * while. In lwIP's queue the next ACK would take them along. */
+static uint32_t held_back(const struct zt_stream *st, uint32_t n)
 {
     int64_t now = zt_loop_now(st->s.p->cfg.loop)->mono_ms;
-    int waiting = 0;
 
-    if (st->s.opt.cork <= 0 || st->gone || ioctl(st->s.fd, FIONREAD, &waiting) != 0 ||
-        waiting == 0 || waiting >= st->pcb->mss ||
-        (st->cork_ms && now - st->cork_ms >= CORK_MS)) {
+    if (st->s.opt.cork <= 0 || st->tx_eof || st->gone ||
+        (n < st->pcb->mss && st->cork_ms && now - st->cork_ms >= CORK_MS))
+        return 0;
+    return n % st->pcb->mss;
+}
+
+/* Give lwIP the first n bytes of scratch, but for what is held back. False: no more for now. */
+static bool tx_pass(struct zt_stream *st, uint32_t n)
+{
+    const uint8_t *b = st->s.p->scratch;
+    uint32_t keep = held_back(st, n), done = tx_write(st, b, n - keep);
+    bool all = done == n - keep;
+
+    free(st->stash);
+    st->stash = NULL;
+    st->stash_n = 0;
+    if (!all || !keep)
         st->cork_ms = 0;
-        return false;
-    }
-    if (!st->cork_ms)
-        st->cork_ms = now;
-    return true;
+    else if (done || !st->cork_ms)
+        st->cork_ms = zt_loop_now(st->s.p->cfg.loop)->mono_ms;
+    if (done < n)
+        tx_stash(st, b + done, n - done);
+    return all && st->pcb;
 }
 
 /* Program to network. */
@@ -582,10 +447,10 @@ static void take_tx(struct zt_stream *st)
 {
     uint32_t budget = TURN_BYTES;
 
-    if (!st->pcb || !tx_unstash(st) || is_corked(st))
+    if (!st->pcb || (!st->cork_ms && !tx_unstash(st)))
         return;
     while (!st->tx_eof && budget) {
-        uint32_t room = tx_room(st), done;
+        uint32_t room = tx_room(st), held = st->stash_n;
         ssize_t n;
 
         if (room > READ_BYTES)
@@ -594,7 +459,7 @@ static void take_tx(struct zt_stream *st)
             room = budget;
         if (!room)
             break;
-        n = recv(st->s.fd, st->s.p->scratch, room, MSG_DONTWAIT);
+        n = recv(st->s.fd, st->s.p->scratch + held, room, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -607,14 +472,17 @@ static void take_tx(struct zt_stream *st)
                 st->unread = true;
             break;
         }
-        done = tx_write(st, st->s.p->scratch, (uint32_t)n);
-        if (done < (uint32_t)n) {
-            tx_stash(st, st->s.p->scratch + done, (uint32_t)n - done);
+        if (held)
+            memcpy(st->s.p->scratch, st->stash, held);
+        if (!tx_pass(st, held + (uint32_t)n))
             break;
-        }
         budget -= (uint32_t)n;
         if ((uint32_t)n < room)
             break; /* the pair is empty; poll tells when not */
+    }
+    if (st->pcb && st->cork_ms && !held_back(st, st->stash_n)) {
+        st->cork_ms = 0;
+        (void)tx_unstash(st);
     }
 }
 
@@ -657,8 +525,10 @@ static uint32_t rx_consume(struct zt_stream *st, size_t n)
         q->next = NULL;
         pbuf_free(q);
     }
-    if (!st->rx)
+    if (!st->rx) {
         st->rx_last = NULL;
+        st->rx_room = 0;
+    }
     st->rx_bytes -= (uint32_t)n;
     st->bytes_in += n;
     st->s.p->counts.bytes_in += n;
@@ -720,7 +590,7 @@ static void arm(struct zt_stream *st)
 {
     int want = 0;
 
-    if (!st->tx_eof && !st->cork_ms && tx_room(st))
+    if (!st->tx_eof && tx_room(st))
         want |= UV_READABLE;
     else if (!st->gone && !st->no_pri)
         want |= UV_PRIORITIZED;
@@ -743,13 +613,13 @@ static void pump_ended(struct zt_stream *st)
     if (st->connecting) {
         zt_state_phase(st->s.slot, ZT_PHASE_FAILED, st->err);
         st->s.p->counts.refused++;
-        retire(st);
+        zt_stream_retire(st);
         return;
     }
     zt_state_phase(st->s.slot, ZT_PHASE_RESET, st->err);
     give_rx(st);
     if (!st->rx || st->gone) {
-        retire(st);
+        zt_stream_retire(st);
         return;
     }
     shutdown(st->s.fd, SHUT_RD); /* writes fail from now on; what was received can still be read */
@@ -763,105 +633,20 @@ static void pump_gone(struct zt_stream *st)
     bool reset = st->unread || st->rx || st->s.opt.linger == 0;
 
     if (st->pcb && !reset && (!st->tx_eof || st->stash_n)) {
+        if (!st->pcb->orphan)
+            st->pcb->orphan = 1; /* lwIP gives it up when the peer's window stays closed */
         arm(st); /* accepted from the program, so it is delivered */
         return;
     }
     if (!st->rx_eof)
         zt_state_phase(st->s.slot, ZT_PHASE_FIN, 0);
     if (reset) {
-        pcb_abort(st);
+        zt_stream_abort(st);
     } else if ((pcb = pcb_detach(st)) != NULL) {
         pcb->rcv_wnd = TCP_WND_MAX(pcb); /* `hold` is not unread data, which would mean a reset */
         tcp_close(pcb);
     }
-    retire(st);
-}
-
-static void pump_up(struct zt_stream *st)
-{
-    st->connecting = false;
-    zt_state_phase(st->s.slot, ZT_PHASE_CONNECTED, 0);
-    for (int i = 0; st->filler && i < 1024; i++) {
-        uint32_t most = st->filler < ZT_SCRATCH ? st->filler : ZT_SCRATCH;
-        ssize_t n = recv(st->s.fd, st->s.p->scratch, most, MSG_DONTWAIT);
-        if (n <= 0)
-            break;
-        st->filler -= (uint32_t)n;
-    }
-}
-
-/* --- connects whose answer waits ---------------------------------------------------------------  */
-
-static void waiter_answer(struct zt_stream *st, int err, int fd)
-{
-    struct zt_waiter *h = st->waiter;
-    struct zt_ctl_rep r = {
-        .version = ZT_CTL_VERSION, .type = ZT_CTL_CONNECT, .err = err, .done = err == 0};
-
-    if (!err)
-        fill_reply(st, &r);
-    st->waiter = NULL;
-    h->stream = NULL;
-    h->answer(h, &r, fd);
-}
-
-/* It failed, or there is no descriptor for it. */
-static void waiter_fail(struct zt_stream *st, int err)
-{
-    zt_state_phase(st->s.slot, ZT_PHASE_FAILED, err);
-    st->s.p->counts.refused++;
-    waiter_answer(st, err, -1);
-    pcb_abort(st);
-    retire(st);
-}
-
-/* False: it still waits, or was its end. */
-static bool waiter_pump(struct zt_stream *st)
-{
-    int err = st->err, fd;
-
-    if (!st->up && !err)
-        return false;
-    if (st->up)
-        err = zt_sock_pair(&st->s, &fd);
-    if (err) {
-        waiter_fail(st, err);
-        return false;
-    }
-    st->connecting = false;
-    zt_state_phase(st->s.slot, ZT_PHASE_CONNECTED, 0);
-    waiter_answer(st, 0, fd);
-    return true;
-}
-
-void zt_waiter_give(struct zt_waiter *h, struct zt_ctl_rep *r, int *fd)
-{
-    struct zt_stream *st = h->stream;
-    int err;
-
-    *r = (struct zt_ctl_rep){.version = ZT_CTL_VERSION, .type = ZT_CTL_CONNECT};
-    *fd = -1;
-    h->stream = NULL;
-    st->waiter = NULL;
-    err = make_gate(st, fd);
-    if (!err) {
-        fill_reply(st, r);
-        return;
-    }
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-    r->err = err;
-    zt_stream_drop(st);
-}
-
-void zt_waiter_drop(struct zt_waiter *h)
-{
-    struct zt_stream *st = h->stream;
-
-    h->stream = NULL;
-    st->waiter = NULL;
-    zt_stream_drop(st);
+    zt_stream_retire(st);
 }
 
 void zt_stream_pump(struct zt_stream *st)
@@ -871,7 +656,7 @@ void zt_stream_pump(struct zt_stream *st)
 
     st->s.ev = 0;
     if (st->waiter) {
-        if (!waiter_pump(st))
+        if (!zt_connect_pump(st))
             return;
         may_read = false; /* it has only just got its descriptor */
     }
@@ -880,17 +665,17 @@ void zt_stream_pump(struct zt_stream *st)
     if (ev & ZT_EV_HUP)
         look(st);
     if (st->connecting && st->gone) {
-        pcb_abort(st);
-        retire(st);
+        zt_stream_abort(st);
+        zt_stream_retire(st);
         return;
     }
     if (st->connecting && st->up)
-        pump_up(st); /* also when it was reset since: it did connect */
+        zt_connect_up(st); /* also when it was reset since: it did connect */
     else if (st->connecting && !st->err)
         return;
     if (!st->err) {
         give_rx(st);
-        if (may_read || st->gone)
+        if (may_read || st->gone || st->cork_ms)
             take_tx(st);
     }
     if (st->pcb && st->output)
@@ -923,9 +708,9 @@ void zt_stream_drop(struct zt_stream *st)
     zt_state_phase(st->s.slot, st->connecting ? ZT_PHASE_FAILED : ZT_PHASE_RESET,
                    st->connecting ? ENETDOWN : ECONNRESET);
     if (st->waiter)
-        waiter_answer(st, ENETDOWN, -1);
-    pcb_abort(st);
-    retire(st);
+        zt_connect_answer(st, ENETDOWN, -1);
+    zt_stream_abort(st);
+    zt_stream_retire(st);
 }
 
 /* --- the rest --------------------------------------------------------------------------------- */
@@ -1017,6 +802,6 @@ void zt_stream_icmp(struct zt_proxy *p, const struct zt_ctl_addr *local,
     if (!st || !st->connecting || st->up || !st->pcb)
         return;
     st->err = err;
-    pcb_abort(st);
+    zt_stream_abort(st);
     zt_sock_touch(&st->s);
 }

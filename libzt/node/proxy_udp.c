@@ -28,184 +28,6 @@
 #define MOST_V6 65487 /* a pbuf's 16 bits less both headers */
 #define IOVS 64
 
-/* --- multicast -------------------------------------------------------------------------------- */
-
-/* The interface for group and broadcast traffic: the one asked for, else that of the bound address,
- * else the first. */
-static struct netif *group_netif(const struct zt_dgram *d, bool v6, unsigned index,
-                                 const uint8_t *ip4)
-{
-    static const uint8_t none[4];
-    const ip_addr_t *local = &d->pcb->local_ip;
-    struct netif *n;
-
-    if (index)
-        return netif_get_by_index((u8_t)index);
-    if (!v6 && ip4 && memcmp(ip4, none, 4) != 0)
-        return zt_first_netif(false, 0, ip4);
-    if (d->s.opt.ifindex > 0)
-        return netif_get_by_index((u8_t)d->s.opt.ifindex);
-    if (!ip_addr_isany_val(*local) && !ip_addr_ismulticast(local) && IP_IS_V6(local) == v6) {
-        NETIF_FOREACH(n)
-        {
-            if (v6 ? netif_get_ip6_addr_match(n, ip_2_ip6(local)) >= 0
-                   : ip4_addr_cmp(netif_ip4_addr(n), ip_2_ip4(local)))
-                return n;
-        }
-    }
-    return zt_first_netif(v6, 0, NULL);
-}
-
-static err_t change_group(const struct zt_group *g, bool join)
-{
-    struct netif *n = netif_get_by_index(g->netif);
-
-    if (!n)
-        return ERR_OK; /* the network is gone and its groups with it */
-    if (IP_IS_V6_VAL(g->addr))
-        return join ? mld6_joingroup_netif(n, ip_2_ip6(&g->addr))
-                    : mld6_leavegroup_netif(n, ip_2_ip6(&g->addr));
-    return join ? igmp_joingroup_netif(n, ip_2_ip4(&g->addr))
-                : igmp_leavegroup_netif(n, ip_2_ip4(&g->addr));
-}
-
-static struct zt_group *find_group(struct zt_dgram *d, const struct zt_group *want)
-{
-    for (int i = 0; i < ZT_DGRAM_GROUPS; i++) {
-        struct zt_group *g = &d->groups[i];
-        if (g->netif == want->netif && (!want->netif || ip_addr_cmp(&g->addr, &want->addr)))
-            return g;
-    }
-    return NULL;
-}
-
-static int parse_membership(struct zt_dgram *d, bool v6, const uint8_t *val, size_t n,
-                            struct zt_group *g)
-{
-    struct zt_ctl_addr a = {.family = v6 ? 6 : 4};
-    struct netif *nif;
-    int32_t index = 0;
-
-    if (n < (v6 ? 20u : 8u))
-        return EINVAL;
-    memcpy(a.ip, val, v6 ? 16 : 4);
-    if (!zt_addr_is_multicast(&a))
-        return EINVAL;
-    if (v6)
-        memcpy(&index, val + 16, 4);
-    else if (n >= 12) /* ip_mreqn */
-        memcpy(&index, val + 8, 4);
-    if (index < 0 || index > 255)
-        return ENODEV;
-    nif = group_netif(d, v6, (unsigned)index, v6 ? NULL : val + 4);
-    if (!nif)
-        return ENODEV;
-    zt_addr_to_lwip(&a, &g->addr);
-    g->netif = netif_get_index(nif);
-    return 0;
-}
-
-/* IP_ADD_SOURCE_MEMBERSHIP (39), IP_DROP_SOURCE_MEMBERSHIP (40); of IPv6 46 and 47 with an
- * ipv6_mreq and the source: lwIP knows no sources, so the group is joined as a whole and what
- * others send is left out on its way to the program. */
-static int source_member(struct zt_dgram *d, bool v6, bool join, const uint8_t *val, size_t n)
-{
-    struct zt_group want = {0}, none = {0}, *g;
-    size_t head = v6 ? 20 : 8, width = v6 ? 16 : 4;
-    uint8_t source[16] = {0};
-    unsigned i = 0;
-    int err;
-
-    if (n < head + width)
-        return EINVAL;
-    memcpy(source, val + head, width);
-    if ((err = parse_membership(d, v6, val, head, &want)) != 0)
-        return err;
-    if (!d->groups && !(d->groups = calloc(ZT_DGRAM_GROUPS, sizeof *d->groups)))
-        return ENOBUFS;
-    g = find_group(d, &want);
-    if (g && !g->nsources)
-        return EINVAL; /* joined without a source */
-    while (g && i < g->nsources && memcmp(g->source[i], source, 16) != 0)
-        i++;
-    if (!join) {
-        if (!g || i == g->nsources)
-            return EADDRNOTAVAIL;
-        memcpy(g->source[i], g->source[g->nsources - 1], 16);
-        g->nsources--;
-        if (!g->nsources) {
-            (void)change_group(g, false);
-            *g = none;
-        }
-        return 0;
-    }
-    if (g && i < g->nsources)
-        return EADDRNOTAVAIL;
-    if (g && g->nsources == ZT_GROUP_SOURCES)
-        return ENOBUFS;
-    if (!g) {
-        g = find_group(d, &none);
-        if (!g || change_group(&want, true) != ERR_OK)
-            return ENOBUFS;
-        *g = want;
-    }
-    memcpy(g->source[g->nsources++], source, 16);
-    return 0;
-}
-
-/* Did the socket ask for this group from other sources only? */
-static bool leaves_out(const struct zt_dgram *d, const struct zt_ctl_dgram *h)
-{
-    bool listed = false;
-
-    for (int i = 0; d->groups && i < ZT_DGRAM_GROUPS; i++) {
-        const struct zt_group *g = &d->groups[i];
-        struct zt_ctl_addr a;
-        if (!g->netif)
-            continue;
-        zt_addr_from_lwip(&g->addr, 0, &a);
-        if (a.family != h->lfamily || memcmp(a.ip, h->lip, 16) != 0)
-            continue;
-        if (!g->nsources)
-            return false;
-        for (unsigned k = 0; k < g->nsources; k++)
-            if (memcmp(g->source[k], h->remote.ip, 16) == 0)
-                return false;
-        listed = true;
-    }
-    return listed;
-}
-
-int zt_dgram_member(struct zt_dgram *d, int level, int name, const uint8_t *val, size_t n)
-{
-    bool v6 = level != 0, join = name == (v6 ? 20 : 35);
-    struct zt_group want = {0}, none = {0}, *g;
-    int err;
-
-    if (name == (v6 ? 46 : 39) || name == (v6 ? 47 : 40))
-        return source_member(d, v6, name == (v6 ? 46 : 39), val, n);
-    err = parse_membership(d, v6, val, n, &want);
-    if (err)
-        return err;
-    if (!d->groups && !(d->groups = calloc(ZT_DGRAM_GROUPS, sizeof *d->groups)))
-        return ENOBUFS;
-    g = find_group(d, &want);
-    if (!join) {
-        if (!g)
-            return EADDRNOTAVAIL;
-        (void)change_group(g, false);
-        *g = none;
-        return 0;
-    }
-    if (g)
-        return EADDRINUSE;
-    g = find_group(d, &none);
-    if (!g || change_group(&want, true) != ERR_OK)
-        return ENOBUFS;
-    *g = want;
-    return 0;
-}
-
 /* --- network to program ----------------------------------------------------------------------- */
 
 static bool deliver(struct zt_dgram *d, const struct zt_ctl_dgram *h, struct pbuf *pb)
@@ -272,7 +94,7 @@ static void hand_to_all(struct zt_proxy *p, const struct zt_ctl_dgram *h, struct
             b->addr.family == h->lfamily || (b->addr.family == 6 && any && d->s.opt.v6only <= 0);
 
         if (!d->remote.family && d->s.fd >= 0 && family &&
-            (any || memcmp(b->addr.ip, h->lip, 16) == 0) && !leaves_out(d, h))
+            (any || memcmp(b->addr.ip, h->lip, 16) == 0) && !zt_group_leaves_out(d, h))
             hand_in(d, h, pb);
     }
 }
@@ -390,7 +212,7 @@ static int route_out(struct zt_dgram *d, const struct zt_ctl_addr *to, const ip_
         return zt_addr_is_reachable(d->s.p, to) && zt_sock_may_leave(&d->s, to)
                    ? zt_route_to(to, &local, dst, nif, src)
                    : ENETUNREACH;
-    *nif = group_netif(d, v6, v6 ? (unsigned)d->s.opt.mcast_if6 : 0,
+    *nif = zt_group_netif(d, v6, v6 ? (unsigned)d->s.opt.mcast_if6 : 0,
                        everybody ? NULL : d->s.opt.mcast_if4);
     if (!*nif)
         return ENETUNREACH;
@@ -489,13 +311,7 @@ static int send_one(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint
 
 static void retire(struct zt_dgram *d)
 {
-    struct zt_group *groups = d->groups;
-
-    for (int i = 0; groups && i < ZT_DGRAM_GROUPS; i++)
-        if (groups[i].netif)
-            (void)change_group(&groups[i], false);
-    d->groups = NULL;
-    free(groups);
+    zt_groups_leave(d);
     free(d->more);
     d->more = NULL;
     if (d->pcb)
@@ -513,7 +329,12 @@ static void more_drop(struct zt_dgram *d)
     d->more_n = 0;
 }
 
-/* MSG_MORE: the pieces of one datagram. */
+static bool corked(const struct zt_dgram *d)
+{
+    return d->s.opt.cork > 0;
+}
+
+/* MSG_MORE and UDP_CORK: the pieces of one datagram. */
 static int send_piece(struct zt_dgram *d, const struct zt_ctl_dgram *h, const uint8_t *data, size_t n)
 {
     int err = EMSGSIZE;
@@ -527,7 +348,7 @@ static int send_piece(struct zt_dgram *d, const struct zt_ctl_dgram *h, const ui
     if (d->more_n + n <= MOST_V4) {
         memcpy(d->more + d->more_n, data, n);
         d->more_n += n;
-        if (h->type == ZT_DGRAM_MORE)
+        if (h->type == ZT_DGRAM_MORE || corked(d))
             return 0;
         err = send_one(d, &d->more_h, d->more, d->more_n);
     }
@@ -535,15 +356,13 @@ static int send_piece(struct zt_dgram *d, const struct zt_ctl_dgram *h, const ui
     return err;
 }
 
-void zt_dgram_pump(struct zt_dgram *d)
+/* What the program sent, no more than so many. False: it has closed its end, and d is retired. */
+static bool take_tx(struct zt_dgram *d, int most)
 {
     uint8_t *b = d->s.p->scratch;
     struct zt_ctl_dgram h;
 
-    d->s.ev = 0;
-    if (d->s.host)
-        zt_host_receive(d);
-    for (int i = 0; i < TURN_DATAGRAMS; i++) {
+    for (int i = 0; i < most; i++) {
         ssize_t n = recv(d->s.fd, b, ZT_SCRATCH, MSG_DONTWAIT);
         int err;
 
@@ -552,7 +371,7 @@ void zt_dgram_pump(struct zt_dgram *d)
         if (n <= 0) {
             if (n < 0 || zt_sock_is_closed(&d->s)) {
                 retire(d);
-                return;
+                return false;
             }
             continue; /* an empty message: no header, not ours to interpret */
         }
@@ -563,13 +382,38 @@ void zt_dgram_pump(struct zt_dgram *d)
             zt_dgram_report(d, h.err, &h.remote);
             continue;
         }
-        err = h.type == ZT_DGRAM_MORE || d->more
+        err = h.type == ZT_DGRAM_MORE || d->more || corked(d)
                   ? send_piece(d, &h, b + sizeof h, (size_t)n - sizeof h)
                   : send_one(d, &h, b + sizeof h, (size_t)n - sizeof h);
         if (err)
             zt_dgram_report(d, err, h.remote.family ? &h.remote : &d->remote);
     }
-    zt_sock_watch(&d->s, UV_READABLE); /* again, should an error have stopped it */
+    return true;
+}
+
+void zt_dgram_pump(struct zt_dgram *d)
+{
+    d->s.ev = 0;
+    if (d->s.host)
+        zt_host_receive(d);
+    if (take_tx(d, TURN_DATAGRAMS))
+        zt_sock_watch(&d->s, UV_READABLE); /* again, should an error have stopped it */
+}
+
+int zt_dgram_cork(struct zt_dgram *d, bool on)
+{
+    int err;
+
+    if (!take_tx(d, ZT_PAIR_MESSAGES)) /* what was sent before is judged by what was said before */
+        return EBADF;
+    d->s.opt.cork = on;
+    if (on || !d->more)
+        return 0;
+    err = send_one(d, &d->more_h, d->more, d->more_n);
+    if (err)
+        zt_dgram_report(d, err, d->more_h.remote.family ? &d->more_h.remote : &d->remote);
+    more_drop(d);
+    return 0;
 }
 
 void zt_dgram_drop(struct zt_dgram *d)
@@ -718,8 +562,7 @@ int zt_dgram_request(struct zt_proxy *p, const struct zt_ctl_req *q, struct zt_c
             return EBADF;
         d = (struct zt_dgram *)s;
         /* What the program sent before this call goes where it was meant to go. */
-        zt_dgram_pump(d);
-        if (d->s.closing)
+        if (!take_tx(d, ZT_PAIR_MESSAGES))
             return EBADF;
         err = set_remote(d, &q->remote);
         if (!err)

@@ -17,6 +17,7 @@
 
 struct reload {
     struct zt_list link; /* zt_node.reloads until answered; loop thread */
+    struct zt_post post;
     struct zt_node *n;
     zt_command_done *done;
     void *arg;
@@ -91,14 +92,12 @@ static void on_problem(void *user, const char *text)
 static void read_job(struct zt_node *n, struct zt_job *j)
 {
     struct reload *r;
+    struct zt_loop *l = zt_keeper_loop(n);
     memcpy(&r, j->data, sizeof r);
-    pthread_mutex_lock(&n->lock);
-    struct zt_loop *l = n->state == ZT_NODE_RUNNING ? n->loop : NULL;
-    pthread_mutex_unlock(&n->lock);
     if (l != NULL)
         r->rc = zt_conf_read(n->store, &r->conf, on_problem, r, &r->doc);
-    /* Without a loop zt_reload_end_all has answered, or will. */
-    if (l == NULL || zt_loop_post(l, on_loop, r) != 0)
+    /* Without a loop zt_reload_end_all has answered. */
+    if (l == NULL || zt_loop_post_at(l, &r->post, on_loop, r) != 0)
         free_reload(r);
 }
 

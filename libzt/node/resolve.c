@@ -43,6 +43,7 @@ struct query {
     struct zt_list link;    /* loop: resolver.asked */
     struct zt_list working; /* thread: resolver.fresh, then its own list */
     struct zt_resolver *r;
+    struct zt_post post;
     zt_resolve_done *done;
     void *arg;
     bool any_answer; /* allowDNS: addresses outside the networks too */
@@ -289,7 +290,7 @@ static void end(struct query *q)
         ares_destroy(q->channel);
     zt_list_remove(&q->working);
     /* Refused only when the loop is ending: then zt_resolve_end_all answers. */
-    (void)zt_loop_post(q->r->n->loop, finish, q);
+    (void)zt_loop_post_at(q->r->n->loop, &q->post, finish, q);
 }
 
 /* Enter what c-ares waits for; returns how many entries were used. */

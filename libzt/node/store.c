@@ -77,7 +77,8 @@ int zt_store_make_home(const char *path)
         }
         part[i] = c;
     }
-    return 0;
+    struct stat st;
+    return stat(path, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
 }
 
 static int lock_file(int fd)

@@ -2,6 +2,7 @@
  *
  * Order at the end of a turn: proxies (which make segments of what programs wrote), what the core
  * has for us, then UDP, so that everything of a turn leaves in one batch. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ void zt_turn_due(void *user, const struct zt_now *now)
 /* ztd leaves by itself when for a while nobody used it. Returns when to look again. */
 static int64_t watch_idle(struct zt_node *n, int64_t mono_ms)
 {
-    if (n->cfg.idle_exit_s <= 0 || n->sticky)
+    if (n->cfg.idle_exit_s <= 0 || n->sticky || n->idle_over)
         return ZT_NEVER;
     struct zt_proxy_counts c;
     zt_proxy_counts(n->proxy, &c);
@@ -54,6 +55,7 @@ static int64_t watch_idle(struct zt_node *n, int64_t mono_ms)
     }
     int64_t end = n->idle_since + (int64_t)n->cfg.idle_exit_s * 1000;
     if (mono_ms >= end) {
+        n->idle_over = true;
         zt_node_warn(n, "not used any more: ending");
         (void)zt_node_stop(n);
         return ZT_NEVER;
@@ -123,7 +125,7 @@ static int make_stack(struct zt_node *n)
     return rc;
 }
 
-static void on_command(void *user, const char *text, struct zt_door_reply *to);
+static void on_command(void *user, const char *text, bool is_owner, struct zt_door_reply *to);
 
 static int make_proxy(struct zt_node *n)
 {
@@ -303,9 +305,12 @@ static void reply_door(void *arg, int err, const char *text, size_t len)
     zt_door_reply(arg, err, text, len);
 }
 
-static void on_command(void *user, const char *text, struct zt_door_reply *to)
+static void on_command(void *user, const char *text, bool is_owner, struct zt_door_reply *to)
 {
-    if (strcmp(text, "watch") == 0)
+    static const char not_yours[] = "only the node's owner may do this";
+    if (!is_owner && !zt_command_is_for_all(text))
+        zt_door_reply(to, EACCES, not_yours, sizeof not_yours - 1);
+    else if (strcmp(text, "watch") == 0)
         zt_watch_start(user, to); /* more than one answer: not for every caller of commands */
     else
         zt_command_run(user, text, reply_door, to);

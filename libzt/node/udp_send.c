@@ -169,12 +169,12 @@ void zt_udp_send(struct zt_udp *u, const struct zt_link *to, const uint8_t *head
     bool loopback = zt_ep_scope(&to->ep) == ZT_SCOPE_LOOPBACK, sent = false;
     bool allowed =
         loopback ? u->cfg.underlay != ZT_UNDERLAY_NORMAL : u->cfg.underlay != ZT_UNDERLAY_LOOPBACK_ONLY;
+    bool any = to->sock < 0;
     struct zt_ep ep = to->ep;
-    for (unsigned i = 0; i < UDP_SOCKS && allowed && nhead + nbody <= 65507; i++) {
+    unsigned first = any ? 0 : (unsigned)to->sock, end = any ? UDP_SOCKS : first + 1;
+    for (unsigned i = first; i < end && i < UDP_SOCKS && allowed && nhead + nbody <= 65507; i++) {
         struct zt_udp_sock *s = u->sock[i];
-        if (s == NULL || s->local.family != ep.family)
-            continue;
-        if (to->sock < 0 ? s->is_loopback == loopback : (unsigned)to->sock == i) {
+        if (s != NULL && s->local.family == ep.family && (!any || s->is_loopback == loopback)) {
             add(u, s, &ep, head, nhead, body, nbody, ttl);
             sent = true;
         }

@@ -76,7 +76,7 @@ static int open_primary(struct zt_node *n, zt_udp_recv_fn *recv)
         }
     }
     if (rc == ZT_E_PORT)
-        snprintf(n->why, sizeof n->why, "UDP port %d is taken", want);
+        snprintf(n->why, sizeof n->why, "UDP port %d is taken: another node or program has it; choose another one", want);
     else if (rc != 0)
         snprintf(n->why, sizeof n->why, "UDP sockets: %s", zt_err_text(rc));
     if (rc == 0)

@@ -29,7 +29,7 @@ void zt_lwip_pcb_remove(struct tcp_pcb *pcb); /* fine when it is not in the tabl
 struct tcp_pcb *zt_lwip_pcb_find(const ip_addr_t *local, uint16_t local_port,
                                  const ip_addr_t *remote, uint16_t remote_port);
 
-/* node/proxy_listen.c: nobody listens on the port of this SYN; who takes it? NULL: nobody. */
+/* Nobody listens on the port of this SYN; who takes it? See zt_stack_catch_all. NULL: nobody. */
 struct tcp_pcb_listen *zt_lwip_catch_all(const ip_addr_t *to);
 
 #define LWIP_HOOK_TCP_CATCH_ALL(to) zt_lwip_catch_all(to)

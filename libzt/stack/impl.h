@@ -115,6 +115,9 @@ struct zt_stack {
     struct zt_list neigh_lru; /* least recently used first */
     size_t neigh_count, neigh_waiting_bytes;
 
+    zt_stack_catch_fn *catch_all;
+    void *catch_user;
+
     struct zt_list loop; /* frames to ourselves */
     size_t loop_bytes;
 
@@ -165,8 +168,9 @@ err_t zt_neigh_send(struct zt_net *net, struct zt_neigh *to, uint8_t *eth, size_
 void zt_neigh_arp(struct zt_net *net, const uint8_t *eth, size_t n);
 /* ICMPv6 133..137: always ours, lwIP never sees it. */
 void zt_neigh_nd(struct zt_net *net, const uint8_t *eth, size_t n);
-/* A packet came from an on-link address: good for the answer when nothing better is known. */
-void zt_neigh_hint(struct zt_net *net, const struct zt_ep *ip, uint64_t mac);
+/* A packet came from this address: good for the answer, if it is on-link, when nothing better is
+ * known. False: the address is one of our own. */
+bool zt_neigh_hint(struct zt_net *net, const struct zt_ep *ip, uint64_t mac);
 
 /* route.c */
 void zt_route_find(struct zt_stack *s, const struct zt_ep *src, const struct zt_ep *dst,

@@ -92,6 +92,7 @@
 #define LWIP_TCP 1
 /* Upper bound only: what is announced and used follows the MTU of the interface. */
 #define TCP_MSS 9850
+#define TCP_MSS_MIN 88 /* that a peer may ask for: what a byte costs has a bound */
 #define TCP_CALCULATE_EFF_SEND_MSS 1
 #define TCP_OVERSIZE 2048
 #define LWIP_WND_SCALE 1

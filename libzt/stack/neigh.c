@@ -1,13 +1,14 @@
 /* Neighbours: the MAC address behind an IP address, for IPv4 (ARP) and IPv6 (neighbour discovery).
  *
  * An entry is
- *   DERIVED     the address carries its node's address (6plane, RFC 4193, EUI-64 link-local): the
- * MAC is computed, nothing is ever asked; ASKING      requests go out at 0, 100, 400, 1400 and 3400
- * ms; packets wait, bounded per entry and in all; without an answer 2 s later the entry and its
- * packets go, and their sockets are told (EHOSTUNREACH). The next packet asks anew; KNOWN       an
- * answer came, or a neighbour asked us, or sent us something while we knew nothing better. After
- * FRESH_MS of age the next use asks again (REFRESHING); REFRESHING  the old MAC is used meanwhile;
- * no answer: the entry goes.
+ * - DERIVED: the address carries its node's address (6plane, RFC 4193, EUI-64 link-local): the MAC
+ *   is computed, nothing is ever asked;
+ * - ASKING: requests go out at 0, 100, 400, 1400 and 3400 ms; packets wait, bounded per entry and
+ *   in all; without an answer 2 s later the entry and its packets go, and their sockets are told
+ *   (EHOSTUNREACH). The next packet asks anew;
+ * - KNOWN: an answer came, or a neighbour asked us, or sent us something while we knew nothing
+ *   better. After FRESH_MS of age the next use asks again (REFRESHING);
+ * - REFRESHING: the old MAC is used meanwhile; no answer: the entry goes.
  *
  * The table is bounded: the least recently used entry makes room. Keys are SipHash of network and
  * address, so a stranger cannot aim at places. A neighbour may change the MAC of its address by ARP
@@ -251,8 +252,8 @@ static void ask(struct zt_neigh *ne)
         nd_send(net, 135, 0, 0x333300000000ULL | zt_be32(group + 12), own.ip, group, ne->ip.ip);
     }
     /* Out of memory for the timer: the entry just stays as it is; the next use asks again. */
-    (void)zt_heap_set(&net->s->timers, &ne->timer, net->s->now_ms + ask_again_ms[ne->asked]);
-    ne->asked++;
+    if (zt_heap_set(&net->s->timers, &ne->timer, net->s->now_ms + ask_again_ms[ne->asked]) == 0)
+        ne->asked++;
 }
 
 static void on_timer(void *user, struct zt_timer *t)
@@ -359,7 +360,7 @@ err_t zt_neigh_send(struct zt_net *net, struct zt_neigh *ne, uint8_t *eth, size_
         return e;
     }
     uint64_t mac = ne->mac;
-    if (ne->state == KNOWN && s->now_ms >= ne->fresh_until_ms) {
+    if (ne->state != DERIVED && ne->asked == 0 && s->now_ms >= ne->fresh_until_ms) {
         ne->state = REFRESHING;
         ask(ne); /* clobbers nothing: it has its own buffer */
     }
@@ -369,22 +370,19 @@ err_t zt_neigh_send(struct zt_net *net, struct zt_neigh *ne, uint8_t *eth, size_
 
 /* --- what comes in -------------------------------------------------------------------------- */
 
-void zt_neigh_hint(struct zt_net *net, const struct zt_ep *ip, uint64_t mac)
+bool zt_neigh_hint(struct zt_net *net, const struct zt_ep *ip, uint64_t mac)
 {
-    struct zt_neigh *ne;
-    if (zt_mac_is_multicast(mac))
-        return;
-    ne = get(net, ip);
-    if (ne != NULL) {
-        if (ne->state == ASKING)
-            known(ne, mac);
-        return;
+    struct zt_neigh *ne = get(net, ip);
+    if (ne == NULL) {
+        if (zt_stack_is_local(net->s, ip))
+            return false;
+        if (zt_mac_is_multicast(mac) || !zt_net_on_link(net, ip) || derive(net, ip) != 0)
+            return true;
+        ne = add(net, ip);
     }
-    if (!zt_net_on_link(net, ip) || zt_net_owns(net, ip) || derive(net, ip) != 0)
-        return;
-    ne = add(net, ip);
-    if (ne != NULL)
+    if (ne != NULL && ne->state == ASKING && !zt_mac_is_multicast(mac))
         known(ne, mac);
+    return true;
 }
 
 /* A neighbour says where an address is. Unasked news only updates what we have, except from one

@@ -279,18 +279,30 @@ static void reassembly_starts(struct zt_stack *s)
     zt_stack_arm(s, &s->reassembly, s->now_ms + 1000);
 }
 
+/* Nothing from outside comes from one of our own addresses, where programs may trust it. */
+static bool is_from_elsewhere(struct zt_net *net, const struct zt_ep *from, const uint8_t *eth)
+{
+    if (zt_neigh_hint(net, from, zt_be48(eth + 6)))
+        return true;
+    LINK_STATS_INC(link.proterr);
+    return false;
+}
+
 /* Is it for lwIP? Takes out what is ours, notes what needs a timer. */
 static bool look4(struct zt_net *net, const uint8_t *eth, size_t n)
 {
     const uint8_t *ip = eth + ETH_HEADER;
-    if (n < ETH_HEADER + 20 || ip[0] >> 4 != 4)
+    if (n < ETH_HEADER + 20 || ip[0] >> 4 != 4) {
+        LINK_STATS_INC(link.lenerr);
+        return false;
+    }
+    struct zt_ep from = zt_ep_make(4, ip + 12, 0);
+    if (!is_from_elsewhere(net, &from, eth))
         return false;
     if ((zt_be16(ip + 6) & 0x3fff) != 0)
         reassembly_starts(net->s);
     if (ip[9] == 2) /* IGMP: a query sets timers */
         zt_stack_arm(net->s, &net->s->groups, net->s->now_ms + 100);
-    struct zt_ep from = zt_ep_make(4, ip + 12, 0);
-    zt_neigh_hint(net, &from, zt_be48(eth + 6));
     return true;
 }
 
@@ -309,8 +321,10 @@ static bool has_fragment6(const uint8_t *ip, size_t n)
 static bool look6(struct zt_net *net, const uint8_t *eth, size_t n)
 {
     const uint8_t *ip = eth + ETH_HEADER;
-    if (n < ETH_HEADER + 40 || ip[0] >> 4 != 6)
+    if (n < ETH_HEADER + 40 || ip[0] >> 4 != 6) {
+        LINK_STATS_INC(link.lenerr);
         return false;
+    }
     uint8_t next = ip[6];
     if (next == 58 && n > ETH_HEADER + 40) {
         uint8_t type = ip[40];
@@ -319,12 +333,13 @@ static bool look6(struct zt_net *net, const uint8_t *eth, size_t n)
             return false;
         }
     }
+    struct zt_ep from = zt_ep_make(6, ip + 8, 0);
+    if (!is_from_elsewhere(net, &from, eth))
+        return false;
     if (has_fragment6(ip, n - ETH_HEADER))
         reassembly_starts(net->s);
     if (next == 0) /* hop-by-hop: perhaps a listener query */
         zt_stack_arm(net->s, &net->s->groups, net->s->now_ms + 100);
-    struct zt_ep from = zt_ep_make(6, ip + 8, 0);
-    zt_neigh_hint(net, &from, zt_be48(eth + 6));
     return true;
 }
 
@@ -342,7 +357,11 @@ void zt_net_input(struct zt_net *net, const uint8_t *eth, size_t n)
         zt_neigh_arp(net, eth, n);
         return;
     }
-    if (type == ETH_IPV4 ? !look4(net, eth, n) : type != ETH_IPV6 || !look6(net, eth, n))
+    if (type != ETH_IPV4 && type != ETH_IPV6) {
+        LINK_STATS_INC(link.proterr);
+        return;
+    }
+    if (!(type == ETH_IPV4 ? look4(net, eth, n) : look6(net, eth, n)))
         return;
     struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16_t)(n - ETH_HEADER), PBUF_RAM);
     if (p == NULL) {

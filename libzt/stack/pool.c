@@ -21,7 +21,8 @@
 #define REST_BYTES (64u << 10)
 #define NO_CLASS POOL_CLASSES
 
-static const uint32_t class_size[POOL_CLASSES] = {64, 192, 512, 1600, 3072, 10240};
+/* The third is for connections, the next ones for packets of the usual MTUs. */
+static const uint32_t class_size[POOL_CLASSES] = {64, 192, 640, 1600, 3072, 10240};
 
 /* Before each piece; keeps what follows aligned for anything. */
 union head {

@@ -8,7 +8,8 @@
  *
  *   START ──(rate grows no more, or many are lost)──> DRAIN ──(the queue is gone)──> CRUISE
  *
- * START   sends 2.9 times as fast as was delivered: doubles each round trip.
+ * START   sends 2.9 times as fast as was delivered, or as a first window a round trip would be, if that is more: doubles
+ *         each round trip.
  * DRAIN   as much slower: what START has put into the path's queue leaves it.
  * CRUISE  eight steps of a shortest round trip each: 5/4 of the rate to see whether there is more,
  *         3/4 to take back what there was not, six at the rate. At most twice of what the path
@@ -51,6 +52,7 @@
 #define FEW 16        /* one lost in so many may be chance */
 #define BURST_MS 2
 #define CLUMP_MS 100
+#define CREDIT_MS 3600000 /* the product with the fastest pace has room in 64 bits */
 #define PATIENCE_MOST 7 /* times eight steps: 1, 3, 7 */
 #define JUDGED 3
 #define SND_BUF_LARGE (TCP_SND_BUF * 4)
@@ -421,14 +423,26 @@ void zt_rate_forget(struct tcp_pcb *pcb)
     pcb->rate.wait_prev = NULL;
 }
 
+/* Bytes a second. Until the path has shown what it can, at least a first window a round trip, as a new connection
+ * sends: what was measured before may have been a few words with long pauses. */
+static uint64_t pace_of(const struct tcp_pcb *pcb)
+{
+    uint64_t rate = best(pcb);
+    if (pcb->rate.phase == START) {
+        uint64_t first = LWIP_TCP_CALC_INITIAL_CWND(pcb->mss) * 1000ull / pcb->rate.rtt_min;
+        rate = rate > first ? rate : first;
+    }
+    return rate * pace_gain(pcb) / 256 + 1;
+}
+
 /* Must the next segment wait? */
 bool zt_lwip_waits(struct tcp_pcb *pcb)
 {
     uint32_t now = sys_now(), elapsed = now - pcb->rate.credit_at;
     if (best(pcb) == 0)
         return false; /* the first window */
-    uint64_t pace = (uint64_t)best(pcb) * pace_gain(pcb) / 256 + 1;
-    uint64_t gained = pace * (elapsed < 1000 ? elapsed : 1000) / 1000;
+    uint64_t pace = pace_of(pcb);
+    uint64_t gained = pace * (elapsed < CREDIT_MS ? elapsed : CREDIT_MS) / 1000;
     if (gained > 0) { /* at less than a byte a millisecond, the time must add up */
         uint64_t most = pace * larger(pcb->rate.rtt_min / 8, BURST_MS) / 1000 + 2u * pcb->mss;
         int64_t credit = pcb->rate.credit + (int64_t)gained;

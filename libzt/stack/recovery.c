@@ -9,6 +9,10 @@
  * below the congestion window: all holes of a window are filled in one round trip, and new data
  * goes on behind them. Without SACK the patch for NewReno does its work.
  *
+ * A window may be thousands of segments, and a peer chooses what its acknowledgments say: what they cost must not
+ * grow with the window. A SACK is looked up from where the one before ended, or, as far as what was sent has paid for
+ * it, from the beginning; lost segments are looked for when another 128th of the window has arrived, or the timer runs.
+ *
  * A loss halves the window where Reno governs it; where the rate does, it changes nothing here. */
 #include "stack/impl.h"
 
@@ -17,9 +21,13 @@
 #include <string.h>
 
 #include "lwip/priv/tcp_priv.h"
+#include "lwip/stats.h"
 #include "lwip/sys.h"
 
 #define LOST_SEGMENTS 3
+#define SEARCHES 128 /* a window */
+#define STEPS_EACH 1024 /* through the window, that a segment pays for when it is sent */
+#define STEPS_MOST (1u << 20)
 #define PATIENCE_MS 20 /* an ACK may be held back 10 ms by us, and a clock ticks between */
 
 static uint32_t seq_of(const struct tcp_seg *seg)
@@ -38,6 +46,7 @@ void zt_lwip_sent(struct tcp_pcb *pcb, struct tcp_seg *seg)
     zt_rate_sent(pcb, seg);
     seg->mark = pcb->sent_mark;
     seg->sent_ms = sys_now();
+    pcb->steps -= pcb->steps < STEPS_EACH ? pcb->steps : STEPS_EACH;
 }
 
 uint32_t zt_lwip_ssthresh(struct tcp_pcb *pcb)
@@ -69,21 +78,29 @@ static void arrived(struct tcp_pcb *pcb, const struct tcp_seg *seg)
 void zt_lwip_acked(struct tcp_pcb *pcb, uint32_t ackno)
 {
     for (const struct tcp_seg *s = pcb->unacked; s != NULL && TCP_SEQ_LEQ(end_of(s), ackno);
-         s = s->next)
+         s = s->next) {
+        if (s == pcb->sacked_last)
+            pcb->sacked_last = NULL;
         if (!s->sacked) {
             arrived(pcb, s);
             off_the_way(pcb, s);
         }
+    }
 }
 
 /* --- what is lost --------------------------------------------------------------------------- */
 
-/* Most blocks of an acknowledgment were in the one before: nothing new there, and no walk. */
+/* Most blocks of an acknowledgment were in the one before: nothing new there, and no walk. The one that grows takes no
+ * other's place. */
 static bool is_known(struct tcp_pcb *pcb, uint32_t left, uint32_t right)
 {
-    for (unsigned i = 0; i < 4; i++)
-        if (pcb->sacks[i][0] == left && pcb->sacks[i][1] == right)
-            return true;
+    for (unsigned i = 0; i < 4; i++) {
+        if (pcb->sacks[i][0] != left)
+            continue;
+        bool known = pcb->sacks[i][1] == right;
+        pcb->sacks[i][1] = right;
+        return known;
+    }
     memmove(pcb->sacks[1], pcb->sacks[0], sizeof pcb->sacks[0] * 3);
     pcb->sacks[0][0] = left;
     pcb->sacks[0][1] = right;
@@ -95,12 +112,22 @@ void zt_lwip_sacked(struct tcp_pcb *pcb, uint32_t left, uint32_t right)
     if (!TCP_SEQ_LT(left, right) || TCP_SEQ_LT(left, pcb->lastack) ||
         TCP_SEQ_GT(right, pcb->snd_nxt))
         return; /* old, a duplicate's (RFC 2883), or nonsense */
+    struct tcp_seg *s = pcb->sacked_last;
+    if (s == NULL || TCP_SEQ_GT(seq_of(s), left)) {
+        s = pcb->unacked;
+        if (pcb->steps > STEPS_MOST) {
+            TCP_STATS_INC(tcp.opterr);
+            return;
+        }
+    }
     if (is_known(pcb, left, right))
         return;
-    for (struct tcp_seg *s = pcb->unacked; s != NULL && TCP_SEQ_LT(seq_of(s), right); s = s->next) {
+    for (; s != NULL && TCP_SEQ_LT(seq_of(s), right); s = s->next) {
+        pcb->steps++;
         if (s->sacked || TCP_SEQ_LT(seq_of(s), left) || TCP_SEQ_GT(end_of(s), right))
             continue;
         s->sacked = 1;
+        pcb->sacked_last = s;
         arrived(pcb, s);
         off_the_way(pcb, s);
     }
@@ -114,7 +141,8 @@ static void send_again(struct tcp_pcb *pcb, struct tcp_seg *seg)
         at = &(*at)->next;
     seg->next = *at;
     *at = seg;
-    seg->resent = 1;
+    if (seg->resent < UINT8_MAX)
+        seg->resent++;
     pcb->rate.lost += seg->len;
     if (seg->next == NULL) {
         pcb->unsent_last = seg;
@@ -150,14 +178,23 @@ static bool any_lost(const struct tcp_pcb *pcb)
     return false;
 }
 
+/* Has so much arrived since the last search that another one is worth its while? Where few are out it is always. */
+static bool is_due(const struct tcp_pcb *pcb)
+{
+    uint32_t more = pcb->arrived_mark - pcb->searched_mark;
+    return tolerance(pcb) < LOST_SEGMENTS ||
+           (more > 0 && more >= (pcb->snd_nxt - pcb->lastack) / SEARCHES);
+}
+
 /* The first one may be on its way again since the recovery before, which ended with what it was
  * for. */
-static bool begins(struct tcp_pcb *pcb)
+static bool begins(struct tcp_pcb *pcb, bool due)
 {
     const struct tcp_seg *first = pcb->unacked;
     if ((pcb->flags & TF_INFR) != 0 || !TCP_SEQ_GT(pcb->arrived_mark, first->mark))
         return false;
-    if (!(pcb->dupacks >= tolerance(pcb) && !first->resent && !first->sacked) && !any_lost(pcb))
+    if (!(pcb->dupacks >= tolerance(pcb) && !first->resent && !first->sacked) &&
+        !((!first->resent || due) && any_lost(pcb)))
         return false;
     if (!pcb->rate.on) {
         pcb->ssthresh = zt_lwip_ssthresh(pcb);
@@ -175,9 +212,11 @@ static bool begins(struct tcp_pcb *pcb)
     return true;
 }
 
-static void find_lost(struct tcp_pcb *pcb, bool first_is_lost)
+static void find_lost(struct tcp_pcb *pcb, bool first_is_lost, bool further)
 {
     struct tcp_seg **at = &pcb->unacked, *last = NULL;
+    if (further)
+        pcb->searched_mark = pcb->arrived_mark;
     while (*at != NULL) {
         struct tcp_seg *s = *at;
         bool lost = is_lost(pcb, s);
@@ -189,38 +228,56 @@ static void find_lost(struct tcp_pcb *pcb, bool first_is_lost)
             *at = s->next;
             off_the_way(pcb, s);
             send_again(pcb, s);
-            continue;
+        } else {
+            last = s;
+            at = &s->next;
         }
-        last = s;
-        at = &s->next;
+        if (!further)
+            return;
     }
     pcb->unacked_last = last;
 }
 
-static void recover(struct tcp_pcb *pcb, bool partial)
+static void recover(struct tcp_pcb *pcb, bool partial, bool due)
 {
-    if (pcb->unacked == NULL)
-        pcb->pipe = 0; /* nothing is on its way: what is to be sent again must not wait for it */
-    else if (begins(pcb) || (pcb->flags & TF_INFR) != 0)
-        find_lost(pcb, partial);
+    if (begins(pcb, due))
+        find_lost(pcb, partial, true);
+    else if ((pcb->flags & TF_INFR) != 0 && (partial || due))
+        find_lost(pcb, partial, due);
 }
 
 void zt_lwip_recover(struct tcp_pcb *pcb, bool partial)
 {
     uint32_t before = pcb->rate.delivered_then;
-    recover(pcb, partial);
+    if (pcb->unacked == NULL)
+        pcb->pipe = 0; /* nothing is on its way: what is to be sent again must not wait for it */
+    else
+        recover(pcb, partial, is_due(pcb));
     pcb->rate.delivered_then = pcb->rate.delivered;
     zt_rate_acked(pcb, pcb->rate.delivered - before);
 }
 
-/* In recovery nothing may be left that could show the loss of a segment that was sent again. After
- * two round trips it goes out once more, instead of the time-out, which is many times that and
+/* Twice as long each time: the shortest round trip may be that of better days. */
+static uint32_t patience(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
+{
+    unsigned again = seg->resent > 1 ? seg->resent - 1u : 0;
+    return (2 * pcb->rate.rtt_min + PATIENCE_MS) << (again < 8 ? again : 8);
+}
+
+/* What is left to be searched; and in recovery nothing may be left that could show the loss of a segment that was
+ * sent again. After two round trips it goes out once more, instead of the time-out, which is many times that and
  * starts over. */
 void zt_recovery_tick(struct tcp_pcb *pcb)
 {
     struct tcp_seg *first = pcb->unacked;
+    if (first != NULL && (pcb->flags & TF_SACK) && pcb->arrived_mark != pcb->searched_mark) {
+        recover(pcb, false, true);
+        pcb->searched_mark = pcb->arrived_mark;
+        tcp_output(pcb);
+        first = pcb->unacked;
+    }
     if (!TCP_SACK_RECOVERY(pcb) || first == NULL || first->sacked || pcb->rate.rtt_min == 0 ||
-        sys_now() - first->sent_ms < 2 * pcb->rate.rtt_min + PATIENCE_MS)
+        sys_now() - first->sent_ms < patience(pcb, first))
         return;
     pcb->unacked = first->next;
     off_the_way(pcb, first);

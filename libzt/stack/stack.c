@@ -169,6 +169,17 @@ void zt_stack_flush(struct zt_stack *s)
     s->nowed = 0;
 }
 
+struct tcp_pcb_listen *zt_lwip_catch_all(const ip_addr_t *to)
+{
+    return current->catch_all != NULL ? current->catch_all(current->catch_user, to) : NULL;
+}
+
+void zt_stack_catch_all(struct zt_stack *s, zt_stack_catch_fn *fn, void *user)
+{
+    s->catch_all = fn;
+    s->catch_user = user;
+}
+
 static void on_pace(void *user, struct zt_timer *t)
 {
     zt_rate_go_on(user);

@@ -59,6 +59,13 @@ void zt_stack_rerouted(struct zt_stack *s, uint64_t node);
 /* The end of a turn, before what was sent leaves: one ACK a connection for all that came. */
 void zt_stack_flush(struct zt_stack *s);
 
+/* A SYN came for a port on which nobody listens: fn names a listener that takes it all the same, or NULL.
+ * fn NULL, as at first: nobody. */
+struct ip_addr;
+struct tcp_pcb_listen;
+typedef struct tcp_pcb_listen *zt_stack_catch_fn(void *user, const struct ip_addr *to);
+void zt_stack_catch_all(struct zt_stack *s, zt_stack_catch_fn *fn, void *user);
+
 /* Is this one of our own addresses / on-link or routed through a network? Longest prefix; nwid may
  * be NULL. */
 bool zt_stack_is_local(const struct zt_stack *s, const struct zt_ep *ip);

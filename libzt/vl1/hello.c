@@ -17,7 +17,9 @@
  * be right, is told of the collision.
  *
  * An answer may be many times larger than the question, when it carries a planet, and an old HELLO
- * may be replayed from an invented source: so answers to one peer are limited too.
+ * may be replayed from an invented source: so answers to one peer are limited too, and worlds that
+ * go where nobody has proved to be, for all peers together. Who misses one gets it with its next
+ * HELLO, when there is a path.
  *
  * OK(HELLO) is sealed under the version known before; only then is the new one stored. */
 #include "vl1/hello.h"
@@ -40,6 +42,8 @@
 #define PROOF_REFILL_MS 50
 #define ANSWER_BURST 32 /* one HELLO may leave from several sockets over several paths */
 #define ANSWER_REFILL_MS 100
+#define WORLDS_BURST 64
+#define WORLDS_REFILL_MS 50
 #define PROTO_FULL_PORT 5
 
 struct hello {
@@ -179,6 +183,13 @@ static void answer(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *p
     if (!read_rest(v, peer, p, n, h->rest, &rest)) {
         zt_drop_count(v->drops, ZT_DROP_MALFORMED);
         return;
+    }
+    bool proven = hops == 0 && zt_peer_path(peer, link) != NULL;
+    if ((rest.older_planet || rest.our_moons != 0) && !proven &&
+        !zt_bucket_take(&v->hellos.worlds, now->mono_ms, WORLDS_BURST, WORLDS_REFILL_MS)) {
+        zt_drop_count(v->drops, ZT_DROP_RATE);
+        rest.older_planet = false;
+        rest.our_moons = 0;
     }
     if (hops == 0)
         zt_nat_seen(v, now, peer, link, &rest.seen);
@@ -369,7 +380,7 @@ void zt_hello_received(struct zt_vl1 *v, const struct zt_now *now, const struct 
         zt_keys_fini(&keys);
     } else if (zt_open(&peer->keys, p, n) != 0) {
         zt_drop_count(v->drops, ZT_DROP_MAC);
-    } else if (zt_seen_before(v, zt_pkt_id(p) ^ zt_link_hash(link))) {
+    } else if (zt_seen_before(v, zt_pkt_id(p) ^ zt_link_hash(link), peer->id.addr)) {
         zt_drop_count(v->drops, ZT_DROP_DUPLICATE);
     } else {
         answer(v, now, peer, link, zt_pkt_hops(p), p, n, &h);

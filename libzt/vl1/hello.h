@@ -31,6 +31,7 @@ struct zt_hellos {
     uint64_t seed;
     struct zt_bucket by_prefix[ZT_PREFIX_BUCKETS];
     struct zt_bucket agreements, proofs; /* of all prefixes together */
+    struct zt_bucket worlds;             /* to where nobody proved to be */
 };
 
 void zt_hellos_init(struct zt_vl1 *v, uint64_t seed);

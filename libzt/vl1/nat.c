@@ -10,9 +10,13 @@
  * relayed until the next introduction half a minute later. It ends when the peer has that path. The
  * table has 64 rows; when it is full a probe is a single datagram.
  *
- * Self-awareness: each root (and peer) tells what our endpoint looks like from there. When a root
- * sees us at another address than before, our NAT or link changed: paths of that scope and family
- * are not used until they speak again.
+ * Who shares no network with us may push endpoints, too, but all such peers together get no more
+ * probes out of us than 64 at once and 10 a second: they could name others' addresses.
+ *
+ * Self-awareness: each root, and each member of our networks, tells what our endpoint looks like
+ * from there. When a root sees us at another address than before, our NAT or link changed: paths of
+ * that scope and family are not used until they speak again. What anybody else says is not heard:
+ * it is told to others, who would send there.
  *
  * Introducing (root only): at the first packet relayed for a pair, and again after 1, 4 and each 30
  * s while there are still packets to relay. The reference has only the 30 s, so that one lost
@@ -43,6 +47,8 @@
 #define UNITE_FORGET_MS 240000
 #define OPENER_TTL 2
 #define PUSH_FORGET 0x01
+#define STRANGERS_BURST 64
+#define STRANGERS_REFILL_MS 100
 
 static const int64_t unite_after_ms[] = {1000, 2000, 4000, 8000, 30000};
 #define UNITE_STEPS (sizeof unite_after_ms / sizeof unite_after_ms[0])
@@ -200,6 +206,8 @@ void zt_nat_seen(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *rep
                  const struct zt_link *link, const struct zt_ep *seen)
 {
     enum zt_scope scope = zt_ep_scope(seen);
+    if (!reporter->is_upstream && !zt_peer_is_trusted(reporter, now->mono_ms))
+        return;
     if (seen->family == 0 || scope != zt_ep_scope(&link->ep) || scope == ZT_SCOPE_NONE ||
         scope == ZT_SCOPE_LOOPBACK || scope == ZT_SCOPE_MULTICAST)
         return;
@@ -343,6 +351,11 @@ enum zt_verdict zt_nat_pushed(struct zt_vl1 *v, const struct zt_now *now, const 
         }
         if (++tried[ep.family == 6][zt_ep_scope(&ep)] > PUSH_PER_SCOPE)
             continue;
+        if (!zt_peer_is_trusted(peer, now->mono_ms) &&
+            !zt_bucket_take(&v->nat.strangers, now->mono_ms, STRANGERS_BURST, STRANGERS_REFILL_MS)) {
+            zt_drop_count(v->drops, ZT_DROP_RATE);
+            continue;
+        }
         struct zt_link link = {.sock = -1, .ep = ep};
         if (direct) /* one try will do: there is something that works */
             zt_tx_contact(v, now, peer, &link, false);

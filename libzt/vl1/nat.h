@@ -5,6 +5,7 @@
 
 #include "base/heap.h"
 #include "base/host.h"
+#include "vl1/limit.h"
 #include "vl1/vl1.h"
 
 #define ZT_LOCAL_ENDPOINTS 32
@@ -47,6 +48,7 @@ struct zt_nat {
     unsigned nunited;         /* pairs in it */
     int64_t united_ms;        /* newest introduction in it */
     struct zt_timer united_timer;
+    struct zt_bucket strangers; /* endpoints tried for peers that share no network with us */
     uint64_t seed;
 };
 

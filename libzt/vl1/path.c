@@ -128,5 +128,7 @@ bool zt_path_allowed(const struct zt_vl1 *v, const struct zt_peer *peer, const s
         return false;
     if (!zt_roots_endpoint_fits(v, peer, ep) || zt_settings_forbid(&v->settings, peer->id.addr, ep))
         return false;
-    return v->upper.is_virtual == NULL || !v->upper.is_virtual(v->upper.user, ep);
+    /* Where a root is, its world says, and no network may contradict. */
+    return peer->is_upstream || v->upper.is_virtual == NULL ||
+           !v->upper.is_virtual(v->upper.user, ep);
 }

@@ -518,7 +518,7 @@ void zt_peer_received(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer
         report_reach(v, peer, t);
     if (peer->is_upstream)
         zt_roots_heard(v, now);
-    if (t - peer->last_trust_ms < ZT_PEER_TRUST_MS)
+    if (zt_peer_is_trusted(peer, t))
         zt_nat_push_when_due(v, now, peer, link, hops);
 }
 

@@ -128,4 +128,10 @@ static inline bool zt_peer_alive(const struct zt_peer *peer, int64_t now_ms)
     return now_ms - peer->last_receive_ms < ZT_PEER_ALIVE_MS;
 }
 
+/* Did it prove of late that it is a member of a network of ours? */
+static inline bool zt_peer_is_trusted(const struct zt_peer *peer, int64_t now_ms)
+{
+    return now_ms - peer->last_trust_ms < ZT_PEER_TRUST_MS;
+}
+
 #endif

@@ -35,18 +35,21 @@
 #define SEEN_PLACES 8u
 #define OK_PREFIX 9
 
-bool zt_seen_before(struct zt_vl1 *v, uint64_t id)
+bool zt_seen_before(struct zt_vl1 *v, uint64_t id, uint64_t from)
 {
-    /* Eight places per id, newest first. With two, one in 400 was forgotten after 300 more packets. */
+    /* Keyed, and with the sender: a node may choose its ids, but not those of others. */
     uint64_t h = (id ^ v->seed) * 0x9e3779b97f4a7c15u;
+    h = (h ^ h >> 29 ^ from) * 0xd6e8feb86659fd93u;
+    h ^= h >> 32;
+    /* Eight places per id, newest first. With two, one in 400 was forgotten after 300 more packets. */
     uint64_t *set = &v->seen[(h >> 40) % (ZT_SEEN_SLOTS / SEEN_PLACES) * SEEN_PLACES];
     bool known = false;
     for (unsigned i = 0; i < SEEN_PLACES; i++)
-        known |= set[i] == id;
+        known |= set[i] == h;
     if (known)
         return true;
     memmove(set + 1, set, (SEEN_PLACES - 1) * sizeof *set);
-    set[0] = id;
+    set[0] = h;
     return false;
 }
 
@@ -103,6 +106,8 @@ static void relay(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
             zt_peer_probe_again(v, now, to);
         to = zt_roots_best(v, now->mono_ms);
         path = to != NULL && to->id.addr != src ? zt_peer_best(to, now->mono_ms, true) : NULL;
+        if (path != NULL && zt_ep_equal(&path->link.ep, &in->ep))
+            path = NULL; /* it does not know either, or it would not have sent it here */
     }
     if (path == NULL) {
         zt_drop_count(v->drops, ZT_DROP_RELAY_NO_ROUTE);
@@ -128,7 +133,8 @@ static enum zt_verdict on_whois(struct zt_vl1 *v, const struct zt_now *now, cons
         rx->peer->last_whois_ms = now->mono_ms;
     }
     uint8_t body[REPLY_MAX];
-    struct zt_wr w = zt_wr(body, REPLY_MAX - ZT_PKT_PAYLOAD - OK_PREFIX);
+    struct zt_wr w = zt_wr(body, zt_vl1_is_proven(rx) ? REPLY_MAX - ZT_PKT_PAYLOAD - OK_PREFIX
+                                                      : ZT_IDENTITY_WIRE);
     for (size_t at = 0; at + 5 <= rx->n && w.cap - w.n >= ZT_IDENTITY_WIRE; at += 5) {
         uint64_t addr = zt_be40(rx->payload + at);
         const struct zt_identity *id = zt_vl1_identity_of(v, addr);
@@ -210,7 +216,7 @@ static enum zt_verdict on_ok(struct zt_vl1 *v, const struct zt_now *now, const s
     uint8_t in_re = rx->payload[0];
     uint64_t id = zt_be64(rx->payload + 1);
     size_t n = rx->n - OK_PREFIX;
-    const struct zt_expected *asked = zt_tx_expected(v, id);
+    const struct zt_expected *asked = zt_tx_expected(v, id, rx->from, in_re);
     if (asked == NULL) {
         zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_OK);
         return ZT_VERDICT_IGNORED;
@@ -241,7 +247,7 @@ static enum zt_verdict on_error(struct zt_vl1 *v, const struct zt_now *now, cons
         if (!rx->peer->is_upstream)
             zt_drop_count(v->drops, ZT_DROP_NOT_UPSTREAM);
         else if (rx->payload[0] != ZT_VERB_HELLO ||
-                 zt_tx_expected(v, zt_be64(rx->payload + 1)) == NULL)
+                 zt_tx_expected(v, zt_be64(rx->payload + 1), rx->from, ZT_VERB_HELLO) == NULL)
             zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_ERROR);
         else
             zt_event(v, ZT_EVENT_COLLISION, v->id.addr);
@@ -296,7 +302,7 @@ static void conclude(struct zt_vl1 *v, const struct zt_now *now, const struct zt
         return;
     const struct zt_expected *asked = NULL;
     if (rx->verb == ZT_VERB_OK && rx->n >= OK_PREFIX)
-        asked = zt_tx_expected(v, zt_be64(rx->payload + 1));
+        asked = zt_tx_expected(v, zt_be64(rx->payload + 1), rx->from, rx->payload[0]);
     zt_peer_received(v, now, rx->peer, &rx->link, rx->hops, rx->verb, verdict == ZT_VERDICT_TRUSTED,
                      asked);
 }
@@ -373,7 +379,7 @@ void zt_rx_packet(struct zt_vl1 *v, const struct zt_now *now, const struct zt_li
         return;
     }
     bool is_hello = (p[ZT_PKT_VERB] & ZT_VERB_MASK) == ZT_VERB_HELLO;
-    if (zt_seen_before(v, zt_pkt_id(p) ^ (is_hello ? zt_link_hash(link) : 0))) {
+    if (zt_seen_before(v, zt_pkt_id(p) ^ (is_hello ? zt_link_hash(link) : 0), peer->id.addr)) {
         zt_drop_count(v->drops, ZT_DROP_DUPLICATE);
         return;
     }
@@ -472,6 +478,11 @@ void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt
 }
 
 /* -- answers -- */
+
+bool zt_vl1_is_proven(const struct zt_rx *rx)
+{
+    return rx->hops == 0 && zt_peer_path(rx->peer, &rx->link) != NULL;
+}
 
 static int reply(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *to, uint8_t verb,
                  struct zt_wr *w)

@@ -22,6 +22,7 @@
 
 struct zt_expected {  /* something we sent and an OK may answer, tx.c */
     uint32_t id;      /* upper half of the wire id */
+    uint32_t who;     /* keyed hash of whom it went to and its verb: nobody else answers for them */
     uint32_t to;      /* keyed hash of the endpoint of a HELLO or ECHO; 0: of no interest */
     uint32_t sent_ms; /* lower half of mono_ms */
 };
@@ -52,7 +53,7 @@ struct zt_vl1 {
 
     struct zt_expected expected[ZT_EXPECT_BUCKETS][ZT_EXPECT_SLOTS];
     uint8_t expected_at[ZT_EXPECT_BUCKETS];
-    uint64_t seen[ZT_SEEN_SLOTS]; /* ids of authentic packets of late, rx.c */
+    uint64_t seen[ZT_SEEN_SLOTS]; /* authentic packets of late, hashed, rx.c */
     struct zt_trusted_link trusted_links[ZT_TRUSTED_LINKS];
     uint64_t seed;
 
@@ -79,8 +80,8 @@ static inline uint8_t zt_own_proto(const struct zt_vl1 *v)
     return v->settings.suites == ZT_SUITES_SALSA ? ZT_PROTO_BEFORE_AES : ZT_PROTO_VERSION;
 }
 
-/* Note the id of an authentic packet; true when it was there already. */
-bool zt_seen_before(struct zt_vl1 *v, uint64_t id);
+/* Note the id of an authentic packet of this node; true when it was there already. */
+bool zt_seen_before(struct zt_vl1 *v, uint64_t id, uint64_t from);
 
 static inline void zt_event(struct zt_vl1 *v, enum zt_event_kind kind, uint64_t id)
 {

@@ -11,9 +11,10 @@
  *
  * Expected replies: the upper 32 bits of the wire id of each packet that may be answered by an OK,
  * in 256 buckets of 32, the oldest overwritten (vl1.md 4.2). Entries are not used up by an answer:
- * some verbs are answered more than once. With a HELLO or ECHO goes where it was sent, so that its
- * answer proves that endpoint and no other, and when, so that the answer gives the round trip by
- * our own monotonic clock. */
+ * some verbs are answered more than once. With the id goes to whom it was sent and which verb it
+ * was: everybody whom we send a HELLO could else answer it as if it had been asked for the members
+ * of a group. With a HELLO or ECHO goes where it was sent, so that its answer proves that endpoint
+ * and no other, and when, so that the answer gives the round trip by our own monotonic clock. */
 #include "vl1/tx.h"
 
 #include "base/err.h"
@@ -40,13 +41,6 @@ bool zt_tx_datagram(struct zt_vl1 *v, const struct zt_link *to, const uint8_t *h
     return true;
 }
 
-void zt_tx_expect_init(struct zt_vl1 *v)
-{
-    for (unsigned b = 0; b < ZT_EXPECT_BUCKETS; b++)
-        for (unsigned i = 0; i < ZT_EXPECT_SLOTS; i++)
-            v->expected[b][i].id = b ^ 0xff; /* belongs to another bucket: matches nothing */
-}
-
 /* Keyed: nobody outside can find an endpoint that passes for another. Never 0. */
 static uint32_t endpoint_tag(const struct zt_vl1 *v, const struct zt_ep *ep)
 {
@@ -54,21 +48,36 @@ static uint32_t endpoint_tag(const struct zt_vl1 *v, const struct zt_ep *ep)
     return (uint32_t)(h >> 32) | 1;
 }
 
-/* to: the endpoint of a HELLO or ECHO, NULL for anything else. */
-static void expect(struct zt_vl1 *v, const struct zt_now *now, uint64_t id, const struct zt_ep *to)
+/* Never 0: so an empty slot matches nothing. */
+static uint32_t asked_tag(const struct zt_vl1 *v, uint64_t addr, uint8_t verb)
 {
-    uint32_t hi = (uint32_t)(id >> 32);
-    unsigned b = hi % ZT_EXPECT_BUCKETS;
-    v->expected[b][v->expected_at[b]++ % ZT_EXPECT_SLOTS] = (struct zt_expected){
-        .id = hi, .to = to != NULL ? endpoint_tag(v, to) : 0, .sent_ms = (uint32_t)now->mono_ms};
+    /* What every node calls its answer to a pushed configuration (vl1.md 4.2). */
+    if (verb == ZT_VERB_NETWORK_CONFIG)
+        verb = ZT_VERB_ECHO;
+    uint64_t h = ((addr << 8 | verb) ^ v->seed) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)((h ^ h >> 29) * 0xd6e8feb86659fd93u >> 32) | 1;
 }
 
-const struct zt_expected *zt_tx_expected(const struct zt_vl1 *v, uint64_t id)
+/* to: the endpoint of a HELLO or ECHO, NULL for anything else. */
+static void expect(struct zt_vl1 *v, const struct zt_now *now, const uint8_t *p, uint8_t verb,
+                   const struct zt_ep *to)
 {
-    uint32_t hi = (uint32_t)(id >> 32);
+    uint32_t hi = (uint32_t)(zt_pkt_id(p) >> 32);
+    unsigned b = hi % ZT_EXPECT_BUCKETS;
+    v->expected[b][v->expected_at[b]++ % ZT_EXPECT_SLOTS] =
+        (struct zt_expected){.id = hi,
+                             .who = asked_tag(v, zt_pkt_dest(p), verb),
+                             .to = to != NULL ? endpoint_tag(v, to) : 0,
+                             .sent_ms = (uint32_t)now->mono_ms};
+}
+
+const struct zt_expected *zt_tx_expected(const struct zt_vl1 *v, uint64_t id, uint64_t from,
+                                         uint8_t in_re)
+{
+    uint32_t hi = (uint32_t)(id >> 32), who = asked_tag(v, from, in_re);
     const struct zt_expected *slots = v->expected[hi % ZT_EXPECT_BUCKETS];
     for (unsigned i = 0; i < ZT_EXPECT_SLOTS; i++)
-        if (slots[i].id == hi)
+        if (slots[i].id == hi && slots[i].who == who)
             return &slots[i];
     return NULL;
 }
@@ -152,8 +161,8 @@ int zt_tx_packet(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pee
             return rc;
     }
     if (flags & ZT_TX_EXPECT)
-        expect(v, now, zt_pkt_id(p), verb == ZT_VERB_ECHO ? &link->ep : NULL); /* the final id:
-                                                                 sealing with AES changes it */
+        expect(v, now, p, verb, verb == ZT_VERB_ECHO ? &link->ep : NULL); /* the final id: sealing
+                                                                             with AES changes it */
     if (id != NULL)
         *id = zt_pkt_id(p);
     send_pieces(v, link, p, n, total, piece);
@@ -232,7 +241,7 @@ void zt_tx_hello(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pee
     zt_hello_mask(&peer->keys, p, w.n, masked_from);
     if (zt_seal(&peer->keys, ZT_SUITE_POLY, p, w.n) != 0)
         return;
-    expect(v, now, zt_pkt_id(p), relayed ? NULL : &link->ep);
+    expect(v, now, p, ZT_VERB_HELLO, relayed ? NULL : &link->ep);
     zt_tx_datagram(v, link, p, w.n, NULL, 0, 0);
 }
 

@@ -31,12 +31,13 @@ void zt_tx_hello(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *pee
 void zt_tx_contact(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *peer,
                    const struct zt_link *link, bool full);
 
-/* The packet with this wire id, if it was sent with ZT_TX_EXPECT; else NULL. */
-const struct zt_expected *zt_tx_expected(const struct zt_vl1 *v, uint64_t id);
+/* The packet with this wire id, if it was a verb in_re that went to node `from` with ZT_TX_EXPECT;
+ * else NULL. */
+const struct zt_expected *zt_tx_expected(const struct zt_vl1 *v, uint64_t id, uint64_t from,
+                                         uint8_t in_re);
 /* Was it a HELLO or ECHO to this very endpoint? An authentic OK to it that comes directly from
  * there proves the endpoint, and its age is a round trip. */
 bool zt_tx_asked(const struct zt_vl1 *v, const struct zt_expected *e, const struct zt_ep *ep);
 int64_t zt_tx_age_ms(const struct zt_expected *e, int64_t now_ms);
-void zt_tx_expect_init(struct zt_vl1 *v);
 
 #endif

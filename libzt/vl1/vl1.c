@@ -46,7 +46,6 @@ int zt_vl1_new(const struct zt_vl1_config *cfg, const struct zt_now *now, struct
     zt_peers_init(v, seeds[0]);
     zt_waits_init(v, seeds[1]);
     zt_hellos_init(v, seeds[2]);
-    zt_tx_expect_init(v);
     zt_nat_init(v, seeds[3]);
     zt_moons_init(v);
     int rc = zt_roots_init(v, now, cfg->planet, cfg->nplanet);

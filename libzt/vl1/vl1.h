@@ -124,6 +124,10 @@ int zt_vl1_reply_ok(struct zt_vl1 *v, const struct zt_now *now, const struct zt_
 int zt_vl1_reply_error(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *to,
                        uint8_t code, const uint8_t *body, size_t n);
 
+/* Did the sender prove that it is where this packet came from? Its source may be invented else, so
+ * an answer to it should not be much larger than the question. */
+bool zt_vl1_is_proven(const struct zt_rx *rx);
+
 uint64_t zt_vl1_address(const struct zt_vl1 *v);
 const struct zt_identity *zt_vl1_identity(const struct zt_vl1 *v);
 /* Public identity of a node we know, or NULL. */

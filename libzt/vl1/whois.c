@@ -7,8 +7,10 @@
  * done after 5 s is dropped (QUEUE_EXPIRED). A room closes when it is empty.
  *
  * Bounds: 256 rooms, 64 packets each, 2 MiB of copies in total; beyond that the newcomer is refused
- * (QUEUE_FULL). Rooms for unknown senders, whose addresses may be invented, are opened at most 20 a
- * second after a burst of 32, and may fill only three quarters of the table.
+ * (QUEUE_FULL). What others sent fills three quarters of each, so that our own packets, with which
+ * every conversation begins, always find room. Rooms for unknown senders, whose addresses may be
+ * invented, are opened at most 20 a second after a burst of 32, and after 5 s in vain such an
+ * address is asked for more rarely, each 5 s.
  *
  * Retrying never happens inside the packet that caused it: the timer is set to now, and the
  * datagram entry point runs what is due before it returns (vl1.c). */
@@ -24,6 +26,7 @@
 #include "vl1/state.h"
 #include "vl1/tx.h"
 
+#define OTHERS(bound) ((bound) / 4 * 3) /* the share of what we did not send ourselves */
 #define ASK_SECOND_MS 150
 #define ASK_AGAIN_MS 300
 
@@ -115,7 +118,9 @@ no_memory:
 static struct item *add(struct zt_vl1 *v, struct room *room, enum kind kind, int64_t since_ms,
                         size_t n)
 {
-    if (room->count >= ZT_WAIT_PER_ADDRESS || v->waits.bytes + n > ZT_WAIT_BYTES) {
+    bool own = kind == WAIT_TX;
+    if (room->count >= (own ? ZT_WAIT_PER_ADDRESS : OTHERS(ZT_WAIT_PER_ADDRESS)) ||
+        v->waits.bytes + n > (own ? ZT_WAIT_BYTES : OTHERS(ZT_WAIT_BYTES))) {
         zt_drop_count(v->drops, ZT_DROP_QUEUE_FULL);
         return NULL;
     }
@@ -137,7 +142,7 @@ static struct item *add(struct zt_vl1 *v, struct room *room, enum kind kind, int
 static int64_t ask_pause(const struct room *room)
 {
     if (!room->is_wanted)
-        return ZT_WAIT_RETRY_MS;
+        return room->asks < ZT_WAIT_MS / ZT_WAIT_RETRY_MS ? ZT_WAIT_RETRY_MS : ZT_WAIT_MS;
     return room->asks <= 1 ? ASK_SECOND_MS : ASK_AGAIN_MS;
 }
 
@@ -188,7 +193,7 @@ void zt_wait_rx(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link
         zt_drop_count(v->drops, ZT_DROP_RATE);
         return;
     }
-    struct room *room = open_room(v, now, from, ZT_WAIT_ADDRESSES / 4 * 3);
+    struct room *room = open_room(v, now, from, OTHERS(ZT_WAIT_ADDRESSES));
     struct item *it = room != NULL ? add(v, room, WAIT_RX, now->mono_ms, n) : NULL;
     if (it == NULL)
         return;
@@ -200,7 +205,7 @@ void zt_wait_rx(struct zt_vl1 *v, const struct zt_now *now, const struct zt_link
 void zt_wait_hold(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *rx,
                   int64_t since_ms)
 {
-    struct room *room = open_room(v, now, rx->from, ZT_WAIT_ADDRESSES);
+    struct room *room = open_room(v, now, rx->from, OTHERS(ZT_WAIT_ADDRESSES));
     struct item *it =
         room != NULL ? add(v, room, WAIT_HOLD, since_ms, rx->n + ZT_PKT_PAYLOAD) : NULL;
     if (it == NULL)
@@ -223,7 +228,7 @@ void zt_whois(struct zt_vl1 *v, const struct zt_now *now, uint64_t addr)
         zt_drop_count(v->drops, ZT_DROP_RATE);
         return;
     }
-    struct room *room = open_room(v, now, addr, ZT_WAIT_ADDRESSES / 4 * 3);
+    struct room *room = open_room(v, now, addr, OTHERS(ZT_WAIT_ADDRESSES));
     if (room != NULL)
         ask(v, now, room);
 }

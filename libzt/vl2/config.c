@@ -330,13 +330,18 @@ void zt_config_local(struct zt_network *net, const struct zt_now *now, const uin
 }
 
 /* Does a chunk carry the controller's signature? */
-static bool chunk_verified(struct zt_network *net, const struct zt_chunk *chunk)
+static bool chunk_verified(struct zt_network *net, const struct zt_now *now,
+                           const struct zt_chunk *chunk)
 {
     const struct zt_identity *id = zt_vl1_identity_of(net->vl2->vl1, zt_nwid_controller(net->nwid));
     if (id == NULL && net->has_signer)
         id = &net->signer;
-    if (id == NULL || !zt_identity_verify(id->pub, chunk->text.p, chunk->text.n, chunk->sig))
+    if (id == NULL || !zt_vl2_may_check(net->vl2, now))
         return false;
+    if (!zt_identity_verify(id->pub, chunk->text.p, chunk->text.n, chunk->sig)) {
+        zt_vl2_forged(net->vl2, now);
+        return false;
+    }
     if (!net->has_signer) {
         net->signer = *id;
         net->has_signer = true;
@@ -395,7 +400,7 @@ enum zt_verdict zt_config_chunk(struct zt_network *net, const struct zt_now *now
         return legacy_config(net, now, rx, &chunk);
     if (zt_assembly_has(&net->assembly, &chunk))
         return ZT_VERDICT_OK;
-    if (!ZT_GATE(CONFIG_SIGNER, chunk_verified(net, &chunk))) {
+    if (!ZT_GATE(CONFIG_SIGNER, chunk_verified(net, now, &chunk))) {
         refuse_config(net);
         return ZT_VERDICT_IGNORED;
     }

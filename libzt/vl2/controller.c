@@ -303,7 +303,7 @@ static bool shows_token(const struct zt_ctl_network *n, const struct request *q,
         return false;
     memcpy(token, text + 6, (size_t)len - 5);
     for (unsigned i = 0; i < n->ntokens; i++) {
-        if (strcmp(n->tokens[i].text, token) == 0)
+        if (zt_same_secret(n->tokens[i].text, token))
             return n->tokens[i].expires_ms == 0 || n->tokens[i].expires_ms > now->wall_ms;
     }
     return false;

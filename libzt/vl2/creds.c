@@ -263,6 +263,17 @@ static int64_t too_old(const struct zt_network *net)
     return net->policy.timestamp - net->policy.window_ms - 1;
 }
 
+bool zt_creds_revoke(const struct zt_network *net, const struct zt_member *m)
+{
+    const int64_t old = too_old(net);
+    const struct zt_creds *c = m->creds;
+    bool any = m->com_revoked != 0 && m->com_revoked > old;
+
+    for (unsigned i = 0; c != NULL && i < c->nrevoked; i++)
+        any |= c->revoked[i].threshold > old;
+    return any;
+}
+
 static bool put(struct zt_network *net, struct zt_creds *c, const struct offer *o)
 {
     const struct kind *k = &kinds[o->kind];
@@ -314,11 +325,15 @@ static enum zt_accept accept(struct zt_network *net, const struct zt_now *now,
         return zt_creds_reject(net);
     if (!ZT_GATE(CRED_REVOKED, revoked_until(c, k->type, o->id) < o->timestamp))
         return zt_creds_reject(net);
+    if (!zt_vl2_may_check(net->vl2, now))
+        return ZT_ACCEPT_REJECTED;
     enum zt_accept a = k->verify(net, now, o->cred);
     if (a == ZT_ACCEPT_DEFER)
         return a;
-    if (!ZT_GATE(CRED_SIGNER, a == ZT_ACCEPT_NEW))
+    if (!ZT_GATE(CRED_SIGNER, a == ZT_ACCEPT_NEW)) {
+        zt_vl2_forged(net->vl2, now);
         return zt_creds_reject(net);
+    }
     m = zt_member_get(net, o->holder);
     c = m != NULL ? creds_of(m) : NULL;
     return c != NULL && put(net, c, o) ? ZT_ACCEPT_NEW : zt_creds_reject(net);
@@ -400,8 +415,12 @@ enum zt_accept zt_member_revocation(struct zt_network *net, const struct zt_now 
     const struct zt_identity *controller = zt_creds_controller(net, now);
     if (controller == NULL)
         return ZT_ACCEPT_DEFER;
-    if (!ZT_GATE(REVOCATION_SIGNER, zt_revocation_verify(rev, controller)))
+    if (!zt_vl2_may_check(net->vl2, now))
+        return ZT_ACCEPT_REJECTED;
+    if (!ZT_GATE(REVOCATION_SIGNER, zt_revocation_verify(rev, controller))) {
+        zt_vl2_forged(net->vl2, now);
         return zt_creds_reject(net);
+    }
     struct zt_member *m = zt_member_get(net, rev->target);
     if (m == NULL)
         return zt_creds_reject(net);

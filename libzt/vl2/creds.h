@@ -51,6 +51,10 @@ enum zt_accept zt_member_coo(struct zt_network *net, const struct zt_now *now,
 enum zt_accept zt_member_revocation(struct zt_network *net, const struct zt_now *now,
                                     const struct zt_revocation *rev);
 
+/* Was something of this member revoked that would count otherwise? Then the record must not go, or
+ * the node could show it again. */
+bool zt_creds_revoke(const struct zt_network *net, const struct zt_member *m);
+
 /* What counts now, for the rules; NULL without any. */
 const struct zt_holdings *zt_member_holdings(struct zt_network *net, struct zt_member *m);
 

@@ -439,13 +439,20 @@ struct mcast_in {
     size_t n;
 };
 
-/* Step 5 of vl2.md 2.8. Returns whether to go on to the gather answer. */
+/* Step 5 of vl2.md 2.8, but that a sender's right to its source is looked at before the frame is
+ * replicated: from a replicator, which is a bridge too, others take any source. Returns whether to go
+ * on to the gather answer. */
 static bool mcast_body(struct zt_network *net, const struct zt_now *now, struct zt_member *m,
                        uint64_t from, const struct mcast_in *in)
 {
     if (!zt_mac_is_multicast(in->id.mac) || in->source == 0 || in->source == net->mac ||
         zt_mac_is_multicast(in->source))
         return drop(net, ZT_DROP_FRAME_MAC);
+    if (in->source != zt_mac_of(from, net->nwid)) {
+        if (!ZT_GATE(BRIDGE_IN, zt_config_has_role(net, from, ZT_ROLE_BRIDGE)))
+            return drop(net, ZT_DROP_BRIDGE);
+        learn_route(net, in->source, from);
+    }
     if ((in->flags & 0x08) && net->is_replicator) {
         struct zt_mcast_frame again = {
             .source = in->source,
@@ -456,11 +463,6 @@ static bool mcast_body(struct zt_network *net, const struct zt_now *now, struct 
             .n = in->n,
         };
         zt_mcast_send(net, now, in->id, &again);
-    }
-    if (in->source != zt_mac_of(from, net->nwid)) {
-        if (!ZT_GATE(BRIDGE_IN, zt_config_has_role(net, from, ZT_ROLE_BRIDGE)))
-            return drop(net, ZT_DROP_BRIDGE);
-        learn_route(net, in->source, from);
     }
     struct zt_filter_frame f = {
         .source = from,
@@ -488,7 +490,8 @@ static void answer_implicit_gather(struct zt_network *net, const struct zt_now *
     zt_wr_u32(&w, in->id.adi);
     zt_wr_u8(&w, 0x02);
     bool self = zt_groups_has(net, in->id.mac, in->id.adi);
-    if (zt_mcast_results(&net->vl2->mcast, now, in->id, rx->from, self, in->limit, &w) > 0)
+    if (zt_mcast_results(&net->vl2->mcast, now, in->id, rx->from, self,
+                         zt_gather_limit(rx, in->limit), &w) > 0)
         zt_vl1_reply_ok(net->vl2->vl1, now, rx, w.p, w.n);
 }
 

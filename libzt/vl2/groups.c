@@ -201,8 +201,9 @@ static void announce_members(struct zt_network *net, const struct zt_now *now)
     {
         struct zt_member *m = ZT_CONTAINER(it, struct zt_member, lru);
         if (zt_vl1_identity_of(net->vl2->vl1, m->addr) == NULL) {
-            /* VL1 has forgotten the node. A credential shown before its first packet stays. */
-            if (m->liked_ms != ZT_LONG_AGO)
+            /* VL1 has forgotten the node. A credential shown before its first packet stays, and so
+             * does a revocation: silence is no way around it. */
+            if (m->liked_ms != ZT_LONG_AGO && !zt_creds_revoke(net, m))
                 zt_member_drop(net, m);
             continue;
         }

@@ -5,17 +5,25 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "vl1/limit.h"
 #include "vl2/config.h"
 #include "vl2/frame.h"
 #include "vl2/hold.h"
 
 #define GATHER_TARGETS 16
+#define LIKE_INTERVAL_MS 60000
+#define UNPROVEN_MAX 16
 #define RETRY_FIRST_MS 200
 #define RETRY_LAST_MS 2000
 
 struct group_member {
     uint64_t addr;
     int64_t seen_ms;
+};
+
+struct sender {
+    unsigned n;            /* memberships it has */
+    struct zt_bucket says; /* LIKEs it may still say */
 };
 
 /* A frame that also goes to members learned within ZT_MCAST_WAIT_MS. */
@@ -133,13 +141,33 @@ static void unqueue(struct zt_group *g, struct waiting *w)
     free(w);
 }
 
+static struct sender *sender_of(struct zt_mcast *m, uint64_t addr)
+{
+    return (struct sender *)zt_map_get(&m->senders, addr);
+}
+
+/* Find or make, with one membership more. NULL without memory. */
+static struct sender *note_sender(struct zt_mcast *m, uint64_t addr)
+{
+    struct sender *s = sender_of(m, addr);
+
+    if (s == NULL) {
+        s = (struct sender *)calloc(1, sizeof *s);
+        if (s == NULL || zt_map_put(&m->senders, addr, s) != 0) {
+            free(s);
+            return NULL;
+        }
+    }
+    s->n++;
+    m->nmembers++;
+    return s;
+}
+
 static void forget_sender(struct zt_mcast *m, uint64_t addr)
 {
-    uintptr_t n = (uintptr_t)zt_map_get(&m->senders, addr);
-    if (n > 1)
-        zt_map_put(&m->senders, addr, (void *)(n - 1));
-    else
-        zt_map_del(&m->senders, addr);
+    struct sender *s = sender_of(m, addr);
+    if (--s->n == 0)
+        free(zt_map_del(&m->senders, addr));
     m->nmembers--;
 }
 
@@ -257,9 +285,9 @@ static void remove_oldest(struct zt_group *g)
 static bool add_member(struct zt_mcast *m, const struct zt_now *now, struct zt_group *g,
                        uint64_t addr)
 {
-    uintptr_t claims = (uintptr_t)zt_map_get(&m->senders, addr);
+    const struct sender *s = sender_of(m, addr);
 
-    if (m->nmembers >= ZT_MCAST_MEMBERS || claims >= ZT_MCAST_PER_SENDER) {
+    if (m->nmembers >= ZT_MCAST_MEMBERS || (s != NULL && s->n >= ZT_MCAST_PER_SENDER)) {
         zt_drop_count(m->vl2->drops, ZT_DROP_TABLE_FULL);
         return false;
     }
@@ -277,11 +305,10 @@ static bool add_member(struct zt_mcast *m, const struct zt_now *now, struct zt_g
         g->members = (struct group_member *)bigger;
         g->cap = cap;
     }
-    if (zt_map_put(&m->senders, addr, (void *)(claims + 1)) != 0) {
+    if (note_sender(m, addr) == NULL) {
         zt_drop_count(m->vl2->drops, ZT_DROP_NO_MEMORY);
         return false;
     }
-    m->nmembers++;
     g->members[g->n++] = (struct group_member){addr, now->mono_ms};
     return true;
 }
@@ -292,6 +319,11 @@ void zt_mcast_remove(struct zt_mcast *m, struct zt_group_id id, uint64_t addr)
     struct group_member *gm = g != NULL ? find_member(g, addr) : NULL;
     if (gm != NULL)
         remove_at(g, (unsigned)(gm - g->members));
+}
+
+bool zt_mcast_has(const struct zt_mcast *m, struct zt_group_id id)
+{
+    return find(m, &id) != NULL;
 }
 
 size_t zt_mcast_count(const struct zt_mcast *m, struct zt_group_id id)
@@ -507,7 +539,12 @@ static void group_due(void *user, struct zt_timer *t)
     struct zt_network *net = zt_network_find(tick->v, g->id.nwid);
 
     expire_waiting(g, tick->now);
-    if (net != NULL && net->cfg != NULL && g->nwaiting > 0 && g->n == 0 &&
+    /* There was no memory for a new configuration: nothing says any more where they may go. */
+    while ((net == NULL || net->cfg == NULL) && g->nwaiting > 0) {
+        zt_drop_count(g->mcast->vl2->drops, ZT_DROP_NO_CONFIG);
+        unqueue(g, ZT_CONTAINER(g->waiting.next, struct waiting, link));
+    }
+    if (g->nwaiting > 0 && g->n == 0 &&
         tick->now->mono_ms - g->gathered_ms >= retry_after(g->tries)) {
         g->tries++;
         gather(net, tick->now, g);
@@ -594,6 +631,18 @@ void zt_mcast_add(struct zt_mcast *m, const struct zt_now *now, struct zt_group_
         send_waiting(net, now, g, addr);
 }
 
+void zt_mcast_like(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,
+                   uint64_t from)
+{
+    struct sender *s = sender_of(m, from);
+
+    if (s != NULL && !zt_bucket_take(&s->says, now->mono_ms, 2 * ZT_MCAST_PER_SENDER,
+                                     LIKE_INTERVAL_MS / ZT_MCAST_PER_SENDER))
+        zt_drop_count(m->vl2->drops, ZT_DROP_RATE);
+    else
+        zt_mcast_add(m, now, id, from);
+}
+
 int zt_mcast_send(struct zt_network *net, const struct zt_now *now, struct zt_group_id id,
                   const struct zt_mcast_frame *frame)
 {
@@ -631,6 +680,11 @@ int zt_mcast_send(struct zt_network *net, const struct zt_now *now, struct zt_gr
 }
 
 /* ---- answering ---- */
+
+uint32_t zt_gather_limit(const struct zt_rx *rx, uint32_t limit)
+{
+    return limit <= UNPROVEN_MAX || zt_vl1_is_proven(rx) ? limit : UNPROVEN_MAX;
+}
 
 unsigned zt_mcast_results(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,
                           uint64_t asker, bool self, uint32_t limit, struct zt_wr *w)

@@ -2,7 +2,8 @@
  *
  * A group is (network, MAC, ADI). Its members come from MULTICAST_LIKE and from gathering; they
  * expire after 600 s without news. A root keeps groups of networks it has not joined, to answer
- * gathers.
+ * gathers. What others tell of members counts only for groups that there are: they come of LIKEs
+ * and of what we send ourselves, so that nobody fills the table with answers.
  *
  * A frame for a group with fewer known members than the network's limit waits 5 s for more: whoever
  * is learned in that time gets it too. While nobody at all is known the gather is repeated at 200
@@ -46,7 +47,7 @@ struct zt_group;
 struct zt_mcast {
     struct zt_vl2 *vl2;
     struct zt_map groups;  /* hash -> first of a chain */
-    struct zt_map senders; /* address -> number of memberships */
+    struct zt_map senders; /* address -> who has memberships */
     struct zt_list all;    /* every group */
     size_t ngroups, nmembers, waiting_bytes;
     struct zt_timer sweep;
@@ -60,6 +61,10 @@ void zt_mcast_forget(struct zt_mcast *m, uint64_t nwid);
 /* addr listens to the group. Frames that wait for members go to it at once. Counts refusals. */
 void zt_mcast_add(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,
                   uint64_t addr);
+/* The same, said by this very node, which may say no more than it may have, each minute: a member of
+ * a large group is searched for. */
+void zt_mcast_like(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,
+                   uint64_t from);
 void zt_mcast_remove(struct zt_mcast *m, struct zt_group_id id, uint64_t addr);
 
 /* A multicast frame that passed the rules for "no destination". */
@@ -81,11 +86,17 @@ void zt_mcast_send_to(struct zt_network *net, const struct zt_now *now,
                       const struct zt_group_id *id, const struct zt_mcast_frame *f, uint32_t limit,
                       uint64_t to);
 
+/* How many of the members that it asks for this packet's sender is told: few, when the answer could
+ * hit somebody else. */
+uint32_t zt_gather_limit(const struct zt_rx *rx, uint32_t limit);
+
 /* Write total, count and addresses (vl2.md 2.7), at most limit and as many as fit in w; self: count
  * ourselves as a member. Returns how many addresses were written; with 0 nothing is. */
 unsigned zt_mcast_results(struct zt_mcast *m, const struct zt_now *now, struct zt_group_id id,
                           uint64_t asker, bool self, uint32_t limit, struct zt_wr *w);
 
+/* Is there such a group, with or without members? */
+bool zt_mcast_has(const struct zt_mcast *m, struct zt_group_id id);
 /* How many members are known (tests, status). */
 size_t zt_mcast_count(const struct zt_mcast *m, struct zt_group_id id);
 

@@ -7,6 +7,8 @@
 #include "vl2/hold.h"
 #include "vl2/network.h"
 
+#define SECOND_CHANCES 64
+
 /* ---- records ---- */
 
 struct zt_member *zt_member_find(struct zt_network *net, uint64_t addr)
@@ -24,6 +26,22 @@ void zt_member_drop(struct zt_network *net, struct zt_member *m)
     free(m);
 }
 
+/* The least recently used one goes; those that say what was revoked get a second chance. */
+static void make_room(struct zt_network *net)
+{
+    struct zt_list *lru = &net->members_lru;
+
+    zt_drop_count(net->vl2->drops, ZT_DROP_TABLE_FULL);
+    for (unsigned i = 0; i < SECOND_CHANCES; i++) {
+        struct zt_member *m = ZT_CONTAINER(lru->prev, struct zt_member, lru);
+        if (!zt_creds_revoke(net, m))
+            break;
+        zt_list_remove(&m->lru);
+        zt_list_push_front(lru, &m->lru);
+    }
+    zt_member_drop(net, ZT_CONTAINER(lru->prev, struct zt_member, lru));
+}
+
 struct zt_member *zt_member_get(struct zt_network *net, uint64_t addr)
 {
     struct zt_member *m = zt_member_find(net, addr);
@@ -33,10 +51,8 @@ struct zt_member *zt_member_get(struct zt_network *net, uint64_t addr)
         zt_list_push_front(&net->members_lru, &m->lru);
         return m;
     }
-    if (net->members.count >= ZT_MEMBERS_MAX) {
-        zt_drop_count(net->vl2->drops, ZT_DROP_TABLE_FULL);
-        zt_member_drop(net, ZT_CONTAINER(net->members_lru.prev, struct zt_member, lru));
-    }
+    if (net->members.count >= ZT_MEMBERS_MAX)
+        make_room(net);
     m = (struct zt_member *)calloc(1, sizeof *m);
     if (m == NULL || zt_map_put(&net->members, addr, m) != 0) {
         free(m);
@@ -72,8 +88,12 @@ enum zt_accept zt_member_com(struct zt_network *net, const struct zt_now *now,
     const struct zt_identity *controller = zt_creds_controller(net, now);
     if (controller == NULL)
         return ZT_ACCEPT_DEFER;
-    if (!ZT_GATE(COM_SIGNER, zt_com_verify(com, controller)))
+    if (!zt_vl2_may_check(net->vl2, now))
+        return ZT_ACCEPT_REJECTED;
+    if (!ZT_GATE(COM_SIGNER, zt_com_verify(com, controller))) {
+        zt_vl2_forged(net->vl2, now);
         return zt_creds_reject(net);
+    }
 
     m = zt_member_get(net, addr);
     if (m != NULL && m->com == NULL)

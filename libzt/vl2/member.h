@@ -3,7 +3,8 @@
  * credential about it was accepted.
  *
  * Bounds: ZT_MEMBERS_MAX records a network, the least recently used one makes room; the lists in a
- * record hold no more than a configuration may contain. */
+ * record hold no more than a configuration may contain. A record goes when VL1 has forgotten the
+ * node, but not while it says that something was revoked which would else still count. */
 #ifndef ZT_VL2_MEMBER_H
 #define ZT_VL2_MEMBER_H
 

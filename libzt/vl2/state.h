@@ -25,6 +25,7 @@
     X(LIKE, "a MULTICAST_LIKE of one")                                                \
     X(GATHER, "a MULTICAST_GATHER of one")                                            \
     X(UNWANTED, "ERROR(UNWANTED_MULTICAST) of one")                                   \
+    X(TELL, "members of a group, told by one")                                        \
     X(COM_NETWORK, "a certificate of membership of another network")                  \
     X(COM_SIGNER, "one that the controller did not sign")                             \
     X(COM_AGREES, "one of another identity, or too old")                              \
@@ -87,6 +88,7 @@ struct zt_vl2 {
     struct zt_mcast mcast;
     struct zt_controller *controller; /* NULL: we are none */
     bool low_bandwidth;
+    uint64_t judged; /* whose packet is being handled; 0: none is */
 
     struct zt_list later; /* struct zt_later */
     unsigned nlater;
@@ -111,11 +113,20 @@ enum zt_rate_kind {
     ZT_RATE_CREDENTIALS_IN,   /* NETWORK_CREDENTIALS: 8, and 1 more per 1000 ms (vl2.md P28) */
     ZT_RATE_RELAY,          /* news passed on to a network's members: 64, and 1 more per 1000 ms */
     ZT_RATE_CONFIG_REQUEST, /* of nodes the controller has no record of: 1 per 1000 ms */
+    ZT_RATE_FORGERIES,      /* signatures that don't fit: ZT_FORGERIES, and 1 more per 1000 ms */
 };
+
+#define ZT_FORGERIES 16
 
 /* May another event of this kind happen now? Takes a token if so. */
 bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind kind, uint64_t addr,
                  uint64_t nwid, unsigned burst);
+
+/* A signature costs a hundred times what a packet does, and anybody may show us one. So the node
+ * whose packet is being handled has only so many attempts: is there one left? (Counted, if not.) */
+bool zt_vl2_may_check(struct zt_vl2 *v, const struct zt_now *now);
+/* Yes, and it was no good. */
+void zt_vl2_forged(struct zt_vl2 *v, const struct zt_now *now);
 
 /* May this network's news (a revocation, a piece of configuration) be passed on to its members once
  * more? Each is passed on when it is new, so they die out by themselves; the limit is for a

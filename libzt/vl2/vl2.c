@@ -40,11 +40,16 @@ uint32_t zt_vl2_random(struct zt_vl2 *v)
     return (uint32_t)(v->prng * 0x2545f4914f6cdd1dULL >> 32);
 }
 
+static struct zt_rate_slot *rate_slot(struct zt_vl2 *v, uint64_t key)
+{
+    return &v->rates[key & (ZT_RATE_SLOTS - 1)];
+}
+
 bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind kind, uint64_t addr,
                  uint64_t nwid, unsigned burst)
 {
     uint64_t key = zt_vl2_hash(v, addr << 8 | kind, nwid);
-    struct zt_rate_slot *s = &v->rates[key & (ZT_RATE_SLOTS - 1)];
+    struct zt_rate_slot *s = rate_slot(v, key);
 
     if (s->key != key) {
         *s = (struct zt_rate_slot){.key = key, .at_ms = now->mono_ms, .tokens = burst};
@@ -60,6 +65,24 @@ bool zt_vl2_rate(struct zt_vl2 *v, const struct zt_now *now, enum zt_rate_kind k
         s->at_ms = now->mono_ms;
     s->tokens--;
     return true;
+}
+
+bool zt_vl2_may_check(struct zt_vl2 *v, const struct zt_now *now)
+{
+    uint64_t key = zt_vl2_hash(v, v->judged << 8 | ZT_RATE_FORGERIES, 0);
+    const struct zt_rate_slot *s = rate_slot(v, key);
+
+    /* Looking takes no slot from anybody: the honest have none. */
+    if (v->judged == 0 || s->key != key || s->tokens > 0 || now->mono_ms - s->at_ms >= 1000)
+        return true;
+    zt_drop_count(v->drops, ZT_DROP_RATE);
+    return false;
+}
+
+void zt_vl2_forged(struct zt_vl2 *v, const struct zt_now *now)
+{
+    if (v->judged != 0)
+        (void)zt_vl2_rate(v, now, ZT_RATE_FORGERIES, v->judged, 0, ZT_FORGERIES);
 }
 
 bool zt_vl2_may_relay(struct zt_vl2 *v, const struct zt_now *now, uint64_t nwid)
@@ -158,7 +181,7 @@ static enum zt_verdict like_in(struct zt_vl2 *v, const struct zt_now *now, const
                   (net != NULL && ZT_GATE(LIKE, zt_network_gate(net, now, rx->from) != NULL));
         }
         if (may)
-            zt_mcast_add(&v->mcast, now, id, rx->from);
+            zt_mcast_like(&v->mcast, now, id, rx->from);
         else
             zt_drop_count(v->drops, ZT_DROP_GATE);
     }
@@ -189,6 +212,7 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
         return ZT_VERDICT_IGNORED;
     }
     if (limit > 0) {
+        limit = zt_gather_limit(rx, limit);
         uint8_t body[1400];
         struct zt_wr w = zt_wr(body, sizeof body);
         bool self = net != NULL && zt_groups_has(net, id.mac, id.adi);
@@ -201,10 +225,14 @@ static enum zt_verdict gather_in(struct zt_vl2 *v, const struct zt_now *now, con
     return is_member ? ZT_VERDICT_TRUSTED : ZT_VERDICT_OK;
 }
 
-/* total, count, addresses: of OK(MULTICAST_GATHER) and OK(MULTICAST_FRAME). */
-static void results_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_group_id id,
+/* total, count, addresses: of OK(MULTICAST_GATHER) and OK(MULTICAST_FRAME). Not more of them are
+ * taken than anybody is ever asked for. */
+static void results_in(struct zt_network *net, const struct zt_now *now, struct zt_group_id id,
                        struct zt_rd *r)
 {
+    struct zt_vl2 *v = net->vl2;
+    uint64_t room = net->cfg != NULL ? (uint64_t)net->cfg->multicast_limit + 1 : 0;
+
     zt_rd_skip(r, 4);
     for (unsigned n = zt_rd_u16(r); n > 0; n--) {
         uint64_t addr = zt_rd_u40(r);
@@ -212,12 +240,25 @@ static void results_in(struct zt_vl2 *v, const struct zt_now *now, struct zt_gro
             zt_drop_count(v->drops, ZT_DROP_MALFORMED);
             return;
         }
+        if (room-- == 0) {
+            zt_drop_count(v->drops, ZT_DROP_TABLE_FULL);
+            return;
+        }
         zt_mcast_add(&v->mcast, now, id, addr);
     }
 }
 
-static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, const uint8_t *body,
-                                size_t n, bool has_flags)
+/* Whom do we believe about members of this network? It was asked, but for which network and group
+ * is only in the answer. */
+static bool may_tell(struct zt_network *net, const struct zt_now *now, uint64_t from)
+{
+    return zt_vl1_is_upstream(net->vl2->vl1, from) || from == zt_nwid_controller(net->nwid) ||
+           zt_config_has_role(net, from, ZT_ROLE_ANCHOR | ZT_ROLE_REPLICATOR) ||
+           ZT_GATE(TELL, zt_network_gate(net, now, from) != NULL);
+}
+
+static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, uint64_t from,
+                                const uint8_t *body, size_t n, bool has_flags)
 {
     struct zt_rd r = zt_rd(body, n);
     struct zt_group_id id = {.nwid = zt_rd_u64(&r)};
@@ -238,8 +279,14 @@ static enum zt_verdict group_ok(struct zt_vl2 *v, const struct zt_now *now, cons
             return malformed(v);
         zt_member_com(net, now, &com);
     }
-    if (flags & 0x02)
-        results_in(v, now, id, &r);
+    if (flags & 0x02) {
+        if (!may_tell(net, now, from))
+            zt_drop_count(v->drops, ZT_DROP_GATE);
+        else if (!zt_mcast_has(&v->mcast, id))
+            zt_drop_count(v->drops, ZT_DROP_UNEXPECTED_OK);
+        else
+            results_in(net, now, id, &r);
+    }
     return ZT_VERDICT_OK;
 }
 
@@ -414,10 +461,8 @@ static enum zt_verdict chunk_in(struct zt_vl2 *v, const struct zt_now *now, cons
     return verdict;
 }
 
-static enum zt_verdict packet(void *user, const struct zt_now *now, const struct zt_rx *rx)
+static enum zt_verdict dispatch(struct zt_vl2 *v, const struct zt_now *now, const struct zt_rx *rx)
 {
-    struct zt_vl2 *v = (struct zt_vl2 *)user;
-
     switch (rx->verb) {
     case ZT_VERB_FRAME:
         return zt_frame_in(v, now, rx);
@@ -441,21 +486,29 @@ static enum zt_verdict packet(void *user, const struct zt_now *now, const struct
     }
 }
 
+static enum zt_verdict packet(void *user, const struct zt_now *now, const struct zt_rx *rx)
+{
+    struct zt_vl2 *v = (struct zt_vl2 *)user;
+
+    v->judged = rx->from;
+    enum zt_verdict verdict = dispatch(v, now, rx);
+    v->judged = 0;
+    return verdict;
+}
+
 static enum zt_verdict ok(void *user, const struct zt_now *now, const struct zt_rx *rx,
                           uint8_t in_re_verb, uint64_t in_re_id, uint8_t *body, size_t n)
 {
     struct zt_vl2 *v = (struct zt_vl2 *)user;
+    enum zt_verdict verdict = ZT_VERDICT_OK;
 
-    switch (in_re_verb) {
-    case ZT_VERB_NETWORK_CONFIG_REQUEST:
-        return chunk_in(v, now, rx, body, n, false);
-    case ZT_VERB_MULTICAST_GATHER:
-        return group_ok(v, now, body, n, false);
-    case ZT_VERB_MULTICAST_FRAME:
-        return group_ok(v, now, body, n, true);
-    default:
-        return ZT_VERDICT_OK;
-    }
+    v->judged = rx->from;
+    if (in_re_verb == ZT_VERB_NETWORK_CONFIG_REQUEST)
+        verdict = chunk_in(v, now, rx, body, n, false);
+    else if (in_re_verb == ZT_VERB_MULTICAST_GATHER || in_re_verb == ZT_VERB_MULTICAST_FRAME)
+        verdict = group_ok(v, now, rx->from, body, n, in_re_verb == ZT_VERB_MULTICAST_FRAME);
+    v->judged = 0;
+    return verdict;
 }
 
 static enum zt_verdict controller_error(struct zt_vl2 *v, const struct zt_now *now,
@@ -531,15 +584,19 @@ static enum zt_verdict error(void *user, const struct zt_now *now, const struct 
     }
 }
 
+/* Whatever a controller assigns, public endpoints stay: it could cut us off from everybody else. And
+ * no datagram of ours enters a virtual network, whose interface is in this process. */
 static bool is_virtual(void *user, const struct zt_ep *ep)
 {
     const struct zt_vl2 *v = (const struct zt_vl2 *)user;
     void *value;
 
+    if (zt_ep_scope(ep) == ZT_SCOPE_GLOBAL)
+        return false;
     for (size_t i = 0; zt_map_next(&v->networks, &i, NULL, &value);) {
         const struct zt_network *net = (const struct zt_network *)value;
         for (unsigned k = 0; net->cfg != NULL && k < net->cfg->naddrs; k++) {
-            if (zt_ep_in_prefix(&net->cfg->addrs[k], ep))
+            if (net->cfg->addrs[k].port > 0 && zt_ep_in_prefix(&net->cfg->addrs[k], ep))
                 return true;
         }
     }

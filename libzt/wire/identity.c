@@ -19,25 +19,23 @@ static const char *take_char(const char *at, const char *end, char c)
 int zt_identity_parse(const char *text, size_t n, struct zt_identity *out)
 {
     const char *end = text + n;
-    struct zt_identity id = {0};
     uint8_t addr[5];
 
+    *out = (struct zt_identity){0}; /* in place: no copy of the private key stays on the stack */
     const char *at = take_hex(text, end, addr, sizeof addr);
     at = take_char(at, end, ':');
     at = take_char(at, end, '0');
     at = take_char(at, end, ':');
-    at = take_hex(at, end, id.pub, sizeof id.pub);
+    at = take_hex(at, end, out->pub, sizeof out->pub);
     if (at != NULL && at < end && *at == ':') {
-        at = take_hex(at + 1, end, id.priv, sizeof id.priv);
-        id.has_priv = true;
+        at = take_hex(at + 1, end, out->priv, sizeof out->priv);
+        out->has_priv = true;
     }
     /* After the last key anything may follow, such as the end of a line, but no further field. */
     if (at != NULL && memchr(at, ':', (size_t)(end - at)) == NULL) {
-        id.addr = zt_be40(addr);
-        if (!zt_addr_reserved(id.addr)) {
-            *out = id;
+        out->addr = zt_be40(addr);
+        if (!zt_addr_reserved(out->addr))
             return 0;
-        }
     }
     *out = (struct zt_identity){0};
     return ZT_E_FORMAT;

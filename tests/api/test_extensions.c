@@ -82,7 +82,70 @@ static void layer2_callback_agrees_with_statistics(void **state)
     assert_int_equal(atomic_load(&frames), n); /* nobody is called any more */
 }
 
-/* An ARP request of our own making, answered by the peer's stack. */
+static _Atomic int taken_away;
+static struct zts_sockaddr_in taken_addr;
+static void on_once(uint64_t nwid, const void *frame, size_t len, void *user)
+{
+    struct zts_sockaddr_in a = own4;
+    zts_socklen_t n = sizeof a;
+    if (atomic_load(&taken_away) != 0)
+        return;
+    (void)zts_l2_set_callback(nwid, NULL, NULL);
+    int fd = zts_socket(ZTS_AF_INET, ZTS_SOCK_DGRAM, 0);
+    if (zts_bind(fd, &a, sizeof a) != 0 || zts_getsockname(fd, &taken_addr, &n) != 0)
+        fd = -1;
+    atomic_store(&taken_away, fd + 1);
+}
+
+/* A socket that the callback makes after it took itself away is not the one it was called from. */
+static void layer2_callback_takes_itself_away(void **state)
+{
+    struct zts_sockaddr_in to = peer4(ENV_TCP_ECHO), back = peer4(ENV_UDP_ECHO);
+    struct zts_timeval tv = {.tv_sec = 30};
+    char c;
+    assert_int_equal(zts_l2_set_callback(net, on_once, NULL), 0);
+    int s = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+    assert_int_equal(zts_connect(s, &to, sizeof to), 0);
+    assert_int_equal(zts_close(s), 0);
+    for (int i = 0; i < 12000 && atomic_load(&taken_away) == 0; i++)
+        zts_delay_ms(5);
+    int fd = atomic_load(&taken_away) - 1;
+    assert_true(fd >= 0);
+    assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(zts_sendto(fd, "e", 1, 0, &back, sizeof back), 1);
+        assert_int_equal(zts_recv(fd, &c, 1, 0), 1);
+    }
+    assert_int_equal(zts_close(fd), 0);
+}
+
+static _Atomic int in_callback;
+static void on_and_stay(uint64_t nwid, const void *frame, size_t len, void *user)
+{
+    if (atomic_exchange(&in_callback, 1) != 0)
+        return;
+    zts_delay_ms(2000); /* until zts_restart has begun */
+    (void)zts_stop();
+    atomic_store(&in_callback, 2);
+}
+
+/* A callback that controls the node while another thread does. */
+static void layer2_callback_and_a_restart(void **state)
+{
+    struct zts_sockaddr_in to = peer4(ENV_TCP_ECHO);
+    assert_int_equal(zts_l2_set_callback(net, on_and_stay, NULL), 0);
+    int s = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+    assert_int_equal(zts_connect(s, &to, sizeof to), 0);
+    assert_int_equal(zts_close(s), 0);
+    for (int i = 0; i < 12000 && atomic_load(&in_callback) == 0; i++)
+        zts_delay_ms(5);
+    assert_int_equal(zts_restart(), 0);
+    assert_int_equal(atomic_load(&in_callback), 2);
+    zts_delay_ms(100);
+    int rc = zts_stop(); /* the callback's may have met the old node, or the new one */
+    assert_true(rc == ZTS_ERR_OK || rc == ZTS_ERR_SERVICE);
+}
+
 /* The least and the most that came, by protocol. */
 static _Atomic int ttl_least[256], ttl_most[256];
 static void on_ttl(uint64_t nwid, const void *frame, size_t len, void *user)
@@ -116,6 +179,10 @@ static void time_to_live_is_what_packets_carry(void **state)
     assert_int_equal(zts_setsockopt(u, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
     assert_int_equal(zts_send(u, "x", 1, 0), 1);
     assert_int_equal(zts_recv(u, &c, 1, 0), 1);
+    /* The frames are there, but their reader may be slow. */
+    for (int i = 0; i < 6000; i++)
+        if (atomic_load(&ttl_most[protos[i % 2]]) == 0)
+            zts_delay_ms(5);
     assert_int_equal(zts_l2_set_callback(net, NULL, NULL), 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(atomic_load(&ttl_least[protos[i]]), 255);
@@ -140,6 +207,7 @@ static void time_to_live_is_what_packets_carry(void **state)
         assert_int_equal(zts_close(all[i]), 0);
 }
 
+/* An ARP request of our own making, answered by the peer's stack. */
 static void layer2_descriptor(void **state)
 {
     struct zts_network_details d;
@@ -498,6 +566,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer2_callback_agrees_with_statistics),
+        cmocka_unit_test(layer2_callback_takes_itself_away),
         cmocka_unit_test(time_to_live_is_what_packets_carry),
         cmocka_unit_test(layer2_descriptor),
         cmocka_unit_test(a_listener_for_all_ports),
@@ -505,6 +574,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(epoll_with_host_descriptors),
         cmocka_unit_test(more_than_ten_thousand_sockets),
         cmocka_unit_test(forks_under_load),
+        cmocka_unit_test(layer2_callback_and_a_restart), /* the last: it leaves us stopped */
     };
     env_program(&e, argc, argv, setup);
     return cmocka_run_group_tests_name("extensions", tests, env_setup, env_teardown);

@@ -176,7 +176,7 @@ static void R93_path_dies(void **state)
         dead = env_wait_event_of(ZTS_EVENT_PEER_PATH_DEAD, peer_id, killed_at, 200);
     }
     assert_true(dead >= 0);
-    int relay = env_wait_event_of(ZTS_EVENT_PEER_RELAY, peer_id, killed_at, 30000);
+    int relay = env_wait_event_of(ZTS_EVENT_PEER_RELAY, peer_id, killed_at, 90000);
     assert_true(relay > dead);
     assert_int_equal(count(ZTS_EVENT_PEER_UNREACHABLE, peer_id, killed_at), 0); /* a relay may do */
     zts_close(fd);

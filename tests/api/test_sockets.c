@@ -2,8 +2,10 @@
 #include "../unit/ztest.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -186,6 +188,11 @@ static void test_connect_timeout(void **state)
     assert_zts(ZTS_ETIMEDOUT, zts_connect(fd, &a, sizeof a));
     assert_in_range(now_ms() - t, 290, 20000);
     struct zts_sockaddr_in6 good = peer(ENV_TCP_ECHO);
+    /* A limit of less than a millisecond is one. */
+    limit = (struct zts_timeval){.tv_usec = 1};
+    assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_CONTIMEO, &limit, sizeof limit), 0);
+    assert_zts(ZTS_ETIMEDOUT, zts_connect(fd, &a, sizeof a));
+    assert_true(now_ms() - t < 40000);
     limit.tv_sec = 60;
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_CONTIMEO, &limit, sizeof limit), 0);
     assert_int_equal(zts_connect(fd, &good, sizeof good), 0);
@@ -249,6 +256,110 @@ static void test_end_and_reset(void **state)
     assert_zts(ZTS_ECONNRESET, zts_read(fd, buf, sizeof buf));
     assert_int_equal(zts_read(fd, buf, sizeof buf), 0);
     zts_close(fd);
+
+    /* Whoever asks first hears of it, also a sender; the others find a closed connection. */
+    fd = connected(ENV_TCP_RESET);
+    struct zts_pollfd p = {.fd = fd, .events = ZTS_POLLIN};
+    assert_int_equal(zts_write(fd, "xyz", 3), 3);
+    assert_int_equal(zts_poll(&p, 1, 30000), 1);
+    assert_zts(ZTS_ECONNRESET, zts_write(fd, "x", 1));
+    assert_zts(ZTS_EPIPE, zts_write(fd, "x", 1));
+    assert_int_equal(zts_read(fd, buf, sizeof buf), 0);
+    int err = -1;
+    zts_socklen_t len = sizeof err;
+    assert_int_equal(zts_getsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_ERROR, &err, &len), 0);
+    assert_int_equal(err, 0);
+    zts_close(fd);
+}
+
+/* A call that may wait does, also for the handshake of a connect that did not. */
+static void test_send_while_connecting(void **state)
+{
+    struct zts_sockaddr_in6 good = peer(ENV_TCP_ECHO), bad = peer(ENV_NOTHING), nowhere = peer(80);
+    nowhere.sin6_addr.un.u8_addr[8] ^= 0x5a; /* a member that is not there */
+    char c = 0;
+    for (int i = 0; i < 20; i++) {
+        int fd = stream();
+        assert_int_equal(zts_fcntl(fd, ZTS_F_SETFL, ZTS_O_NONBLOCK), 0);
+        assert_zts(ZTS_EINPROGRESS, zts_connect(fd, &good, sizeof good));
+        assert_int_equal(zts_fcntl(fd, ZTS_F_SETFL, 0), 0);
+        assert_int_equal(zts_send(fd, "w", 1, 0), 1);
+        assert_int_equal(zts_recv(fd, &c, 1, 0), 1);
+        assert_int_equal(c, 'w');
+        zts_close(fd);
+    }
+    static char big[300000];
+    int fd = stream();
+    assert_int_equal(zts_fcntl(fd, ZTS_F_SETFL, ZTS_O_NONBLOCK), 0);
+    assert_zts(ZTS_EINPROGRESS, zts_connect(fd, &bad, sizeof bad));
+    assert_int_equal(zts_fcntl(fd, ZTS_F_SETFL, 0), 0);
+    ssize_t n = zts_send(fd, big, sizeof big, 0); /* the pair may have taken some before it ended */
+    while (n > 0)
+        n = zts_send(fd, big, sizeof big, 0);
+    assert_int_equal(n, ZTS_ERR_SOCKET);
+    assert_int_equal(zts_errno, ZTS_ECONNREFUSED);
+    assert_zts(ZTS_EPIPE, zts_send(fd, big, 1, 0));
+    zts_close(fd);
+
+    fd = stream();
+    assert_int_equal(zts_fcntl(fd, ZTS_F_SETFL, ZTS_O_NONBLOCK), 0);
+    assert_zts(ZTS_EINPROGRESS, zts_connect(fd, &nowhere, sizeof nowhere));
+    assert_zts(ZTS_EAGAIN, zts_send(fd, "x", 1, 0));
+    assert_int_equal(zts_fcntl(fd, ZTS_F_SETFL, 0), 0);
+    assert_zts(ZTS_EAGAIN, zts_send(fd, "x", 1, ZTS_MSG_DONTWAIT));
+    zts_close(fd);
+}
+
+static void on_signal(int number)
+{
+}
+
+static _Atomic bool signals_end;
+static void *send_signals(void *arg)
+{
+    while (!signals_end) { /* the first ones may come before the call */
+        zts_delay_ms(50);
+        pthread_kill(*(pthread_t *)arg, SIGUSR1);
+    }
+    return NULL;
+}
+
+/* A handler without SA_RESTART: data calls end, the others wait on, for as long as they were told to. */
+static void test_signals(void **state)
+{
+    struct sigaction sa = {.sa_handler = on_signal}, was;
+    struct zts_sockaddr_in6 nowhere = peer(80);
+    struct zts_timeval limit = {.tv_usec = 400000};
+    zts_fd_set r;
+    pthread_t t, self = pthread_self();
+    char c;
+    nowhere.sin6_addr.un.u8_addr[8] ^= 0x5a;
+    assert_int_equal(sigaction(SIGUSR1, &sa, &was), 0);
+    int fd = connected(ENV_TCP_ECHO), k = stream();
+    assert_int_equal(zts_setsockopt(k, ZTS_SOL_SOCKET, ZTS_SO_CONTIMEO, &limit, sizeof limit), 0);
+    for (int way = 0; way < 4; way++) {
+        struct zts_pollfd p = {.fd = fd, .events = ZTS_POLLIN};
+        int64_t from = now_ms();
+        signals_end = false;
+        assert_int_equal(pthread_create(&t, NULL, send_signals, &self), 0);
+        if (way == 0)
+            assert_int_equal(zts_poll(&p, 1, 400), 0);
+        if (way == 1) {
+            ZTS_FD_ZERO(&r);
+            ZTS_FD_SET(fd, &r);
+            assert_int_equal(zts_select(fd + 1, &r, NULL, NULL, &limit), 0);
+        }
+        if (way == 2)
+            assert_zts(ZTS_ETIMEDOUT, zts_connect(k, &nowhere, sizeof nowhere));
+        if (way == 3)
+            assert_zts(ZTS_EINTR, zts_recv(fd, &c, 1, 0));
+        assert_in_range(now_ms() - from, way == 3 ? 0 : 390, 30000);
+        signals_end = true;
+        pthread_join(t, NULL);
+    }
+    assert_int_equal(sigaction(SIGUSR1, &was, NULL), 0);
+    zts_close(fd);
+    zts_close(k);
 }
 
 static void test_receive_timeout(void **state)
@@ -457,6 +568,9 @@ static void test_select(void **state)
     assert_int_equal(zts_select(fd + 1, &r, NULL, NULL, &t), 0);
     assert_in_range(now_ms() - from, 49, 20000);
     assert_zts(ZTS_EINVAL, zts_select(1025, NULL, NULL, NULL, &t));
+    t = (struct zts_timeval){.tv_sec = 1, .tv_usec = LONG_MAX}; /* the longest wait there is */
+    ZTS_FD_SET(fd, &w);
+    assert_int_equal(zts_select(fd + 1, NULL, &w, NULL, &t), 1);
     struct zts_pollfd p[2] = {{.fd = 9999, .events = ZTS_POLLIN}, {.fd = -1}};
     assert_int_equal(zts_poll(p, 2, 30000), 1);
     assert_int_equal(p[0].revents, ZTS_POLLNVAL);
@@ -625,6 +739,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_nonblocking_connect),
         cmocka_unit_test(test_nonblocking_refused),
         cmocka_unit_test(test_end_and_reset),
+        cmocka_unit_test(test_send_while_connecting),
+        cmocka_unit_test(test_signals),
         cmocka_unit_test(test_receive_timeout),
         cmocka_unit_test(test_listen_here),
         cmocka_unit_test(test_udp),

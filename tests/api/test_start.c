@@ -135,7 +135,7 @@ static void R25_R74_the_port_is_the_callers(void **state)
     env_home(&e, "port", home);
     assert_false(udp_port_is_taken(port));
     env_clear_events();
-    assert_int_equal(env_start_node(home, port), 0);
+    assert_int_equal(zts_start(home, env_callback, port), 0);
     assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
     assert_true(env_last_node(&node));
     assert_int_equal(node.primaryPort, port);
@@ -168,9 +168,10 @@ static void R70_R72_port_taken_is_unrecoverable(void **state)
     close(fd);
     /* A path that cannot be written. */
     env_clear_events();
-    assert_int_equal(env_start_node("/proc/nothing/here", 0), 0);
+    assert_int_equal(zts_start("/proc/nothing/here", env_callback, 0), 0);
     assert_true(env_wait_event(ZTS_EVENT_NODE_UNRECOVERABLE_ERROR, 0, 90000) >= 0);
     assert_true(env_wait_event(ZTS_EVENT_NODE_DOWN, 0, 90000) >= 0);
+    assert_int_equal(zts_stop(), ZTS_ERR_SERVICE);
 }
 
 static void R20_identities_are_unique(void **state)
@@ -230,7 +231,7 @@ static void R21_R71_same_identity_twice_collides(void **state)
              ZT_TEST_TOOLS, a, ZT_TEST_TOOLS, b, a, b);
     assert_int_equal(system(cmd), 0);
     env_clear_events();
-    assert_int_equal(env_start_node(a, 0), 0);
+    assert_int_equal(zts_start(a, env_callback, 0), 0);
     assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
     int theirs = env_in_child(run_twin, b);
     assert_int_equal(theirs, 1);

@@ -153,6 +153,49 @@ static void R116_send_receive_and_close_at_once(void **state)
     }
 }
 
+/* The close comes while the other thread is about to use the socket for the first time, which puts the real
+ * descriptor in its place. */
+struct first {
+    int fd, kind;
+    pthread_barrier_t *both;
+};
+
+static void *first_use(void *arg)
+{
+    struct first *f = arg;
+    struct zts_sockaddr_in6 nowhere = peer(80);
+    char c;
+    nowhere.sin6_addr.un.u8_addr[8] ^= 0x5a; /* a member that is not there */
+    pthread_barrier_wait(f->both);
+    if (f->kind == 0)
+        return (void *)(intptr_t)zts_recv(f->fd, &c, 1, 0);
+    return (void *)(intptr_t)zts_connect(f->fd, &nowhere, sizeof nowhere);
+}
+
+static void R116_close_meets_a_first_use(void **state)
+{
+    pthread_barrier_t both;
+    pthread_barrier_init(&both, NULL, 2);
+    for (int i = 0; i < 200; i++) {
+        struct first f = {.kind = i % 2, .both = &both};
+        struct timespec end;
+        pthread_t t;
+        void *rc;
+        f.fd = zts_socket(ZTS_AF_INET6, f.kind == 0 ? ZTS_SOCK_DGRAM : ZTS_SOCK_STREAM, 0);
+        assert_true(f.fd >= 0);
+        assert_int_equal(pthread_create(&t, NULL, first_use, &f), 0);
+        pthread_barrier_wait(&both);
+        for (volatile int spin = 0; spin < i * 30; spin++)
+            ;
+        assert_int_equal(zts_close(f.fd), 0);
+        clock_gettime(CLOCK_REALTIME, &end);
+        end.tv_sec += 60;
+        assert_int_equal(pthread_timedjoin_np(t, &rc, &end), 0);
+        assert_true((intptr_t)rc < 0);
+    }
+    pthread_barrier_destroy(&both);
+}
+
 /* ---- R118 ---- */
 
 static _Atomic bool control_ends;
@@ -307,8 +350,8 @@ static void R37_R120_threads_and_sockets_of_the_service(void **state)
     assert_true(running - stopped >= 2);
     if (!ENV_TSAN)
         assert_int_equal(stopped, 2);
-    int own = getpriority(PRIO_PROCESS, 0); /* 19 is the end */
-    assert_true(atomic_load(&callback_nice) > own || own == 19);
+    int own_nice = getpriority(PRIO_PROCESS, 0);
+    assert_true(atomic_load(&callback_nice) > own_nice || own_nice == 19); /* there is nothing below */
     assert_int_equal(env_up(&e, "us"), 0);
 }
 
@@ -340,6 +383,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(R115_many_threads),
         cmocka_unit_test(R116_send_receive_and_close_at_once),
+        cmocka_unit_test(R116_close_meets_a_first_use),
         cmocka_unit_test(R118_control_does_not_slow_traffic),
         cmocka_unit_test(R37_R120_threads_and_sockets_of_the_service),
         cmocka_unit_test(R38_an_idle_node_uses_little),

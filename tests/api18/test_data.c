@@ -13,6 +13,8 @@
 
 #include "lab.h"
 
+int zts_del_dns_nameserver(const void *addr); /* of the other generation */
+
 static char peer[ZTS_IP_MAX_STR_LEN], own[ZTS_IP_MAX_STR_LEN];
 
 #define assert_zts(err, call)                     \
@@ -390,6 +392,16 @@ static void test_names(void **state)
     assert_string_equal(zts_ipaddr_ntoa(zts_dns_get_server(1)), "FD00::53");
     assert_int_equal(zts_dns_set_server(1, NULL), ZTS_ERR_OK);
     assert_null(zts_dns_get_server(1));
+    /* The same one twice: it goes with the last index that names it. */
+    struct zts_sockaddr_in s = {.sin_family = ZTS_AF_INET, .sin_port = 53 << 8};
+    assert_int_equal(zts_ipaddr_aton("192.168.22.1", &a), 1);
+    assert_int_equal(zts_inet_pton(ZTS_AF_INET, "192.168.22.1", &s.sin_addr), 1);
+    assert_int_equal(zts_dns_set_server(0, &a), ZTS_ERR_OK);
+    assert_int_equal(zts_dns_set_server(1, &a), ZTS_ERR_OK);
+    assert_int_equal(zts_dns_set_server(0, NULL), ZTS_ERR_OK);
+    assert_string_equal(zts_ipaddr_ntoa(zts_dns_get_server(1)), "192.168.22.1");
+    assert_int_equal(zts_del_dns_nameserver(&s), ZTS_ERR_OK); /* the other generation still has it */
+    assert_int_equal(zts_dns_set_server(1, NULL), ZTS_ERR_OK);
     a.type = 46;
     assert_int_equal(zts_dns_set_server(0, &a), ZTS_ERR_ARG);
     assert_null(zts_dns_get_server(7));

@@ -38,6 +38,43 @@ def path_of(name):
     return "/controller/" + name[:-len(".json")]
 
 
+def written_late(ctl):
+    """A new network whose file can't be written at first; that of its member can."""
+    net = "network/%s00f00d.json" % ctl.id()
+    member = "%s/member/0123456789.json" % net[:-len(".json")]
+    folder = ctl.home + "/controller.d/"
+    os.mkdir(folder + net + ".tmp")  # in the way
+    status, doc = ctl.call("POST", path_of(net), {"name": "late"})
+    if status != 500:
+        fail("a file that can't be written: %d %s" % (status, doc))
+    ctl.post(path_of(member), {"authorized": True})
+    os.rmdir(folder + net + ".tmp")
+    wait_for("the network is never written", 60, lambda: os.path.exists(folder + net))
+    if not os.path.exists(folder + member):
+        fail("writing the network at last took its member away")
+    print("a network written late leaves its members alone")
+
+
+def large_lists(ctl):
+    """Lists as long as a request can be, in the worst order: the loop must not stand still over them."""
+    net = "/controller/network/%s00beef" % ctl.id()
+    member = net + "/member/0123456789"
+    began = ctl.cpu_ns()
+    doc = ctl.post(net, {"capabilities": [{"id": i} for i in range(16000, 0, -1)]})
+    if [c["id"] for c in doc["capabilities"]] != list(range(1, 16001)):
+        fail("capabilities are not in order")
+    doc = ctl.post(member, {"tags": [[i, 1] for i in range(150000, 0, -1)] + [[150000, 2]]})
+    if [t[0] for t in doc["tags"]] != list(range(150001 - len(doc["tags"]), 150001)):
+        fail("tags are not in order")
+    doc = ctl.post(member, {"tags": [[2, 1], [1, 1], [2, 7]]})
+    if doc["tags"] != [[1, 1], [2, 7]]:
+        fail("tags of one id: %s" % doc["tags"])
+    spent = (ctl.cpu_ns() - began) / 1e9
+    if spent > 4:
+        fail("long lists took %.1f s of processor time" % spent)
+    print("long lists in the worst order are sorted quickly")
+
+
 def main():
     ztd, ztctl, swarm, source = map(os.path.abspath, sys.argv[1:5])
     with Lab(ztd, ztctl, swarm) as lab:
@@ -93,6 +130,10 @@ def main():
         if now[member].keys() - theirs.keys() - {"name"}:
             fail("a member of ours has fields of its own: %s" % sorted(now[member]))
         print("a change is in the one file, in the same form")
+        ctl.start()
+        ctl.await_up()
+        written_late(ctl)
+        large_lists(ctl)
         s.end()
     print("PASS")
 

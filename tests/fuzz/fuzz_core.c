@@ -206,7 +206,18 @@ static void sealed(struct zt_core *c, const struct zt_now *now, struct outside *
     datagram(c, now, pkt, ZT_PKT_PAYLOAD + n - 1);
 }
 
-/* OK: its prefix names the packet that the victim sent last, so that it is expected. */
+/* What the victim sent last, which has to be named in an OK, or it is not taken. */
+static uint8_t last_verb(const struct outside *o)
+{
+    static uint8_t p[ZT_PKT_MAX];
+    memcpy(p, o->last, o->nlast);
+    if (zt_pkt_suite(p) != ZT_SUITE_POLY && zt_open(&keys, p, o->nlast) != 0)
+        return 0;
+    return p[ZT_PKT_VERB] & ZT_VERB_MASK;
+}
+
+/* OK: its prefix names the packet that the victim sent last, so that it is expected. With bit 7 of
+ * the first byte set the rest of it is the verb that it claims to answer. */
 static void answered(struct zt_core *c, const struct zt_now *now, struct outside *o, unsigned suite,
                      const uint8_t *p, size_t n)
 {
@@ -214,7 +225,7 @@ static void answered(struct zt_core *c, const struct zt_now *now, struct outside
     if (n == 0 || n > ZT_PAYLOAD_MAX - 9 || o->nlast < ZT_PKT_MIN)
         return;
     ok[0] = ZT_VERB_OK;
-    ok[1] = p[0];
+    ok[1] = p[0] & 0x80 ? p[0] & 0x7f : last_verb(o);
     memcpy(ok + 2, o->last, 8);
     memcpy(ok + 10, p + 1, n - 1);
     sealed(c, now, o, suite, ok, n + 9);

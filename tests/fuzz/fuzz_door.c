@@ -35,7 +35,7 @@ static struct {
 } held[FDS];
 static unsigned nheld;
 
-static void command(void *user, const char *text, struct zt_door_reply *to)
+static void command(void *user, const char *text, bool is_owner, struct zt_door_reply *to)
 {
     zt_door_reply(to, 0, text, strlen(text) % 70000);
 }

@@ -196,7 +196,7 @@ for cell; do
     a=a_$a b=b_$b
     for prefix in "${prefixes[@]}"; do
         # The first packet to a stranger waits for WHOIS, credentials and neighbour discovery.
-        wait_for 30 met $a $b "$prefix" && wait_for 20 met $b $a "$prefix"
+        wait_for 30 met $a $b "$prefix" && wait_for 30 met $b $a "$prefix"
         ping_check $a $b "$prefix" &
         one=$!
         ping_check $b $a "$prefix"

@@ -113,6 +113,7 @@ idle=3
 check 'remembered networks start it again' first4
 check "idle for $idle s: the node ends" wait_for 30 no_node
 check 'its door is gone' test ! -e c/control.sock
+check 'it said so once' equals 1 grep -c 'not used any more' c/ztd.log
 mkfifo hold
 c "$python" -c '
 import socket, sys

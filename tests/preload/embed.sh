@@ -116,16 +116,22 @@ check 'a program that touches nothing virtual' says 111 outside
 
 cleaned() { # SETTING: what reaches a program that is started with an empty environment
     in_home b env ZT_PRELOAD_STICKY="$1" "$python" -c '
-import os, subprocess, sys
+import ctypes, os, subprocess, sys
 code = "import os; print(sorted(set(os.environ) & {\"LD_PRELOAD\", \"ZT_HOME\", \"ZT_PRELOAD_STICKY\"}))"
 args = [sys.executable, "-c", code]
 sys.stdout.flush()
 subprocess.run(args, env={})
 os.waitpid(os.posix_spawn(args[0], args, {}), 0)
+if os.fork() == 0:
+    words = [a.encode() for a in args]
+    ctypes.CDLL(None).execle(words[0], *words, None, (ctypes.c_char_p * 1)(None))
+    os._exit(1)
+os.wait()
 os.environ.clear()
 os.execv(args[0], args)'
 }
 all="['LD_PRELOAD', 'ZT_HOME', 'ZT_PRELOAD_STICKY']"
-check 'sticky: fork and exec, spawn, exec with an empty environment' says "$all"$'\n'"$all"$'\n'"$all" cleaned 1
-check 'not sticky: left alone' says $'[]\n[]\n[]' cleaned 0
+check 'sticky: fork and exec, spawn, execle, exec with an empty environment' \
+    says "$all"$'\n'"$all"$'\n'"$all"$'\n'"$all" cleaned 1
+check 'not sticky: left alone' says $'[]\n[]\n[]\n[]' cleaned 0
 verdict

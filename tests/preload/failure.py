@@ -87,6 +87,37 @@ def blocked(far, own):
     print('back', results.get('udp'), flush=True)
 
 
+def shared(own):
+    """Threads wait in accept and recvfrom of one socket each when the node is killed. The next one serves each once."""
+    listener = socket.create_server((own, 7300))
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind((own, 7301))
+    came = []
+
+    def run(call, *args):
+        while True:
+            r = code(call, *args)
+            if isinstance(r, tuple):
+                came.append(call.__name__)
+            elif r != 'ENETDOWN':
+                print(r, flush=True)
+
+    threads = [threading.Thread(target=run, args=call, daemon=True)
+               for call in 6 * ((listener.accept,), (udp.recvfrom, 10))]
+    for t in threads:
+        t.start()
+    until_asleep(threads)
+    print('ready', flush=True)
+    sys.stdin.readline()
+    socket.create_connection((own, 7300), 60)
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', (own, 7301))
+    until = time.monotonic() + 60
+    while len(came) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    print(*sorted(came), flush=True)
+    os._exit(0)
+
+
 def left(own):
     """The network of an open connection is left."""
     listener = socket.create_server((own, 7200))

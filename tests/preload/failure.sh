@@ -76,6 +76,21 @@ has_line "back (b'back'" out.log || cat out.log
 wait $program
 exec 9>&-
 
+ZT_START=yes begin shared "$a4" # the first of its threads starts the next node, the others wait
+kill -KILL "$(node_pid a)"
+served() { ztctl -H "$work/a" -j sockets | json "sum(x['local'].endswith('/$1') for x in d)"; }
+both() { [ "$(served 7300)" -ge 1 ] && [ "$(served 7301)" -ge 1 ]; } 2> /dev/null
+check 'sockets that threads share come back' wait_for 30 both
+sleep 1
+check 'and each of them once' says $'1\n1' eval 'served 7300; served 7301'
+go_on
+ended
+check 'and work' says $'ready\naccept recvfrom' cat out.log
+kill -KILL $(lab_nodes "$work/a ")
+start_node a || fail 'no node'
+wait_for 60 is_online a || fail "a is not online: $waited"
+wait_for 30 address_in a "$network4" 4 || fail 'no address'
+
 # ---- a network is left
 
 begin left "$a4"

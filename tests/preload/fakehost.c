@@ -23,6 +23,7 @@
 #include <sys/un.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,6 +51,9 @@ struct vsock {
     size_t at, n;
     struct zt_ctl_opt opts[64];
     unsigned nopts;
+    uint8_t *more; /* the beginning of a datagram that comes in pieces, and its header */
+    size_t nmore;
+    struct zt_ctl_dgram more_h;
 };
 
 #define PAST 16
@@ -355,24 +359,72 @@ static struct vsock *find_dgram(const struct zt_ctl_addr *to, const struct zt_ct
     return open_one;
 }
 
-static void datagram(struct vsock *v)
+static struct message {
+    struct zt_ctl_dgram h;
+    uint8_t data[65536];
+} msg;
+
+static bool corked(const struct vsock *v)
 {
-    static struct {
-        struct zt_ctl_dgram h;
-        uint8_t data[65536];
-    } m;
-    ssize_t n = recv(v->fd, &m, sizeof m, MSG_DONTWAIT);
+    for (unsigned i = 0; i < v->nopts; i++)
+        if (v->opts[i].level == IPPROTO_UDP && v->opts[i].name == UDP_CORK)
+            return v->opts[i].value;
+    return false;
+}
+
+/* msg has one more piece of n bytes. */
+static void add_piece(struct vsock *v, size_t n)
+{
+    if (!v->more) {
+        v->more = malloc(sizeof msg.data);
+        v->nmore = 0;
+        v->more_h = msg.h;
+        v->more_h.type = ZT_DGRAM_DATA;
+    }
+    if (!v->more || v->nmore + n > sizeof msg.data)
+        die("pieces");
+    memcpy(v->more + v->nmore, msg.data, n);
+    v->nmore += n;
+}
+
+static void pass_on(struct vsock *v, size_t n);
+
+static void pass_pieces(struct vsock *v)
+{
+    msg.h = v->more_h;
+    memcpy(msg.data, v->more, v->nmore);
+    free(v->more);
+    v->more = NULL;
+    pass_on(v, sizeof msg.h + v->nmore);
+}
+
+/* One message of the program's. False: there is none. */
+static bool datagram(struct vsock *v)
+{
+    ssize_t n = recv(v->fd, &msg, sizeof msg, MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN)) {
         drop(v);
-        return;
+        return false;
     }
-    if (n < (ssize_t)sizeof m.h)
-        return;
-    if (m.h.type == ZT_DGRAM_ERROR) {
-        send(v->fd, &m.h, sizeof m.h, MSG_DONTWAIT | MSG_NOSIGNAL);
-        return;
+    if (n < (ssize_t)sizeof msg.h)
+        return false;
+    if (msg.h.type == ZT_DGRAM_ERROR) {
+        send(v->fd, &msg.h, sizeof msg.h, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } else if (msg.h.type == ZT_DGRAM_MORE || v->more || corked(v)) {
+        bool last = msg.h.type != ZT_DGRAM_MORE && !corked(v);
+        add_piece(v, (size_t)n - sizeof msg.h);
+        if (last)
+            pass_pieces(v);
+    } else {
+        pass_on(v, (size_t)n);
     }
-    struct zt_ctl_addr to = m.h.remote.family ? m.h.remote : v->remote;
+    return true;
+}
+
+/* msg is a datagram of v, of n bytes with its header. */
+static void pass_on(struct vsock *v, size_t n)
+{
+    struct zt_ctl_addr to = msg.h.remote.family ? msg.h.remote : v->remote;
     if (!v->local.family)
         v->local = own_address(&to, 0);
     publish(v, ZT_PHASE_DATAGRAM, 0);
@@ -389,11 +441,11 @@ static void datagram(struct vsock *v)
             send(v->fd, &e, sizeof e, MSG_DONTWAIT | MSG_NOSIGNAL);
         return;
     }
-    m.h.remote = v->local;
-    m.h.ttl = 64;
-    m.h.lfamily = to.family;
-    memcpy(m.h.lip, to.ip, 16);
-    send(d->fd, &m, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    msg.h.remote = v->local;
+    msg.h.ttl = 64;
+    msg.h.lfamily = to.family;
+    memcpy(msg.h.lip, to.ip, 16);
+    send(d->fd, &msg, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* ---- the door ---- */
@@ -505,7 +557,12 @@ static int do_option(const struct zt_ctl_req *q, struct zt_ctl_rep *r, uint8_t *
     if (!opts || (!v && q->type == ZT_CTL_OPT_SET))
         return ENOTCONN;
     if (q->type == ZT_CTL_OPT_SET) {
+        bool cork = q->level == IPPROTO_UDP && q->name == UDP_CORK;
+        while (cork && datagram(v)) /* what was sent before */
+            ;
         set_opt(v, q->level, q->name, q->value);
+        if (cork && !q->value && v->more)
+            pass_pieces(v);
         return 0;
     }
     if (q->level == ZT_CTL_OPT_ALL) {

@@ -55,15 +55,17 @@ libc = ctypes.CDLL(None)
 for _ in range(100):
     first = ctypes.POINTER(Ifaddrs)()
     assert libc.getifaddrs(ctypes.byref(first)) == 0
-    found, at = [], first
+    found, at, counted = [], first, False
     while at:
         a = at.contents
+        counted |= a.name == b'lo' and bool(a.data)  # the kernel's numbers of packets
         if a.addr and a.addr.contents.family == socket.AF_INET:
             found.append(socket.inet_ntop(socket.AF_INET, bytes(a.addr.contents.data[2:6])))
         elif a.addr and a.addr.contents.family == socket.AF_INET6:
             found.append(socket.inet_ntop(socket.AF_INET6, bytes(a.addr.contents.data[6:22])))
         at = a.next
     libc.freeifaddrs(first)
+    assert counted
     assert '127.0.0.1' in found and v4 in found and v6 in found, found
 
 # a membership by number, and by address: what is sent to the group comes back to it
@@ -77,6 +79,20 @@ for request in (socket.inet_aton('239.1.2.3') + struct.pack('4xi', names[with4[0
         t.bind((v4, 0))
         t.sendto(b'to all', ('239.1.2.3', r.getsockname()[1]))
         assert r.recvfrom(100) == (b'to all', t.getsockname())
+
+# where a datagram came in, as its receiver is told
+for family, level, ask_for, told, own, place in (
+        (socket.AF_INET, socket.IPPROTO_IP, 8, 8, v4, 0),  # IP_PKTINFO
+        (socket.AF_INET6, socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, socket.IPV6_PKTINFO, v6, 16)):
+    with socket.socket(family, socket.SOCK_DGRAM) as r, socket.socket(family, socket.SOCK_DGRAM) as t:
+        r.bind((own, 0))
+        r.settimeout(5)
+        r.setsockopt(level, ask_for, 1)
+        t.sendto(b'x', r.getsockname())
+        _, control, _, _ = r.recvmsg(10, 100)
+        assert [c[:2] for c in control] == [(level, told)], control
+        index = struct.unpack('I', control[0][2][place:place + 4])[0]
+        assert socket.if_indextoname(index) in virtual, index
 
 # the same by the calls for either family: a group, then one heard from a single source
 

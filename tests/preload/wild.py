@@ -5,6 +5,7 @@ wild.py ask ADDRESS PORT [COUNT]    one line per answer: the server's pid, its a
 wild.py askudp ADDRESS PORT
 wild.py rebind PORT                 closes a listener and binds again at once, 50 times
 wild.py errors PORT                 a datagram nobody takes, from a UDP socket that asked for errors (IP_RECVERR)
+wild.py cork PORT ADDRESS           UDP_CORK of a socket on both sides, to either of them
 wild.py inherit PORT                a child closes the listener, another one is executed with it
 """
 import errno
@@ -153,6 +154,23 @@ def errors(port):
     sys.stdin.readline()
 
 
+def cork(port, address):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(('0.0.0.0', port))
+    for own in ('127.0.0.1', address) * 2:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as r:
+            r.bind((own, 0))
+            r.settimeout(10)
+            s.sendto(b'before', r.getsockname())
+            s.setsockopt(socket.IPPROTO_UDP, 1, 1)
+            s.sendto(b'one ', r.getsockname())
+            assert r.recv(20) == b'before'
+            s.sendto(b'two', r.getsockname())
+            s.setsockopt(socket.IPPROTO_UDP, 1, 0)
+            s.sendto(b'after', r.getsockname())
+            assert [r.recv(20), r.recv(20)] == [b'one two', b'after']
+
+
 def inherit(port):
     s = listener('0.0.0.0', port)
     s.listen(5)
@@ -167,6 +185,11 @@ def inherit(port):
 
 def inherited(fd):
     s = socket.socket(fileno=fd)
+    kept = [int(n) for n in os.listdir('/proc/self/fd')
+            if int(n) >= 200 and os.readlink(f'/proc/self/fd/{n}').startswith('socket:')]
+    assert len(kept) == 1, kept  # the kernel's socket came along
+    s.set_inheritable(False)
+    assert not os.get_inheritable(kept[0])
     print(s.getsockname()[:2], flush=True)
     while True:
         answer(*s.accept())

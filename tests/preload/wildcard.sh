@@ -122,6 +122,8 @@ check 'ANY=virtual: not from the host' no host ask 127.0.0.1 "$port"
 check 'ANY=virtual: from the network' says ".* $a4 $b4" far ask "$a4" "$port"
 end
 
+check 'UDP_CORK makes one datagram on either side' in_home a "$python" "$here/wild.py" cork "$(free_port)" "$a4"
+
 # ---- interfaces
 
 check 'virtual interfaces are listed, groups joined by their numbers' \

@@ -1,6 +1,8 @@
 /* VL1 among strangers and liars: what is refused, for which reason, and that it changes nothing. */
 #include "scene.h"
 
+#include <stdio.h>
+
 #include "base/err.h"
 #include "crypto/cipher.h"
 #include "crypto/identity.h"
@@ -87,6 +89,40 @@ static void replayed_packets_are_dropped(void **state)
     assert_int_equal(t.b->frames, frames);
     assert_int_equal(state_of(t.b), before);
     assert_int_equal(t.b->sent, sent);
+    sim_free(t.s);
+}
+
+static bool catch_first(void *user, struct sim_node *from, struct sim_node *to, uint8_t *p,
+                        size_t n)
+{
+    struct record *r = user;
+    bool had = r->n > 0;
+    (void)keep_first(user, from, to, p, n);
+    return had || r->n == 0;
+}
+
+/* Who sees a packet on its way, and is quicker with one of its own under the same id, stops nothing. */
+static void the_id_of_anothers_packet_is_not_taken(void **state)
+{
+    struct trio t = trio_connected(28);
+    struct record r = {.from = t.a, .to = t.b};
+    struct zt_keys keys;
+    uint8_t shared[ZT_SHARED_KEY], p[ZT_PKT_MIN];
+    sim_tap(t.s, catch_first, &r);
+    sim_say(t.a, t.b, "secret words", 12);
+    sim_run(t.s, 15);
+    sim_assert(t.s, r.n > 0);
+    unsigned frames = t.b->frames;
+    assert_int_equal(zt_identity_agree(&t.root->id, &t.b->id, shared), 0);
+    assert_int_equal(zt_keys_init(&keys, shared), 0);
+    zt_pkt_init(p, zt_pkt_id(r.p), t.b->id.addr, t.root->id.addr, ZT_VERB_NOP);
+    assert_int_equal(zt_seal(&keys, ZT_SUITE_SALSA, p, sizeof p), 0);
+    zt_keys_fini(&keys);
+    uint64_t refused = drops_total(t.b);
+    sim_inject(t.b, &t.root->ep, p, sizeof p);
+    sim_inject(t.b, &t.a->ep, r.p, r.n);
+    assert_int_equal(drops_total(t.b), refused);
+    assert_int_equal(t.b->frames, frames + 1);
     sim_free(t.s);
 }
 
@@ -186,6 +222,45 @@ static void invented_senders_fill_no_table(void **state)
     unsigned pongs = t.a->pongs;
     sim_run(t.s, 1000);
     assert_int_equal(t.a->pongs, pongs + 1);
+    sim_free(t.s);
+}
+
+/* The room for packets that wait is shared, but not with everybody alike. */
+static void invented_senders_leave_room_for_our_own(void **state)
+{
+    struct trio t = trio_make(26);
+    struct sim_node *c = sim_node(t.s, "9.0.0.4/9993");
+    sim_start_all(t.s);
+    sim_assert(t.s, sim_run_until(t.s, 2000, trio_is_online, &t));
+    sim_run(t.s, 1000);
+    uint8_t p[1400];
+    zt_pkt_init(p, 1, t.b->id.addr, 0, ZT_VERB_FRAME);
+    p[ZT_PKT_FLAGS] |= ZT_SUITE_SALSA << 3;
+    const unsigned packets = 30 * ZT_WAIT_PER_ADDRESS;
+    for (unsigned i = 0; i < 2 * packets; i++) { /* large ones, then those that fill the gap */
+        zt_put40(p + ZT_PKT_SRC, i % 30 == 0 ? c->id.addr : 0x1000000000u + i % 30);
+        sim_inject(t.b, &t.a->ep, p, i < packets ? sizeof p : ZT_PKT_MIN);
+    }
+    sim_assert(t.s, dropped(t.b, ZT_DROP_QUEUE_FULL) > 0);
+    assert_int_equal(sim_say(t.b, c, "?", 1), 0);
+    assert_int_equal(sim_say(t.b, t.a, "?", 1), 0);
+    sim_run(t.s, 1000);
+    assert_int_equal(t.b->pongs, 2);
+    sim_free(t.s);
+}
+
+/* Who keeps sending under a name that nobody has makes us ask for it, but not as often as ever. */
+static void an_invented_sender_that_stays_is_asked_for_rarely(void **state)
+{
+    struct record r;
+    struct trio t = recorded(27, &r);
+    zt_put40(r.p + ZT_PKT_SRC, 0x1122334455);
+    uint64_t asked = sim_link(t.b, t.root)->datagrams;
+    for (unsigned i = 0; i < 60; i++) {
+        sim_inject(t.b, &t.a->ep, r.p, r.n);
+        sim_run(t.s, 1000);
+    }
+    sim_assert(t.s, sim_link(t.b, t.root)->datagrams - asked < 40); /* with what else there is */
     sim_free(t.s);
 }
 
@@ -521,6 +596,150 @@ static void a_replayed_hello_makes_no_amplifier(void **state)
     sim_free(t.s);
 }
 
+/* Whom we sent a HELLO can't answer it as if it had been something else, nor can anybody else. */
+static void an_ok_is_of_whom_was_asked_and_to_what_was_asked(void **state)
+{
+    struct trio t = trio_connected(25);
+    struct record r = {.from = t.b, .to = t.a};
+    sim_tap(t.s, keep_hello, &r);
+    sim_run(t.s, 61000);
+    sim_assert(t.s, r.n > 0);
+    uint8_t body[100] = {0};
+    memcpy(body + 1, r.p, 8); /* its id */
+    for (unsigned verb = 0; verb < 32; verb++) {
+        body[0] = (uint8_t)verb;
+        if (verb != ZT_VERB_HELLO)
+            say_verb(t.a, t.b, ZT_VERB_OK, body, sizeof body);
+    }
+    body[0] = ZT_VERB_HELLO;
+    say_verb(t.root, t.b, ZT_VERB_OK, body, sizeof body);
+    sim_run(t.s, 100);
+    assert_int_equal(dropped(t.b, ZT_DROP_UNEXPECTED_OK), 32);
+    say_verb(t.a, t.b, ZT_VERB_OK, body, 12); /* its own, and cut */
+    sim_run(t.s, 100);
+    assert_int_equal(dropped(t.b, ZT_DROP_UNEXPECTED_OK), 32);
+    assert_int_equal(dropped(t.b, ZT_DROP_MALFORMED), 1);
+    sim_free(t.s);
+}
+
+static uint64_t bytes_out(struct sim_node *n)
+{
+    struct zt_status_info info = {0};
+    zt_vl1_status(n->vl1, &info);
+    return info.bytes_out;
+}
+
+/* A peer may name the source it likes; where it has shown to be, it gets all. */
+static void questions_from_invented_sources_get_short_answers(void **state)
+{
+    struct trio t = trio_connected(29);
+    uint8_t addrs[15];
+    const struct sim_node *nodes[3] = {t.root, t.a, t.b};
+    for (unsigned i = 0; i < 3; i++)
+        zt_put40(addrs + 5 * i, nodes[i]->id.addr);
+    struct zt_ep victim;
+    zt_ep_parse("9.9.9.9/1", &victim);
+    for (unsigned i = 0; i < 2; i++) {
+        struct record r = {.from = t.a, .to = t.root};
+        sim_tap(t.s, catch_first, &r);
+        say_verb(t.a, t.root, ZT_VERB_WHOIS, addrs, sizeof addrs);
+        sim_assert(t.s, r.n > 0);
+        uint64_t before = bytes_out(t.root);
+        sim_inject(t.root, i == 0 ? &victim : &t.a->ep, r.p, r.n);
+        /* The victim, and the path that is in doubt now, also get a HELLO. */
+        uint64_t most = i == 0 ? 400 : ZT_PKT_MIN + 9 + 3 * ZT_IDENTITY_WIRE;
+        sim_assert(t.s, bytes_out(t.root) - before <= most);
+        sim_assert(t.s, i == 0 || bytes_out(t.root) - before == most);
+    }
+    sim_free(t.s);
+}
+
+/* HELLO as a node might make it that has an older planet. */
+static size_t hello_with_old_planet(const struct sim_node *from, const struct sim_node *to,
+                                    uint64_t id, uint64_t planet, uint8_t p[200])
+{
+    uint8_t shared[ZT_SHARED_KEY];
+    struct zt_keys keys;
+    zt_pkt_init(p, id, to->id.addr, from->id.addr, ZT_VERB_HELLO);
+    struct zt_wr w = zt_wr(p, 200);
+    w.n = ZT_PKT_PAYLOAD;
+    zt_wr_bytes(&w, "\x0c\x01\x0e\x00\x01", 5);
+    zt_wr_u64(&w, 1);
+    zt_wr_identity(&w, &from->id, false);
+    zt_wr_u8(&w, 0);
+    zt_wr_u64(&w, planet);
+    zt_wr_u64(&w, 0);
+    assert_int_equal(zt_identity_agree(&from->id, &to->id, shared), 0);
+    assert_int_equal(zt_keys_init(&keys, shared), 0);
+    assert_int_equal(zt_seal(&keys, ZT_SUITE_POLY, p, w.n), 0);
+    zt_keys_fini(&keys);
+    return w.n;
+}
+
+static void worlds_do_not_go_to_invented_sources_without_end(void **state)
+{
+    struct sim *s = sim_new(30);
+    struct sim_node *root = sim_node(s, "9.0.0.1/9993"), *peers[4];
+    for (unsigned i = 0; i < 4; i++) {
+        char ep[40];
+        snprintf(ep, sizeof ep, "9.0.0.%u/9993", i + 2);
+        peers[i] = sim_node(s, ep);
+    }
+    sim_planet(s, 1, &root, 1);
+    sim_start_all(s);
+    sim_run(s, 5000);
+    struct zt_status_info info = {0};
+    zt_vl1_status(root->vl1, &info);
+    uint64_t small = 0, large = 0;
+    for (unsigned i = 0; i < 4 * 30; i++) {
+        const struct zt_ep victim = {.family = 4, .port = 9993, .ip = {9, 9, 9, (uint8_t)i}};
+        uint8_t p[200];
+        uint64_t sent = root->sent, bytes = bytes_out(root);
+        sim_inject(root, &victim, p, hello_with_old_planet(peers[i % 4], root, 1000 + i,
+                                                           info.planet_id, p));
+        sim_assert(s, root->sent > sent);
+        *(bytes_out(root) - bytes > 200 ? &large : &small) += 1;
+    }
+    sim_assert(s, large >= 60 && large <= 66);
+    /* The same from where they are. */
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t p[200];
+        uint64_t bytes = bytes_out(root);
+        sim_run(s, 400);
+        sim_inject(root, &peers[i % 4]->ep, p, hello_with_old_planet(peers[i % 4], root, 2000 + i,
+                                                                     info.planet_id, p));
+        sim_assert(s, bytes_out(root) - bytes > 200);
+    }
+    sim_free(s);
+}
+
+/* Endpoints that peers name are tried, but who shares no network with us gets little done by it. */
+static void pushes_of_strangers_have_an_end(void **state)
+{
+    struct trio t = trio_connected(31);
+    uint8_t body[256];
+    uint64_t tried = 0;
+    for (unsigned k = 0; k < 8; k++) {
+        struct zt_wr w = zt_wr(body, sizeof body);
+        zt_wr_u16(&w, 16);
+        for (uint8_t i = 0; i < 16; i++) {
+            zt_wr_bytes(&w, "\0\0\0\x04\x06", 5);
+            zt_wr_u8(&w, i < 8 ? 9 : 10);
+            zt_wr_u8(&w, 77);
+            zt_wr_u8(&w, (uint8_t)k);
+            zt_wr_u8(&w, i);
+            zt_wr_u16(&w, 9993);
+        }
+        uint64_t sent = t.root->sent;
+        say_verb(t.a, t.root, ZT_VERB_PUSH_DIRECT_PATHS, body, w.n); /* no network there */
+        sim_run(t.s, 12);
+        tried += t.root->sent - sent;
+    }
+    sim_assert(t.s, tried >= 64 && tried <= 70);
+    sim_assert(t.s, dropped(t.root, ZT_DROP_RATE) >= 128 - 70);
+    sim_free(t.s);
+}
+
 static void pushed_paths_pass_the_filter_and_a_gate(void **state)
 {
     struct trio t = trio_connected(17);
@@ -639,6 +858,30 @@ static void relaying_has_its_limits(void **state)
     sim_free(t.s);
 }
 
+/* For an address that nobody has, roots have each other; but not for the way back. */
+static void roots_do_not_play_with_a_packet(void **state)
+{
+    struct sim *s = sim_new(32);
+    struct sim_node *roots[2] = {sim_node(s, "9.0.0.1/9993"), sim_node(s, "9.0.1.1/9993")};
+    sim_planet(s, 1, roots, 2);
+    sim_start_all(s);
+    sim_run(s, 5000);
+    const struct zt_ep stranger = {.family = 4, .port = 999, .ip = {66, 6, 6, 6}};
+    uint8_t p[60] = {0};
+    zt_pkt_init(p, 12345, 0x1234567890, 0x1122334455, ZT_VERB_ECHO);
+    sim_inject(roots[0], &stranger, p, sizeof p);
+    sim_run(s, 1000);
+    uint64_t relayed = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        struct zt_status_info info = {0};
+        zt_vl1_status(roots[i]->vl1, &info);
+        relayed += info.packets_relayed;
+    }
+    assert_int_equal(relayed, 1);
+    assert_int_equal(dropped(roots[1], ZT_DROP_RELAY_NO_ROUTE), 1);
+    sim_free(s);
+}
+
 static void introductions_become_rare(void **state)
 {
     struct trio t = trio_make(22);
@@ -720,10 +963,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replayed_packets_are_dropped),
+        cmocka_unit_test(the_id_of_anothers_packet_is_not_taken),
         cmocka_unit_test(bit_flips_are_dropped_for_the_right_reason),
         cmocka_unit_test(truncated_packets_are_dropped),
         cmocka_unit_test(foreign_packets_wait_for_an_identity_and_go),
         cmocka_unit_test(invented_senders_fill_no_table),
+        cmocka_unit_test(invented_senders_leave_room_for_our_own),
+        cmocka_unit_test(an_invented_sender_that_stays_is_asked_for_rarely),
         cmocka_unit_test(fragments_of_strangers_fill_no_table),
         cmocka_unit_test(an_identity_without_proof_of_work_is_refused),
         cmocka_unit_test(a_known_identity_is_never_replaced),
@@ -737,11 +983,16 @@ int main(void)
         cmocka_unit_test(an_ok_must_answer_something),
         cmocka_unit_test(requests_are_rate_limited),
         cmocka_unit_test(a_replayed_hello_makes_no_amplifier),
+        cmocka_unit_test(an_ok_is_of_whom_was_asked_and_to_what_was_asked),
+        cmocka_unit_test(questions_from_invented_sources_get_short_answers),
+        cmocka_unit_test(worlds_do_not_go_to_invented_sources_without_end),
+        cmocka_unit_test(pushes_of_strangers_have_an_end),
         cmocka_unit_test(pushed_paths_pass_the_filter_and_a_gate),
         cmocka_unit_test(unknown_and_broken_content_is_counted),
         cmocka_unit_test(compressed_packets_arrive_whole),
         cmocka_unit_test(weak_suites_carry_no_data),
         cmocka_unit_test(relaying_has_its_limits),
+        cmocka_unit_test(roots_do_not_play_with_a_packet),
         cmocka_unit_test(introductions_become_rare),
         cmocka_unit_test(roots_do_not_keep_each_other_asking),
         cmocka_unit_test(random_bytes_do_no_harm),

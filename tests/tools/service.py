@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -187,13 +188,16 @@ class Reloading:
         return ctl(self.home, "info")["config"]["settings"]["listeningOn"]
 
 
-def as_user(uid, home):
-    """Does the node talk to this user? (By the abstract twin of its socket: it has no permissions.)"""
+def as_user(uid, home, command=None):
+    """Does the node talk to this user (by the abstract twin of its socket: it has no permissions), and does it
+    do this for him?"""
     st = os.stat(home)
     mask = 2**64 - 1
     h = ((st.st_dev * 0x9e3779b97f4a7c15) ^ st.st_ino) & mask  # zt_ctl_twin()
     h = ((h ^ h >> 32) * 0xd6e8feb86659fd93) & mask
     name = "\0zt1.%d.%016x" % (os.geteuid(), h ^ h >> 32)
+    text = (command or "").encode()
+    head = bytes([2, 10 if command else 1, 0, 0]) + struct.pack("<I", len(text))  # ZT_CTL_COMMAND, ZT_CTL_HELLO
     r, w = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -203,8 +207,9 @@ def as_user(uid, home):
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
                 s.settimeout(60)
                 s.connect(name)
-                s.send(bytes([1, 1]) + bytes(478))  # ZT_CTL_HELLO
-                ok = b"1" if s.recv(100) else b"0"
+                s.send(head + bytes(272 - len(head)) + text)  # struct zt_ctl_req
+                got = s.recv(8)
+                ok = b"1" if got and got[4:8] == bytes(4) else b"0"  # no err
         except OSError:
             pass
         os.write(w, ok)
@@ -240,6 +245,9 @@ def settings_that_change(top):
         n.hup({"mark": 6, "allowUsers": [65534]})
         good("SIGHUP: allowUsers", as_user(65534, n.home))
         good("SIGHUP: allowUsers, no others", not as_user(65533, n.home))
+        good("an allowed user has no say", not as_user(65534, n.home, "info") and
+             not as_user(65534, n.home, "watch") and not as_user(65534, n.home, "api DELETE /network/1") and
+             as_user(os.geteuid(), n.home, "info"))
         n.hup({"mark": 7})
         good("SIGHUP: allowUsers again", not as_user(65534, n.home))
     else:

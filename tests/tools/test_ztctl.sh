@@ -59,6 +59,9 @@ expect 'controller address' 2 'not a node.s address' "$ztctl" $c authorize 11223
 expect 'controller surplus' 2 "unexpected argument 'x'" "$ztctl" $c networks x
 expect 'controller setting' 2 "'colour' is nothing" "$ztctl" $c new colour=red
 expect 'controller no setting' 2 'not KEY=VALUE' "$ztctl" $c new name
+expect 'controller switch' 2 'not true or false' "$ztctl" $c new private=maybe
+expect 'controller number' 2 'not a number from 1280' "$ztctl" $c new mtu=big
+expect 'api body' 2 'not JSON: line 1' "$ztctl" -H nohome api POST /network/ff0000ffff000000 '{bad'
 expect 'controller ipv4' 2 'not an IPv4 network' "$ztctl" $c new ipv4=10.1.2.3
 expect 'controller route' 2 'not a route' "$ztctl" $c new route=10.0.0.0/8,fd00::1
 expect 'controller rules' 1 'see .ztctl rules compile' "$ztctl" $c new rules=nofile

@@ -56,10 +56,29 @@ zt a join ff0000ffff000000 > out 2>&1
 expect 'networks without a planet' 0 '^no planet: ' zt a networks
 expect 'no moon' 0 'no moon is orbited' zt a moons
 expect 'no socket' 0 'no virtual socket' zt a sockets
-expect 'no path' 0 'no direct path' zt a paths
+expect 'paths without a planet' 0 '^no planet: ' zt a paths
+expect 'ping elsewhere' 1 "networks' shows those" zt a ping 10.1.2.3
+expect 'get what is not there' 1 "'ztctl get NWID' shows" zt a get ff0000ffff000000 colour
+expect 'set of what is not joined' 1 "'ztctl networks' shows" zt a set ff0000ffff000001 allowDNS=1
+expect 'leave what is not joined' 1 "'ztctl networks' shows" zt a leave ff0000ffff000001
+expect 'resolve nothing' 1 "get NWID dns' shows" zt a resolve a.example
+expect 'api: no such path' 1 'nothing at /frob' zt a api /frob
 expect 'dump without roots' 0 '"roots": 0' zt a dump
 expect 'down' 0 'ended' zt a down
 expect 'dump without a node' 0 'none: ' zt a dump
+
+echo junk > a/planet
+echo '{ "settings": { "primaryPort": "x" } }' > a/local.conf
+expect 'up: what ztd warned of' 0 'up: .*/a/planet: damaged planet; kept as planet.damaged' zt a up -p "$port_a"
+expect 'up: local.conf, too' 0 'up: .*/a/local.conf:1:17: settings.primaryPort: not a whole number' cat last
+expect 'down again' 0 'ended' zt a down
+rm a/local.conf
+expect 'up: port taken' 1 "UDP port $port_a is taken: .* choose another" sh -c "
+    exec 3>&1; python3 -c 'import socket, subprocess, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+s.bind((\"::\", int(sys.argv[1])))
+sys.exit(subprocess.run(sys.argv[2:]).returncode)' $port_a '$ztctl' -H a up -p $port_a"
 
 "$ztctl" identity new -o root > root.id
 root=$(cat root.id)
@@ -127,6 +146,19 @@ expect 'and clean' 1 '' grep -q "$(printf '\033\|\r')" last
 expect 'ping: nobody' 1 '0 answered' zt a ping -c 1 10.147.20.250
 expect 'leave' 0 "left $NET" zt a leave "$NET"
 expect 'deauthorize' 0 "$A deauthorized" zt root controller deauthorize "$NET" "$A"
+for wrong in private=maybe mtu=7 ipv6=ipv4 dns=office.lan route=10.0.0.0/99 routes=7 remoteTraceTarget=12; do
+    expect "set $wrong" 2 "is (not|none)" zt root controller set "$NET" "$wrong"
+done
+expect 'set authorized=perhaps' 2 'not true or false' zt root controller set "$NET" "$A" authorized=perhaps
+expect 'set ip=1.2.3' 2 'not an IP address' zt root controller set "$NET" "$A" ip=1.2.3
+expect 'set what is left out' 1 '1 of the 1 routes' zt root controller set "$NET" 'routes=[{"target":"x"}]'
+expect 'nothing of that happened' 0 '"private": true' zt root controller show "$NET"
+zt root controller set "$NET" private=no ipv4=10.147.20.0/24 dns=office.lan,10.147.20.1 ipv6=6plane > /dev/null
+expect 'private=no' 0 '"private": false' zt root controller show "$NET"
+expect 'dns=DOMAIN,SERVER' 0 '"domain": "office.lan"' zt root controller show "$NET"
+expect 'no such member' 1 '1234567890 has not asked' zt root controller show "$NET" 1234567890
+expect 'no such network' 1 "there is no network ${root}abcdef" zt root controller members "${root}abcdef"
+expect 'not the controller' 1 "this node, $A, is not the controller of $NET: that is node $root" zt a controller show "$NET"
 expect 'delete a member' 0 "$A deleted" zt root controller delete "$NET" "$A"
 expect 'delete a network' 0 "$NET deleted" zt root controller delete "$NET"
 expect 'orbit' 0 'asked for|held' zt a orbit 1234567890 1234567890

@@ -8,12 +8,28 @@
 
 #define BODY_MAX (2u << 20)
 
+/* NULL: more than a body may have. */
 static char *read_stdin(void)
 {
     char *text = zc_alloc(malloc(BODY_MAX + 1));
-    size_t n = fread(text, 1, BODY_MAX, stdin);
+    size_t n = fread(text, 1, BODY_MAX + 1, stdin);
+    if (n > BODY_MAX) {
+        free(text);
+        return NULL;
+    }
     text[n] = '\0';
     return text;
+}
+
+/* The API takes what is no JSON for an empty document, and says that all is well. */
+static int check_body(const struct zc *zc, const char *body)
+{
+    json_error_t e;
+    json_t *doc = body[0] != '\0' ? json_loads(body, JSON_DECODE_ANY, &e) : json_null();
+    if (doc == NULL)
+        return zc_usage(zc, "the body is not JSON: line %d, column %d: %s", e.line, e.column, e.text);
+    json_decref(doc);
+    return ZC_OK;
 }
 
 /* "a: b" per line or the like would only be another form to learn: JSON, as it came, or with -j
@@ -33,7 +49,11 @@ int zc_cmd_api(struct zc *zc, int argc, char **argv)
                             "body behind");
     body = argc == 2 && strcmp(argv[1], "-") == 0 ? read_stdin()
                                                   : zc_alloc(strdup(argc == 2 ? argv[1] : ""));
-    int code = zc_api_text(zc, method, argv[0], body, &status, &text);
+    if (body == NULL)
+        return zc_fail(zc, "a body has at most %u MiB", BODY_MAX >> 20);
+    int code = check_body(zc, body);
+    if (code == ZC_OK)
+        code = zc_api_text(zc, method, argv[0], body, &status, &text);
     free(body);
     if (code != ZC_OK)
         return code;
@@ -43,5 +63,7 @@ int zc_cmd_api(struct zc *zc, int argc, char **argv)
     else if (text[0] != '\0')
         puts(text);
     free(text);
+    if (status == 404)
+        return zc_fail(zc, "status 404: there is nothing at %s (ztd(8) has the paths)", argv[0]);
     return status == 200 ? ZC_OK : zc_fail(zc, "status %d", status);
 }

@@ -173,7 +173,7 @@ int zc_cmd_paths(struct zc *zc, int argc, char **argv)
         json_decref(peers);
         return zc_print_json(all);
     }
-    if (print_paths(peers) == 0)
+    if (print_paths(peers) == 0 && !zc_hint_offline(zc, NULL))
         puts("no direct path is known; what is sent goes through a root");
     json_decref(peers);
     return ZC_OK;

@@ -74,7 +74,7 @@ static int ping_args(const struct zc *zc, int argc, char **argv, struct ping *p)
     if (p->address == NULL)
         return zc_usage(zc, "give a virtual address");
     if (inet_pton(AF_INET, p->address, ip) != 1 && inet_pton(AF_INET6, p->address, ip) != 1)
-        return zc_usage(zc, "'%s' is not an IP address", p->address);
+        return zc_usage(zc, "'%s' is not an IP address; 'ztctl resolve' looks up a name of the network", p->address);
     return ZC_OK;
 }
 
@@ -96,6 +96,8 @@ static double probe(const struct zc *zc, const char *address, int *code)
         *code = zc_no_node(zc);
     else
         *code = zc_fail(zc, "%s: %s", address, msg[0] != '\0' ? msg : strerror(err));
+    if (err == ENETUNREACH)
+        fprintf(stderr, "'%s networks' shows those, with their addresses\n", zc_self(zc));
     return -2;
 }
 
@@ -144,8 +146,8 @@ int zc_cmd_ping(struct zc *zc, int argc, char **argv)
         putchar('\n');
         json_decref(times);
     }
-    if (answered == 0 && !zc->json)
-        zc_hint_networks(zc, NULL, NULL);
+    if (answered == 0 && !zc->json && !zc_hint_networks(zc, NULL, NULL))
+        fputs("is the other node running, and a member? 'ztctl networks' there shows its addresses\n", stderr);
     return answered > 0 ? ZC_OK : ZC_FAILED;
 }
 
@@ -168,6 +170,8 @@ int zc_cmd_resolve(struct zc *zc, int argc, char **argv)
     json_t *out, *address;
     size_t i;
     int code = zc_command(zc, text, &out);
+    if (code == ZC_FAILED)
+        fprintf(stderr, "'%s get NWID dns' shows the domain of a network, and its servers\n", zc_self(zc));
     if (code != ZC_OK || zc->json)
         return code == ZC_OK ? zc_print_json(out) : code;
     json_array_foreach(out, i, address) puts(json_string_value(address));

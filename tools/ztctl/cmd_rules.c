@@ -65,7 +65,8 @@ static int decompile(const struct zc *zc, const char *path)
     json_t *doc = json_loadb(text, n, 0, &where);
     free(text);
     if (doc == NULL)
-        return zc_fail(zc, "%s:%d:%d: %s", path, where.line, where.column, where.text);
+        return zc_fail(zc, "%s:%d:%d: not JSON: %s ('%s rules compile' takes a source)", path, where.line,
+                       where.column, where.text, zc_self(zc));
     text = zr_decompile(doc, err);
     json_decref(doc);
     if (text == NULL)

@@ -18,6 +18,8 @@
 #define START_MS 20000 /* a new identity takes up to some seconds on a slow machine */
 #define STEP_MS 20
 #define END_MS 15000
+#define SAY_MS 1000
+#define LOG_MAX (8u << 20) /* of ztd.log; a longer one is for whoever opens it */
 
 static int64_t now_ms(void)
 {
@@ -38,6 +40,33 @@ static void show_log(const char *path, off_t from)
         while ((n = read(fd, buf, sizeof buf)) > 0)
             fwrite(buf, 1, (size_t)n, stderr);
     close(fd);
+}
+
+/* What ztd warned of at its start, for those who don't look into its log: a damaged file, another port. (A
+ * missing planet is said with more words below.) It answers before it has written them, so: until the line
+ * that comes after them all is there. */
+static void show_warnings(const char *path, off_t from)
+{
+    static const char mark[] = "ztd: warning: ", last[] = "ztd: node ";
+    int64_t end = now_ms() + SAY_MS;
+    char *text = NULL, *line, *rest;
+    size_t n;
+    do {
+        free(text);
+        text = zc_read_file(path, LOG_MAX, &n);
+        if (text == NULL || (size_t)from > n)
+            break;
+        if (strstr(text + from, last) != NULL)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = STEP_MS * 1000000L}, NULL);
+    } while (now_ms() < end);
+    if (text != NULL && (size_t)from <= n)
+        for (rest = text + from; (line = strsep(&rest, "\n")) != NULL;) {
+            const char *warning = strstr(line, mark);
+            if (warning != NULL && strstr(warning, "no planet file") == NULL)
+                fprintf(stderr, "ztctl up: %s\n", warning + sizeof mark - 1);
+        }
+    free(text);
 }
 
 static pid_t spawn(const char *ztd, const char *home, const char *port, int log)
@@ -106,6 +135,8 @@ static int start(const struct zc *zc, const char *port)
         pid_t pid = spawn(ztd, zc->home, port, log);
         code = pid < 0 ? zc_fail(zc, "cannot start %s: %s", ztd, strerror(errno))
                        : wait_until_up(zc, pid, log_path, st.st_size);
+        if (code == ZC_OK)
+            show_warnings(log_path, st.st_size);
     }
     if (log >= 0)
         close(log);

@@ -13,8 +13,8 @@
 #define CONTROLLER "being a controller"
 #define OTHER "help"
 
-#define WORLD_VERBS                                                                        \
-    "new --root IDENTITY ENDPOINT... [--root ...] -o FILE"                                 \
+#define WORLD_VERBS(output)                                                                \
+    "new --root IDENTITY ENDPOINT... [--root ...] " output                                 \
     " | add-root [--key KEYFILE] [--next KEYFILE] FILE IDENTITY ENDPOINT..."               \
     " | remove-root [--key KEYFILE] [--next KEYFILE] FILE ROOT"                            \
     " | update [--key KEYFILE] [--next KEYFILE] --root IDENTITY ENDPOINT... -o FILE"       \
@@ -126,7 +126,8 @@ const struct zc_command zc_commands[] = {
      "The program runs unmodified; its connections to virtual addresses go through the node of\n"
      "this home (started on first use), all others through the kernel as always. Its exit code\n"
      "is the program's; 126 when it can't take a preload (static, setuid), 127 when not found.\n"
-     "  -n  networks to join on first use      -d  1 to 3: say on stderr what is routed where\n"
+     "  -n  networks to join on first use\n"
+     "  -d  1: say on stderr what goes wrong; 2: also which sockets go to the virtual network\n"
      "An option of ztctl must stand before PROGRAM.\n\n"
      "  ztctl exec curl http://10.147.17.5/\n"
      "  ztctl exec -H ~/homes/test python3 -m http.server --bind 10.147.17.4\n"},
@@ -135,7 +136,8 @@ const struct zc_command zc_commands[] = {
      "Your shell ($SHELL), with '(zt)' before its prompt: what you start in it runs as under 'exec'.\n"
      "'exit' leaves it. Programs that can't take a preload (static, setuid, such as ping and sudo) use\n"
      "the kernel's network there, without a word.\n"
-     "  -n  networks to join on first use      -d  1 to 3: say on stderr what is routed where\n\n"
+     "  -n  networks to join on first use\n"
+     "  -d  1: say on stderr what goes wrong; 2: also which sockets go to the virtual network\n\n"
      "  ztctl shell\n"},
     {"moons", "listmoons", WORLDS, "",
      "moons that this node orbits", zc_cmd_moons, false,
@@ -159,7 +161,7 @@ const struct zc_command zc_commands[] = {
      "IDENTITY is a file, a home, or the text itself.\n\n"
      "  ztctl identity new -o /srv/root\n"
      "  ztctl identity show /srv/root/identity.public\n"},
-    {"planet", NULL, WORLDS, WORLD_VERBS,
+    {"planet", NULL, WORLDS, WORLD_VERBS("-o FILE"),
      "make, revise, show and install sets of root servers", zc_cmd_planet, false,
      "new          writes a planet with up to 4 roots: each an identity.public (file or text) and\n"
      "             its endpoints. The key that signs the next revision goes to FILE.secret\n"
@@ -177,7 +179,7 @@ const struct zc_command zc_commands[] = {
      "  ztctl planet new --root /srv/root/identity.public 10.0.0.1/9993 fd00::1/9993 -o planet\n"
      "  ztctl planet add-root planet /srv/root2/identity.public 10.0.0.2/9993\n"
      "  ztctl -H /srv/root planet install planet\n"},
-    {"moon", NULL, WORLDS, WORLD_VERBS,
+    {"moon", NULL, WORLDS, WORLD_VERBS("[-o FILE]"),
      "the same for a moon: roots beside the planet's", zc_cmd_moon, false,
      "As 'planet' has them. The id of a moon is the address of its first root; without -o the\n"
      "file is ID.moon. Install it on its roots (moons.d in their homes); others 'orbit' it.\n\n"
@@ -196,7 +198,7 @@ const struct zc_command zc_commands[] = {
      "authorize NWID NODE...      lets nodes in, deauthorize NWID NODE... puts them out\n"
      "delete NWID [NODE...]       a network with its members, or members\n\n"
      "KEY of a network: name, private (true), ipv4=PREFIX (route, pool and assignment),\n"
-     "ipv6=rfc4193,6plane, route=TARGET[,GATEWAY], mtu, broadcast, multicastLimit,\n"
+     "ipv6=rfc4193,6plane,zt (or some), route=TARGET[,GATEWAY], mtu, broadcast, multicastLimit,\n"
      "dns=DOMAIN,SERVER..., token=TEXT, rules=FILE (of 'ztctl rules compile'); of a member: name,\n"
      "ip=ADDRESS,..., bridge, authorized; fields of the local API's objects as JSON.\n\n"
      "  ztctl controller new name=office ipv4=10.147.20.0/24 ipv6=6plane\n"

@@ -5,7 +5,7 @@
  * and get lines "candidate<tab>what it is", and in the end how to go on where we have none:
  * ":file", ":dir", ":program" or ":none". What can stand where is read from the table of commands
  * (zc_command.args), ids are asked of the running node. */
-#include "ztctl.h"
+#include "controller_set.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +45,13 @@ static void offer_keys(const struct request *r, const char *const *keys, const c
         snprintf(text, sizeof text, "%s%s", *keys, tail);
         offer(r, text, "");
     }
+}
+
+static void offer_controller_keys(const struct request *r, bool of_member)
+{
+    const char *one[] = {NULL, NULL};
+    for (size_t i = 0; (one[0] = zc_controller_key(of_member, i)) != NULL; i++)
+        offer_keys(r, one, "=");
 }
 
 /* Members `id` (or `address`) of the objects in a list, with another member beside them. */
@@ -108,9 +115,7 @@ static void offer_kind(struct request *r, const struct zc_command *c, const char
     else if (strcmp(kind, "MOON") == 0)
         offer_ids(r, ask(r, "moons"), "id", "seed");
     else if (strcmp(kind, "KEY=VALUE") == 0 && is_controller)
-        offer_keys(r, r->ngiven > 2 && strchr(r->given[2], '=') == NULL ? zc_member_keys
-                                                                         : zc_network_keys,
-                   "=");
+        offer_controller_keys(r, r->ngiven > 2 && strchr(r->given[2], '=') == NULL);
     else if (strcmp(kind, "KEY=VALUE") == 0)
         offer_keys(r, zc_setting_keys, "=");
     else if (strcmp(kind, "KEY") == 0 && r->ngiven > 0) {

@@ -287,9 +287,7 @@ static int say_status(const struct zc *zc, int status, const char *text)
 {
     json_t *doc = json_loads(text, 0, NULL);
     const char *why = json_string_value(json_object_get(doc, "description"));
-    int code = why != NULL     ? zc_fail(zc, "%s", why)
-               : status == 404 ? zc_fail(zc, "there is no such thing")
-                               : zc_fail(zc, "the node refused: status %d", status);
+    int code = why != NULL ? zc_fail(zc, "%s", why) : zc_fail(zc, "the node refused: status %d", status);
     json_decref(doc);
     return code;
 }
@@ -297,14 +295,21 @@ static int say_status(const struct zc *zc, int status, const char *text)
 int zc_api(const struct zc *zc, const char *method, const char *path, const json_t *body,
            json_t **out)
 {
+    int status, code = zc_api_status(zc, method, path, body, &status, out);
+    return code == ZC_OK && status == 404 ? zc_fail(zc, "the node has nothing at %s", path) : code;
+}
+
+int zc_api_status(const struct zc *zc, const char *method, const char *path, const json_t *body,
+                  int *status, json_t **out)
+{
     char *in = body != NULL ? zc_alloc(json_dumps(body, JSON_COMPACT)) : NULL, *text;
-    int status, code = zc_api_text(zc, method, path, in != NULL ? in : "", &status, &text);
+    int code = zc_api_text(zc, method, path, in != NULL ? in : "", status, &text);
     *out = NULL;
     free(in);
     if (code != ZC_OK)
         return code;
-    if (status != 200)
-        code = say_status(zc, status, text);
+    if (*status != 200)
+        code = *status == 404 ? ZC_OK : say_status(zc, *status, text);
     else if ((*out = json_loads(text, JSON_DECODE_ANY, NULL)) == NULL)
         code = say_failure(zc, EPROTO, "");
     free(text);

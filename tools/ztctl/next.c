@@ -47,6 +47,7 @@ static void say_no_planet(const struct zc *zc)
 bool zc_hint_offline(const struct zc *zc, const json_t *given)
 {
     static struct zt_world w;
+    fflush(stdout); /* what it is about stands before it, in a pipe too */
     json_t *info = given_or(zc, given, "info");
     char *path;
     bool is_off = info != NULL && !zc_true(info, "online") && !zc_true(info, "isRoot");
@@ -79,8 +80,9 @@ static void say_network(const struct zc *zc, const json_t *n, const char *node)
                 "  ztctl controller authorize %s %s\n",
                 id, node, id, id, node);
     else if (is_status(n, "NOT_FOUND"))
-        fprintf(stderr, "%s: its controller, %.10s, has no such network. Is the id right?\n", id,
-                id);
+        fprintf(stderr, "%s: its controller, %.10s, has no such network. Is the id right?\n"
+                        "  %s leave %s   forgets it\n",
+                id, id, zc_self(zc), id);
     else if (is_status(n, "AUTHENTICATION_REQUIRED")) {
         char *url = zc_clean(zc_str(n, "authenticationURL"), ZC_CELL_MAX);
         fprintf(stderr, "%s: log in at %s\n", id, url);
@@ -98,12 +100,18 @@ static void say_network(const struct zc *zc, const json_t *n, const char *node)
 }
 
 /* Without a root, what the networks say is only what follows from it. */
-void zc_hint_networks(const struct zc *zc, const json_t *given_info, const json_t *given)
+bool zc_hint_networks(const struct zc *zc, const json_t *given_info, const json_t *given)
 {
     json_t *info = given_or(zc, given_info, "info"), *networks = given_or(zc, given, "networks"), *n;
+    bool said = info != NULL && zc_hint_offline(zc, info);
     size_t i;
-    if (info != NULL && !zc_hint_offline(zc, info))
-        json_array_foreach(networks, i, n) say_network(zc, n, zc_str(info, "address"));
+    if (info != NULL && !said)
+        json_array_foreach(networks, i, n)
+        {
+            said = said || !is_status(n, "OK");
+            say_network(zc, n, zc_str(info, "address"));
+        }
     json_decref(info);
     json_decref(networks);
+    return said;
 }

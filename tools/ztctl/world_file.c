@@ -189,7 +189,7 @@ static int load_world(const struct zc *zc, const char *path, struct zt_world *w)
 {
     int err = zc_read_world(path, w);
     if (err == EBADMSG)
-        return zc_fail(zc, "%s is not a planet or moon file", path);
+        return zc_fail(zc, "%s is not a planet or moon file; 'ztctl %s new' makes one", path, zc->cmd);
     return err != 0 ? zc_fail(zc, "%s: %s", path, strerror(err)) : ZC_OK;
 }
 

@@ -54,9 +54,6 @@ const struct zc_command *zc_similar_command(const char *name);
 void zc_help_all(void);
 void zc_help_one(const struct zc_command *c);
 
-/* cmd_controller.c: what can be set of a network or of a member; ends with NULL. */
-extern const char *const zc_network_keys[], *const zc_member_keys[];
-
 /* main.c: "ztctl CMD: message", and where to read on; returns ZC_USAGE. */
 __attribute__((format(printf, 2, 3))) int zc_usage(const struct zc *zc, const char *fmt, ...);
 /* "ztctl CMD: message"; returns ZC_FAILED. */
@@ -97,6 +94,9 @@ int zc_api_text(const struct zc *zc, const char *method, const char *path, const
 /* The same with documents (body may be NULL); a status other than 200 is a failure, and said. */
 int zc_api(const struct zc *zc, const char *method, const char *path, const json_t *body,
            json_t **out);
+/* The same, but status 404 is for the caller to explain: ZC_OK then, and *out NULL. */
+int zc_api_status(const struct zc *zc, const char *method, const char *path, const json_t *body,
+                  int *status, json_t **out);
 
 /* out.c */
 
@@ -143,8 +143,8 @@ void zc_table_print(struct zc_table *t);
 
 /* No planet, or no root that answers. True: said something. */
 bool zc_hint_offline(const struct zc *zc, const json_t *info);
-/* Networks that are not in order: who must do what. */
-void zc_hint_networks(const struct zc *zc, const json_t *info, const json_t *networks);
+/* Networks that are not in order: who must do what. True: said something. */
+bool zc_hint_networks(const struct zc *zc, const json_t *info, const json_t *networks);
 
 /* cmd_exec.c */
 

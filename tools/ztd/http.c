@@ -419,13 +419,12 @@ static uint16_t listen_tcp(struct ztd_http *h, uint16_t port, bool everywhere)
         v4.sin_port = 0;
         fd = listen_on((struct sockaddr *)&v4, sizeof v4, 0);
     }
-    uint16_t got = fd >= 0 ? port_of(fd) : 0;
-    if (got != port)
     if (fd < 0) {
         ztd_say(ZTS_SERVICE_WARNING, "http: TCP port %u: %s; the local API is on %s/api.sock only",
                 port, strerror(errno), h->home);
         return 0;
     }
+    uint16_t got = port_of(fd);
     if (got != port)
         ztd_say(ZTS_SERVICE_NOTICE, "http: TCP port %u is taken; the local API is on %u", port, got);
     add_listener(h, fd);

@@ -14,8 +14,8 @@ enum {
 };
 
 static const char usage_text[] =
-    "Usage: ztd [-H DIR] [-p PORT] [-l LEVEL] [--no-confine] [--idle SECONDS]\n"
-    "           [--lock-fd N]\n"
+    "Usage: ztd [-H DIR] [-p PORT] [-l LEVEL] [--no-http] [--no-confine]\n"
+    "           [--idle SECONDS] [--lock-fd N]\n"
     "\n"
     "Run a node in the foreground, for preloaded programs, ztctl, and programs that use the local\n"
     "API (HTTP on 127.0.0.1 and the port of the node, and on DIR/api.sock).\n"

@@ -221,6 +221,35 @@ static void c_bulk(void)
     close(s);
 }
 
+/* The bulk movers find the reset as read and write do. */
+static void c_movers_reset(void)
+{
+    int c, s, p[2];
+    FILE *f = tmpfile();
+    off_t off = 0;
+    fputs("file content", f);
+    fflush(f);
+    signal(SIGPIPE, SIG_IGN);
+    OK(pipe(p));
+    pair_up(&c, &s);
+    lingering_reset(s);
+    close(s);
+    wait_for(c, POLLIN);
+    settle();
+    SAY(splice(c, NULL, p[1], NULL, 100, 0));
+    SAY(splice(c, NULL, p[1], NULL, 100, 0));
+    close(c);
+    pair_up(&c, &s);
+    lingering_reset(s);
+    close(s);
+    wait_for(c, POLLIN);
+    settle();
+    SAY(sendfile(c, fileno(f), &off, 12));
+    SAY(sendfile(c, fileno(f), &off, 12));
+    close(c), close(p[0]), close(p[1]);
+    fclose(f);
+}
+
 static void c_movers(void)
 {
     int c, s, p[2];
@@ -253,5 +282,6 @@ const struct conform_case cases_data[] = {
     {"reset", c_reset},           {"reset_unread", c_reset_unread},
     {"sigpipe", c_sigpipe},       {"flags", c_flags},
     {"addresses", c_addresses},   {"bulk", c_bulk},
-    {"movers", c_movers},         {NULL, NULL},
+    {"movers", c_movers},         {"movers_reset", c_movers_reset},
+    {NULL, NULL},
 };

@@ -236,6 +236,73 @@ static void c_udp_info(void)
     close(c), close(u);
 }
 
+static void came(int u)
+{
+    char b[64];
+    struct pollfd p = {u, POLLIN, 0};
+    ssize_t n = poll(&p, 1, 30000) > 0 ? recv(u, b, sizeof b, MSG_DONTWAIT) : -1;
+    printf("came: %zd '%.*s'\n", n, n > 0 ? (int)n : 0, b);
+}
+
+static void nothing(int u)
+{
+    char b[1];
+    settle();
+    SAY(recv(u, b, 1, MSG_DONTWAIT));
+}
+
+/* UDP_CORK and MSG_MORE: several sends, one datagram. */
+static void c_udp_cork(void)
+{
+    int port, u = udp(&port), c = socket(family, SOCK_DGRAM, 0), on = 1, off = 0;
+    SAY(connect(c, addr(port), base_len));
+    OPTION(c, IPPROTO_UDP, UDP_CORK);
+    SAY(send(c, "before", 6, 0));
+    SAY(setsockopt(c, IPPROTO_UDP, UDP_CORK, &on, sizeof on));
+    OPTION(c, IPPROTO_UDP, UDP_CORK);
+    SAY(send(c, "one ", 4, 0));
+    came(u);
+    nothing(u);
+    struct iovec v[2] = {{(char *)"two ", 4}, {(char *)"three", 5}};
+    struct mmsghdr m[2] = {{{.msg_iov = v, .msg_iovlen = 1}, 0}, {{.msg_iov = v + 1, .msg_iovlen = 1}, 0}};
+    SAY(sendmmsg(c, m, 2, 0));
+    nothing(u);
+    SAY(setsockopt(c, IPPROTO_UDP, UDP_CORK, &off, sizeof off));
+    came(u);
+    OPTION(c, IPPROTO_UDP, UDP_CORK);
+    SAY(send(c, "free", 4, 0));
+    came(u);
+    SAY(setsockopt(c, IPPROTO_UDP, UDP_CORK, &on, sizeof on));
+    SAY(setsockopt(c, IPPROTO_UDP, UDP_CORK, &off, sizeof off));
+    nothing(u);
+    SAY(send(c, "more ", 5, MSG_MORE));
+    nothing(u);
+    SAY(send(c, "and all", 7, 0));
+    came(u);
+    m[0].msg_len = m[1].msg_len = 99;
+    SAY(sendmmsg(c, m, 2, MSG_MORE));
+    printf("%u and %u bytes\n", m[0].msg_len, m[1].msg_len);
+    nothing(u);
+    SAY(send(c, " four", 5, 0));
+    came(u);
+    SAY(send(c, "pushed", 6, MSG_MORE));
+    SAY(setsockopt(c, IPPROTO_UDP, UDP_CORK, &off, sizeof off));
+    came(u);
+    SAY(setsockopt(c, IPPROTO_UDP, UDP_CORK, &on, sizeof on));
+    SAY(send(c, "", 0, 0));
+    SAY(setsockopt(c, IPPROTO_UDP, UDP_CORK, &off, sizeof off));
+    came(u);
+    SAY(setsockopt(c, IPPROTO_UDP, UDP_CORK, &off, 1));
+    close(c), close(u);
+    int s, l = listener(&port);
+    c = socket(family, SOCK_STREAM, 0);
+    SAY(connect(c, addr(port), base_len));
+    s = accept(l, NULL, NULL);
+    SAY(setsockopt(c, IPPROTO_UDP, UDP_CORK, &on, sizeof on));
+    OPTION(c, IPPROTO_UDP, UDP_CORK);
+    close(c), close(s), close(l);
+}
+
 const struct conform_case cases_dgram[] = {
     {"udp", c_udp},
     {"udp_refused", c_udp_refused},
@@ -244,5 +311,6 @@ const struct conform_case cases_dgram[] = {
     {"udp_batches", c_udp_batches},
     {"udp_batch_error", c_udp_batch_error},
     {"udp_info", c_udp_info},
+    {"udp_cork", c_udp_cork},
     {NULL, NULL},
 };

@@ -108,9 +108,27 @@ static void c_epoll_listener(void)
     close(s), close(c), close(l), close(ep);
 }
 
+/* Changed by another number of the set, before the connect. */
+static void c_epoll_other(void)
+{
+    int port, l = listener(&port), c = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int ep = epoll_create1(0), same = dup(ep);
+    struct epoll_event e = {EPOLLIN, {.u64 = 1}};
+    SAY(epoll_ctl(ep, EPOLL_CTL_ADD, c, &e));
+    e = (struct epoll_event){EPOLLOUT, {.u64 = 2}};
+    SAY(epoll_ctl(same, EPOLL_CTL_MOD, c, &e));
+    SAY(connect(c, addr(port), base_len));
+    wait_for(c, POLLOUT);
+    one_wait(ep, 1000);
+    SAY(epoll_ctl(same, EPOLL_CTL_DEL, c, NULL));
+    one_wait(ep, 0);
+    close(c), close(l), close(ep), close(same);
+}
+
 const struct conform_case cases_epoll[] = {
     {"epoll_level", c_epoll_level},       {"epoll_in", c_epoll_in},
     {"epoll_edge", c_epoll_edge},         {"epoll_oneshot", c_epoll_oneshot},
     {"epoll_dup", c_epoll_dup},           {"epoll_many", c_epoll_many},
-    {"epoll_listener", c_epoll_listener}, {NULL, NULL},
+    {"epoll_listener", c_epoll_listener}, {"epoll_other", c_epoll_other},
+    {NULL, NULL},
 };

@@ -229,8 +229,8 @@ static void c_fill(void)
     nonblock(c);
     long total = 0;
     ssize_t n;
-    for (int quiet = 0; quiet < 3;) {
-        n = write(c, buf, sizeof buf);
+    for (int quiet = 0; quiet < 5;) { /* nor room for a single byte: the kernel's own buffers grow late */
+        n = write(c, buf, quiet ? 1 : sizeof buf);
         if (n > 0) {
             total += n;
             quiet = 0;

@@ -98,19 +98,21 @@ static void c_prefork(void)
 void exec_child(void)
 {
     char b;
-    names(7);
-    OPTION(7, SOL_SOCKET, SO_DOMAIN);
-    OPTION(7, SOL_SOCKET, SO_TYPE);
-    OPTION(7, SOL_SOCKET, SO_PROTOCOL);
-    OPTION(8, SOL_SOCKET, SO_ACCEPTCONN);
-    SAY(write(7, "x", 1));
-    int s = accept(8, NULL, NULL);
+    int c = fcntl(157, F_GETFD) < 0 ? 7 : 157, l = c + 1;
+    names(c);
+    OPTION(c, SOL_SOCKET, SO_DOMAIN);
+    OPTION(c, SOL_SOCKET, SO_TYPE);
+    OPTION(c, SOL_SOCKET, SO_PROTOCOL);
+    OPTION(l, SOL_SOCKET, SO_ACCEPTCONN);
+    SAY(write(c, "x", 1));
+    int s = accept(l, NULL, NULL);
     SAY(read(s, &b, 1));
     names(s);
-    SAY(listen(8, 3));
+    SAY(listen(l, 3));
 }
 
-static void c_exec(void)
+/* limit: of the child's numbers, or 0; then they are high ones, and it has no others. */
+static void exec_with(rlim_t limit)
 {
     int c, s, port, l = listener(&port);
     char b;
@@ -120,10 +122,21 @@ static void c_exec(void)
     SAY(write(d, "y", 1));
     fflush(stdout);
     if (fork() == 0) {
-        dup2(c, 57);
-        dup2(l, 58);
-        dup2(57, 7);
-        dup2(58, 8);
+        struct rlimit r = {limit, limit};
+        dup2(c, 157);
+        dup2(l, 158);
+        if (limit)
+            setrlimit(RLIMIT_NOFILE, &r);
+        if (limit && limit < 157) {
+            dup2(157, 7);
+            dup2(158, 8);
+            close(157), close(158);
+        }
+        for (int i = 3; i < 100; i++)
+            if (i != 7 && i != 8)
+                close(i);
+        if (!limit)
+            close(7), close(8);
         execl(self_path, self_path, self_addr, "-exec", NULL);
         _exit(127);
     }
@@ -132,6 +145,16 @@ static void c_exec(void)
     printf("child %d\n", st);
     SAY(read(s, &b, 1));
     close(c), close(s), close(d), close(l);
+}
+
+static void c_exec(void)
+{
+    exec_with(0);
+}
+
+static void c_exec_limit(void)
+{
+    exec_with(40);
 }
 
 extern char **environ;
@@ -201,6 +224,8 @@ static void c_close_range(void)
     int d = fcntl(c, F_DUPFD, 300);
     SAY(d);
     close(c);
+    SAY(close_range(300, 310, 0x100)); /* refused, so it is what it was */
+    names(300);
     SAY(close_range(300, 310, 0));
     wait_for(s, POLLIN);
     SAY(read(s, &b, 1));
@@ -375,6 +400,7 @@ const struct conform_case cases_process[] = {
     {"fork", c_fork},
     {"prefork", c_prefork},
     {"exec", c_exec},
+    {"exec_limit", c_exec_limit},
     {"spawn", c_spawn},
     {"rights", c_rights},
     {"close_range", c_close_range},

@@ -46,6 +46,10 @@ sftp_back() {
     echo "get $work/data8 $work/got" | ssh_opts sftp -P 2222 -b - "$(me "$host")" && cmp data8 got
 }
 test_ssh() {
+    if [ "$(id -u)" = 0 ] && ! id sshd > /dev/null 2>&1; then
+        echo "skipped ssh $v: as root sshd needs the user sshd, which comes with the package openssh-server"
+        return
+    fi
     sshd_folder
     check "keys for sshd" prepare_ssh
     serve sshd a "$(command -v sshd)" -D -e -f "$work/ssh/server" -o "ListenAddress=$addr" -p 2222

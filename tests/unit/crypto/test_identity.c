@@ -135,6 +135,16 @@ static void fingerprint(void **state)
     assert_string_equal(zt_hex_encode(hash, sizeof hash, text), want);
 }
 
+static void secrets(void **state)
+{
+    assert_true(zt_same_secret("", ""));
+    assert_true(zt_same_secret("abc", "abc"));
+    assert_false(zt_same_secret("abc", "abd"));
+    assert_false(zt_same_secret("abc", "ab"));
+    assert_false(zt_same_secret("ab", "abc"));
+    assert_false(zt_same_secret("", "a"));
+}
+
 static int setup(void **state)
 {
     return zt_crypto_init() | zt_crypto_init();
@@ -145,7 +155,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(generated_is_valid), cmocka_unit_test(altered_is_invalid),
         cmocka_unit_test(agreement),          cmocka_unit_test(signatures),
-        cmocka_unit_test(fingerprint),
+        cmocka_unit_test(fingerprint),        cmocka_unit_test(secrets),
     };
     return cmocka_run_group_tests_name("crypto/identity", tests, setup, NULL);
 }

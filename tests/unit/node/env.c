@@ -2,9 +2,11 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -115,6 +117,40 @@ void env_stop(struct env *e)
     zt_loop_stop(e->loop);
 }
 
+int env_setup(void **state)
+{
+    struct env *e = calloc(1, sizeof *e);
+
+    env_start(e);
+    *state = e;
+    return 0;
+}
+
+int env_teardown(void **state)
+{
+    struct env *e = *state;
+
+    env_stop(e);
+    free(e);
+    return 0;
+}
+
+void env_until_idle(struct env *e)
+{
+    struct zt_proxy_counts c;
+
+    for (int i = 0; i < ENV_MS / 2; i++) {
+        env_counts(e, &c);
+        if (!c.tcp && !c.listeners && !c.udp)
+            break;
+        usleep(2000);
+    }
+    assert_int_equal(c.tcp, 0);
+    assert_int_equal(c.listeners, 0);
+    assert_int_equal(c.udp, 0);
+    assert_int_equal(c.memory, 0);
+}
+
 static void touch(void *arg)
 {
     zt_loop_touch(((struct env *)arg)->loop);
@@ -219,6 +255,15 @@ int env_bind(struct env *e, struct zt_ctl_addr at, int type, struct zt_ctl_rep *
     return env_request(e, &q, rep, NULL);
 }
 
+int env_bind_with(struct env *e, struct zt_ctl_addr at, int type, int name, struct zt_ctl_rep *rep)
+{
+    struct zt_ctl_req q = {
+        .type = ZT_CTL_BIND, .stype = (uint8_t)type, .local = at, .nopts = 1, .family = AF_INET};
+
+    q.opts[0] = (struct zt_ctl_opt){SOL_SOCKET, name, 1};
+    return env_request(e, &q, rep, NULL);
+}
+
 int env_listen(struct env *e, struct zt_ctl_addr at, int backlog, struct zt_ctl_rep *rep)
 {
     struct zt_ctl_req q = {.type = ZT_CTL_LISTEN, .value = backlog};
@@ -289,6 +334,31 @@ int env_accept(int listener, struct zt_ctl_accept *a)
         return -1;
     memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
     return fd;
+}
+
+ssize_t env_send(int fd, const struct zt_ctl_dgram *h, const void *p, size_t n)
+{
+    struct iovec iov[2] = {{(void *)(uintptr_t)h, sizeof *h}, {(void *)(uintptr_t)p, n}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+
+    return sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
+ssize_t env_send_to(int fd, struct zt_ctl_addr to, const void *p, size_t n)
+{
+    return env_send(fd, &(struct zt_ctl_dgram){.type = ZT_DGRAM_DATA, .remote = to}, p, n);
+}
+
+ssize_t env_recv(int fd, struct zt_ctl_dgram *h, void *p, size_t n)
+{
+    struct iovec iov[2] = {{h, sizeof *h}, {p, n}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t k;
+
+    if (!(env_poll(fd, POLLIN, ENV_MS) & POLLIN))
+        return -1;
+    k = recvmsg(fd, &m, MSG_DONTWAIT);
+    return k < (ssize_t)sizeof *h ? -1 : k - (ssize_t)sizeof *h;
 }
 
 void env_connected(struct env *e, struct zt_ctl_addr at, int fd[2], uint64_t id[2])

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <cmocka.h>
 
 #include "node/proxy.h"
@@ -31,6 +32,11 @@ struct env {
 
 void env_start(struct env *e);
 void env_stop(struct env *e);
+/* For cmocka: a struct env in *state. */
+int env_setup(void **state);
+int env_teardown(void **state);
+/* Soon there is no socket any more, and no memory in use. */
+void env_until_idle(struct env *e);
 void env_jump(struct env *e, int64_t ms);
 void env_counts(struct env *e, struct zt_proxy_counts *out);
 
@@ -44,6 +50,8 @@ struct zt_ctl_addr env_addr4(const char *ip, uint16_t port);
 struct zt_ctl_addr env_addr6(const char *ip, uint16_t port);
 int env_connect(struct env *e, struct zt_ctl_addr to, struct zt_ctl_rep *rep);
 int env_bind(struct env *e, struct zt_ctl_addr at, int type, struct zt_ctl_rep *rep);
+/* With this option of SOL_SOCKET set to 1. */
+int env_bind_with(struct env *e, struct zt_ctl_addr at, int type, int name, struct zt_ctl_rep *rep);
 int env_listen(struct env *e, struct zt_ctl_addr at, int backlog, struct zt_ctl_rep *rep);
 /* Longest wait for what must come, and does at once unless the machine does much else. */
 #define ENV_MS 30000
@@ -52,6 +60,11 @@ int env_listen(struct env *e, struct zt_ctl_addr at, int backlog, struct zt_ctl_
 int env_accept(int listener, struct zt_ctl_accept *a);
 /* connect and accept: fd[0] is the client's. */
 void env_connected(struct env *e, struct zt_ctl_addr at, int fd[2], uint64_t id[2]);
+
+/* A message of a datagram's descriptor. Received, within 5 s, is the length of the payload; -1: none. */
+ssize_t env_send(int fd, const struct zt_ctl_dgram *h, const void *p, size_t n);
+ssize_t env_send_to(int fd, struct zt_ctl_addr to, const void *p, size_t n);
+ssize_t env_recv(int fd, struct zt_ctl_dgram *h, void *p, size_t n);
 
 /* poll() events within ms, 0 when none came. */
 short env_poll(int fd, short events, int ms);

@@ -30,11 +30,12 @@ struct fixture {
     unsigned told;
 };
 
-static void command(void *user, const char *text, struct zt_door_reply *to)
+static void command(void *user, const char *text, bool is_owner, struct zt_door_reply *to)
 {
     struct fixture *f = user;
     static char big[LONG_TEXT];
 
+    assert_true(is_owner);
     if (strcmp(text, "long") == 0) {
         for (int i = 0; i < LONG_TEXT; i++)
             big[i] = (char)('a' + i % 26);
@@ -510,35 +511,73 @@ static unsigned open_fds(void)
     return n;
 }
 
-static void descriptors_are_not_accepted(void **state)
+/* A message of n bytes with nfds descriptors in it. */
+static void send_fds(int s, const void *p, size_t n, unsigned nfds)
 {
-    struct fixture *f = *state;
-    struct zt_ctl_req q = ask("empty");
-    struct iovec iov = {&q, sizeof q};
+    struct iovec iov = {(void *)(uintptr_t)p, n};
     union {
         struct cmsghdr align;
-        char buf[CMSG_SPACE(sizeof(int))];
+        char buf[CMSG_SPACE(3 * sizeof(int))];
     } c = {0};
-    struct msghdr m = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &c,
+                       .msg_controllen = CMSG_SPACE(nfds * sizeof(int))};
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-    struct zt_ctl_rep r;
-    int s = dial_file(f), one = 1;
-    unsigned before;
+    const int fds[3] = {1, 1, 1};
 
     h->cmsg_level = SOL_SOCKET;
     h->cmsg_type = SCM_RIGHTS;
-    h->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(h), &one, sizeof one);
+    h->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+    memcpy(CMSG_DATA(h), fds, nfds * sizeof(int));
+    assert_int_equal(sendmsg(s, &m, 0), n);
+}
+
+static void descriptors_are_not_accepted(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_req q = ask("empty"), merge = request(ZT_CTL_MERGE);
+    struct zt_ctl_rep r;
+    int s = dial_file(f);
+    unsigned before;
+
     assert_true(send(s, &q, sizeof q, 0) > 0);
     receive(s, &r, NULL, NULL);
     before = open_fds();
-    for (int i = 0; i < 10; i++) {
-        assert_true(sendmsg(s, &m, 0) > 0);
+    for (unsigned i = 0; i < 12; i++) { /* also as many as find room by chance, and more than that */
+        send_fds(s, &q, sizeof q, 1 + i % 3);
         assert_int_equal(receive(s, &r, NULL, NULL), sizeof r);
+        send_fds(s, &merge, sizeof merge, 2 + i % 2);
+        assert_int_equal(receive(s, &r, NULL, NULL), sizeof r);
+        assert_int_equal(r.err, EINVAL);
     }
     assert_int_equal(open_fds(), before);
     close(s);
+}
+
+/* Messages that end the connection take nothing along either. */
+static void descriptors_of_the_last_message_are_closed(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_req q = request(ZT_CTL_CONNECT), merge = request(ZT_CTL_MERGE);
+    struct zt_ctl_rep r;
+    unsigned before = open_fds();
+
+    q.stype = SOCK_STREAM;
+    q.family = AF_INET;
+    q.remote = env_addr4("10.1.0.99", 80); /* nobody answers: the reply waits */
+    q.value = 1;
+    for (int i = 0; i < 8; i++) {
+        int s = dial_file(f);
+        if (i % 2 == 0)
+            assert_true(send(s, &q, sizeof q, 0) > 0);
+        send_fds(s, &merge, i % 2 == 0 ? sizeof merge : 0, 1);
+        assert_int_equal(receive(s, &r, NULL, NULL), 0);
+        close(s);
+    }
+    for (int i = 0; i < ENV_MS / 2 && open_fds() != before; i++)
+        usleep(2000);
+    assert_int_equal(open_fds(), before);
 }
 
 static void strangers_stay_outside(void **state)
@@ -642,6 +681,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_commands_come_in_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_may_leave_before_the_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(descriptors_are_not_accepted, setup, teardown),
+        cmocka_unit_test_setup_teardown(descriptors_of_the_last_message_are_closed, setup, teardown),
         cmocka_unit_test_setup_teardown(strangers_stay_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(a_long_home_works, setup_long, teardown),
         cmocka_unit_test_setup_teardown(more_clients_than_are_let_in, setup, teardown),

@@ -149,6 +149,8 @@ static void test_changes_of_status_are_never_merged(void **state)
 static void test_bounded_but_what_happens_once_is_kept(void **state)
 {
     fill(ZT_EVENTS_HARD + 500);
+    for (int i = 0; i < 100; i++) /* a full disk has a word for each file */
+        zt_events_post(events, &(struct zt_node_note){.what = ZT_NODE_WARNING, .text = "w"});
     for (int i = 0; i < 10; i++)
         post(i % 2 ? ZT_NODE_OFFLINE : ZT_NODE_ONLINE);
     finish();
@@ -159,6 +161,7 @@ static void test_bounded_but_what_happens_once_is_kept(void **state)
     }
     assert_int_equal(once, 10);
     assert_in_range(peers, ZT_EVENTS_HARD, ZT_EVENTS_HARD + 1);
+    assert_in_range(g.n - once - peers, 0, 1); /* the callback may have taken one out at first */
 }
 
 static void test_nobody_listens(void **state)

@@ -6,29 +6,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
-
-static int setup(void **state)
-{
-    struct env *e = calloc(1, sizeof *e);
-
-    env_start(e);
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct env *e = *state;
-
-    env_stop(e);
-    free(e);
-    return 0;
-}
 
 static struct sockaddr_in in4(uint32_t ip, uint16_t port)
 {
@@ -171,24 +151,6 @@ static void others_are_refused(void **state)
     assert_int_equal(r.err, EINVAL);
 }
 
-static ssize_t udp_send(int fd, struct zt_ctl_dgram h, const void *p, size_t n)
-{
-    struct iovec iov[2] = {{&h, sizeof h}, {(void *)p, n}};
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
-
-    return sendmsg(fd, &m, MSG_NOSIGNAL);
-}
-
-static ssize_t udp_recv(int fd, struct zt_ctl_dgram *h, void *p, size_t n)
-{
-    struct iovec iov[2] = {{h, sizeof *h}, {p, n}};
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
-
-    if (!(env_poll(fd, POLLIN, ENV_MS) & POLLIN))
-        return -1;
-    return recvmsg(fd, &m, MSG_DONTWAIT) - (ssize_t)sizeof *h;
-}
-
 static void datagrams_of_both_sides(void **state)
 {
     struct env *e = *state;
@@ -207,38 +169,38 @@ static void datagrams_of_both_sides(void **state)
     other = host_socket(SOCK_DGRAM, INADDR_LOOPBACK, &other_port);
     a = in4(INADDR_LOOPBACK, port);
     assert_int_equal(sendto(other, "from host", 9, 0, (struct sockaddr *)&a, sizeof a), 9);
-    assert_int_equal(udp_recv(fd, &h, in, sizeof in), 9);
+    assert_int_equal(env_recv(fd, &h, in, sizeof in), 9);
     assert_int_not_equal(h.host_ifindex, 0);
     assert_int_equal(h.remote.port, other_port);
     assert_int_equal(h.lip[0], 127);
     to.remote = h.remote; /* the answer goes out by the kernel */
-    assert_true(udp_send(fd, to, "answer", 6) > 0);
+    assert_true(env_send(fd, &to, "answer", 6) > 0);
     assert_int_equal(env_poll(other, POLLIN, ENV_MS), POLLIN);
     assert_int_equal(recv(other, in, sizeof in, 0), 6);
 
     peer = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &v);
     to.remote = env_addr4("10.1.0.2", port);
-    assert_true(udp_send(peer, to, "from net", 8) > 0);
-    assert_int_equal(udp_recv(fd, &h, in, sizeof in), 8);
+    assert_true(env_send(peer, &to, "from net", 8) > 0);
+    assert_int_equal(env_recv(fd, &h, in, sizeof in), 8);
     assert_int_equal(h.host_ifindex, 0);
     assert_int_equal(h.remote.ip[0], 10);
     to.remote = h.remote;
-    assert_true(udp_send(fd, to, "answer", 6) > 0);
-    assert_int_equal(udp_recv(peer, &h, in, sizeof in), 6);
+    assert_true(env_send(fd, &to, "answer", 6) > 0);
+    assert_int_equal(env_recv(peer, &h, in, sizeof in), 6);
 
     /* nobody takes it: told, once, and the loop rests afterwards */
     close(host_socket(SOCK_DGRAM, INADDR_LOOPBACK, &closed));
     to.remote = env_addr4("127.0.0.1", closed);
-    assert_true(udp_send(fd, to, "lost", 4) > 0);
-    assert_int_equal(udp_recv(fd, &h, in, sizeof in), 0);
+    assert_true(env_send(fd, &to, "lost", 4) > 0);
+    assert_int_equal(env_recv(fd, &h, in, sizeof in), 0);
     assert_int_equal(h.type, ZT_DGRAM_ERROR);
     assert_int_equal(h.err, ECONNREFUSED);
     assert_int_equal(h.remote.port, closed);
     assert_true(env_rests(e, 100, 20));
     assert_int_equal(env_poll(fd, POLLIN, 0), 0);
     /* sent back, it comes again */
-    assert_true(udp_send(fd, h, NULL, 0) > 0);
-    assert_int_equal(udp_recv(fd, &h, in, sizeof in), 0);
+    assert_true(env_send(fd, &h, NULL, 0) > 0);
+    assert_int_equal(env_recv(fd, &h, in, sizeof in), 0);
     assert_int_equal(h.type, ZT_DGRAM_ERROR);
     assert_int_equal(h.err, ECONNREFUSED);
 
@@ -251,9 +213,9 @@ static void datagrams_of_both_sides(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(listener_of_both_sides, setup, teardown),
-        cmocka_unit_test_setup_teardown(others_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(datagrams_of_both_sides, setup, teardown),
+        cmocka_unit_test_setup_teardown(listener_of_both_sides, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(others_are_refused, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(datagrams_of_both_sides, env_setup, env_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,54 +1,26 @@
-/* Virtual sockets end to end: programs' descriptors used with ordinary calls, real lwIP between. */
+/* Streams end to end: programs' descriptors used with ordinary calls, real lwIP between. */
 #include "env.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "node/proxy_int.h"
+
 #define BOTH_ENDS (POLLIN | POLLOUT | POLLRDHUP)
-
-static int setup(void **state)
-{
-    struct env *e = calloc(1, sizeof *e);
-
-    env_start(e);
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct env *e = *state;
-
-    env_stop(e);
-    free(e);
-    return 0;
-}
-
-static void until_idle(struct env *e)
-{
-    struct zt_proxy_counts c;
-
-    for (int i = 0; i < ENV_MS / 2; i++) {
-        env_counts(e, &c);
-        if (!c.tcp && !c.listeners && !c.udp)
-            break;
-        usleep(2000);
-    }
-    assert_int_equal(c.tcp, 0);
-    assert_int_equal(c.listeners, 0);
-    assert_int_equal(c.udp, 0);
-    assert_int_equal(c.memory, 0);
-}
 
 /* Two, when the scheduler lets us look while the node reads the filler away: harmless, as with TCP. */
 static void connect_gives_an_edge(void **state)
@@ -89,7 +61,7 @@ static void connect_gives_an_edge(void **state)
     close(fd);
     close(afd);
     close(lfd);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void refused_looks_like_tcp(void **state)
@@ -103,7 +75,7 @@ static void refused_looks_like_tcp(void **state)
     assert_int_equal(env_slot(e, c.id).err, ECONNREFUSED);
     assert_int_equal(env_poll_until(fd, BOTH_ENDS, BOTH_ENDS | POLLHUP | POLLERR), BOTH_ENDS | POLLHUP | POLLERR);
     close(fd);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void silence_times_out(void **state)
@@ -120,7 +92,7 @@ static void silence_times_out(void **state)
     assert_int_equal(env_slot(e, c.id).phase, ZT_PHASE_FAILED);
     assert_int_equal(env_slot(e, c.id).err, ETIMEDOUT);
     close(fd);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void no_route_is_told_at_once(void **state)
@@ -141,7 +113,7 @@ static void early_close_ends_the_attempt(void **state)
     int fd = env_connect(e, env_addr4("10.1.0.99", 80), &c);
 
     close(fd);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 /* Bulk data */
@@ -213,7 +185,7 @@ static void bulk_both_ways(void **state)
     }
     close(fd[0]);
     close(fd[1]);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void half_close_leaves_the_other_half(void **state)
@@ -235,7 +207,7 @@ static void half_close_leaves_the_other_half(void **state)
     assert_int_equal(read(fd[0], b, sizeof b), 6);
     shutdown(fd[1], SHUT_WR);
     assert_int_equal(read(fd[0], b, sizeof b), 0);
-    until_idle(e); /* both directions are over: nothing is kept for it */
+    env_until_idle(e); /* both directions are over: nothing is kept for it */
     close(fd[0]);
     close(fd[1]);
 }
@@ -262,7 +234,7 @@ static void data_before_close_arrives(void **state)
     assert_int_equal(env_phase(e, id[1], ZT_PHASE_RESET), ZT_PHASE_RESET);
     assert_int_equal(env_slot(e, id[1]).err, EPIPE); /* reading had ended well before */
     close(fd[1]);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void close_with_unread_resets(void **state)
@@ -284,7 +256,7 @@ static void close_with_unread_resets(void **state)
     assert_int_equal(send(fd[0], "x", 1, MSG_NOSIGNAL), -1);
     assert_int_equal(errno, EPIPE);
     close(fd[0]);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void data_before_a_reset_is_readable(void **state)
@@ -305,7 +277,7 @@ static void data_before_a_reset_is_readable(void **state)
     assert_int_equal(env_phase(e, id[0], ZT_PHASE_RESET), ZT_PHASE_RESET);
     assert_int_equal(read(fd[0], b, sizeof b), 4);
     close(fd[0]);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void kill_is_close(void **state)
@@ -332,7 +304,7 @@ static void kill_is_close(void **state)
     assert_int_equal(env_poll(fd[1], POLLIN, ENV_MS), POLLIN);
     assert_int_equal(read(fd[1], b, sizeof b), 0);
     close(fd[1]);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 /* The program reads nothing: the peer must come to a stop, and go on when it reads. */
@@ -366,7 +338,7 @@ static void back_pressure_stops_the_writer(void **state)
     assert_int_equal(got, sent);
     close(fd[0]);
     close(fd[1]);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void listener_queues_300(void **state)
@@ -397,7 +369,7 @@ static void listener_queues_300(void **state)
     }
     assert_int_equal(seen, 300);
     close(lfd);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void closing_the_listener_ends_it(void **state)
@@ -413,22 +385,13 @@ static void closing_the_listener_ends_it(void **state)
     close(lfd);
     assert_true(env_poll(waiting, POLLIN, ENV_MS) & POLLIN); /* end of file or reset */
     close(waiting);
-    until_idle(e);
+    env_until_idle(e);
     fd = env_connect(e, l.local, &c);
     assert_int_equal(env_phase(e, c.id, ZT_PHASE_FAILED), ZT_PHASE_FAILED);
     close(fd);
     lfd = env_listen(e, env_addr4("10.1.0.2", 7777), 16, &l); /* and the port is free again */
     close(lfd);
-    until_idle(e);
-}
-
-static int bind_with(struct env *e, struct zt_ctl_addr at, int type, int name, struct zt_ctl_rep *r)
-{
-    struct zt_ctl_req q = {
-        .type = ZT_CTL_BIND, .stype = (uint8_t)type, .local = at, .nopts = 1, .family = AF_INET};
-
-    q.opts[0] = (struct zt_ctl_opt){SOL_SOCKET, name, 1};
-    return env_request(e, &q, r, NULL);
+    env_until_idle(e);
 }
 
 static void bind_conflicts_as_in_linux(void **state)
@@ -448,8 +411,8 @@ static void bind_conflicts_as_in_linux(void **state)
     assert_int_equal(r.err, EADDRINUSE);
     assert_int_equal(env_bind(e, env_addr6("::", 5000), SOCK_STREAM, &r), -1);
     assert_int_equal(r.err, EADDRINUSE);
-    fd[2] = bind_with(e, env_addr4("10.1.0.1", 5001), SOCK_STREAM, SO_REUSEADDR, &a);
-    fd[3] = bind_with(e, env_addr4("10.1.0.1", 5001), SOCK_STREAM, SO_REUSEADDR, &b);
+    fd[2] = env_bind_with(e, env_addr4("10.1.0.1", 5001), SOCK_STREAM, SO_REUSEADDR, &a);
+    fd[3] = env_bind_with(e, env_addr4("10.1.0.1", 5001), SOCK_STREAM, SO_REUSEADDR, &b);
     assert_int_equal(a.err, 0);
     assert_int_equal(b.err, 0);
     listen_req.id = a.id;
@@ -460,7 +423,7 @@ static void bind_conflicts_as_in_linux(void **state)
     assert_int_equal(r.err, EADDRINUSE);
     for (int i = 0; i < 4; i++)
         close(fd[i]);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 struct rebind {
@@ -494,7 +457,7 @@ static void a_closed_listener_frees_its_port_at_once(void **state)
     assert_int_equal(b.r.err, 0);
     assert_true(b.fd >= 0);
     close(b.fd);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void connect_from_a_bound_socket(void **state)
@@ -521,7 +484,7 @@ static void connect_from_a_bound_socket(void **state)
     close(fd);
     close(afd);
     close(lfd);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void two_hundred_at_once(void **state)
@@ -543,7 +506,7 @@ static void two_hundred_at_once(void **state)
         close(fd[i][0]);
         close(fd[i][1]);
     }
-    until_idle(e);
+    env_until_idle(e);
 }
 
 /* epoll repeats a hang-up for as long as it lasts: in none of these states may that turn the loop.
@@ -577,7 +540,7 @@ static void waiting_costs_nothing(void **state)
     }
     close(queued);
     close(lfd);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void a_full_listener_lets_clients_wait(void **state)
@@ -608,7 +571,7 @@ static void a_full_listener_lets_clients_wait(void **state)
     for (int i = 0; i < 600; i++)
         close(fd[i]);
     close(lfd);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void reuseport_shares_connections(void **state)
@@ -621,7 +584,7 @@ static void reuseport_shares_connections(void **state)
     int lfd[2], fd[64], got[2] = {0, 0};
 
     for (int i = 0; i < 2; i++) {
-        lfd[i] = bind_with(e, at, SOCK_STREAM, SO_REUSEPORT, &r);
+        lfd[i] = env_bind_with(e, at, SOCK_STREAM, SO_REUSEPORT, &r);
         assert_int_equal(r.err, 0);
         q.id = r.id;
         env_request(e, &q, &r, NULL);
@@ -642,7 +605,7 @@ static void reuseport_shares_connections(void **state)
         close(fd[i]);
     close(lfd[0]);
     close(lfd[1]);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void options_and_numbers(void **state)
@@ -683,7 +646,7 @@ static void options_and_numbers(void **state)
     assert_int_equal(r.err, EBADF);
     close(fd[0]);
     close(fd[1]);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 static void without_descriptors(void **state)
@@ -699,7 +662,7 @@ static void without_descriptors(void **state)
     assert_int_equal(env_connect(e, env_addr4("10.1.0.2", 80), &c), -1);
     setrlimit(RLIMIT_NOFILE, &old);
     assert_int_equal(c.err, EMFILE);
-    until_idle(e);
+    env_until_idle(e);
 }
 
 /* With the memory budget used up everything slows down and still arrives. */
@@ -729,9 +692,139 @@ static void tight_memory(void **state)
         close(fd[i][0]);
         close(fd[i][1]);
     }
-    until_idle(e);
+    env_until_idle(e);
     env_stop(e);
     free(e);
+}
+
+struct pieces {
+    struct env *e;
+    uint64_t id;
+    unsigned n, bytes;
+};
+
+static void count_pieces(void *arg)
+{
+    struct pieces *c = arg;
+    const struct zt_stream *st =
+        (const struct zt_stream *)(const void *)zt_proxy_find(c->e->proxy, c->id);
+
+    c->bytes = st->rx_bytes;
+    for (const struct pbuf *q = st->rx; q; q = q->next)
+        c->n++;
+}
+
+/* A peer that sends byte by byte to a program that doesn't read: what waits costs no more than its size
+ * says. */
+static void crumbs_are_swept_together(void **state)
+{
+    enum { CRUMBS = 2000 };
+    struct env *e = *state;
+    struct zt_ctl_req q = {.type = ZT_CTL_OPT_SET, .level = 6, .name = 1, .ndata = sizeof(int)};
+    static char in[CRUMBS];
+    struct zt_ctl_rep r;
+    struct pieces c = {.e = e};
+    uint64_t id[2];
+    int fd[2], on = 1, unread = 1;
+
+    env_connected(e, env_addr4("10.1.0.2", 0), fd, id);
+    q.id = id[0];
+    memcpy(q.data, &on, sizeof on); /* TCP_NODELAY */
+    env_request(e, &q, &r, NULL);
+    assert_int_equal(r.err, 0);
+    for (int i = 0; i < CRUMBS; i++) {
+        assert_int_equal(write(fd[0], &(char){(char)i}, 1), 1);
+        for (unread = 1; unread;) { /* a segment of its own */
+            assert_int_equal(ioctl(fd[0], SIOCOUTQ, &unread), 0);
+            sched_yield();
+        }
+    }
+    c.id = id[1];
+    for (int i = 0; i < ENV_MS / 2 && c.bytes < CRUMBS / 2; i++) { /* the pair holds the rest */
+        c.n = 0;
+        assert_int_equal(zt_loop_call(e->loop, count_pieces, &c), 0);
+        usleep(2000);
+    }
+    assert_in_range(c.bytes, CRUMBS / 2, CRUMBS);
+    assert_in_range(c.n, 1, 2 + c.bytes / 1000);
+    for (size_t n = 0; n < CRUMBS;) {
+        assert_true(env_poll(fd[1], POLLIN, ENV_MS) & POLLIN);
+        ssize_t k = read(fd[1], in + n, sizeof in - n);
+        assert_true(k > 0);
+        n += (size_t)k;
+    }
+    for (int i = 0; i < CRUMBS; i++)
+        assert_int_equal(in[i], (char)i);
+    close(fd[0]);
+    close(fd[1]);
+    env_until_idle(e);
+}
+
+static unsigned unread_by_node(int fd)
+{
+    int n = 0;
+
+    assert_int_equal(ioctl(fd, SIOCOUTQ, &n), 0);
+    return (unsigned)n;
+}
+
+/* TCP_CORK: nginx with tcp_nopush writes a header, then a long body. */
+static void a_cork_holds_what_fills_no_segment(void **state)
+{
+    struct env *e = *state;
+    struct zt_ctl_req q = {.type = ZT_CTL_OPT_SET, .level = 6, .name = 3, .ndata = sizeof(int)};
+    static char out[20000], in[sizeof out];
+    struct zt_ctl_rep r;
+    uint64_t id[2];
+    int fd[2], on = 1;
+    size_t n = 0;
+
+    env_connected(e, env_addr4("10.1.0.2", 0), fd, id);
+    for (size_t i = 0; i < sizeof out; i++)
+        out[i] = (char)(i * 7);
+    q.id = id[0];
+    memcpy(q.data, &on, sizeof on);
+    env_request(e, &q, &r, NULL);
+    assert_int_equal(r.err, 0);
+    struct timespec began, now;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    assert_int_equal(write(fd[0], out, 100), 100);
+    for (int i = 0; i < ENV_MS && unread_by_node(fd[0]) > 0; i++)
+        usleep(1000);
+    assert_int_equal(unread_by_node(fd[0]), 0); /* it has it, and listens for more */
+    bool came = env_poll(fd[1], POLLIN, 20) != 0;
+    clock_gettime(CLOCK_MONOTONIC, &now); /* after 200 ms it may */
+    assert_true(!came || (now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000 >= 150);
+    assert_int_equal(write(fd[0], out + 100, sizeof out - 100), sizeof out - 100);
+    while (n < sizeof out / 2) { /* at once, in whole segments */
+        assert_true(env_poll(fd[1], POLLIN, ENV_MS) & POLLIN);
+        ssize_t k = read(fd[1], in + n, sizeof in - n);
+        assert_true(k > 0);
+        n += (size_t)k;
+    }
+    memset(q.data, 0, sizeof on);
+    env_request(e, &q, &r, NULL);
+    while (n < sizeof out) { /* the rest comes when the cork is out, or after a while */
+        assert_true(env_poll(fd[1], POLLIN, ENV_MS) & POLLIN);
+        ssize_t k = read(fd[1], in + n, sizeof in - n);
+        assert_true(k > 0);
+        n += (size_t)k;
+    }
+    assert_memory_equal(in, out, sizeof out);
+
+    memcpy(q.data, &on, sizeof on);
+    env_request(e, &q, &r, NULL);
+    assert_int_equal(write(fd[0], out, 10), 10);
+    assert_true(env_poll(fd[1], POLLIN, ENV_MS) & POLLIN); /* not for ever */
+    assert_int_equal(read(fd[1], in, sizeof in), 10);
+    assert_int_equal(write(fd[0], out, 11), 11);
+    close(fd[0]); /* and not beyond the end */
+    assert_true(env_poll(fd[1], POLLIN, ENV_MS) & POLLIN);
+    assert_int_equal(read(fd[1], in, sizeof in), 11);
+    assert_true(env_poll(fd[1], POLLIN, ENV_MS) & POLLIN);
+    assert_int_equal(read(fd[1], in, sizeof in), 0);
+    close(fd[1]);
+    env_until_idle(e);
 }
 
 static void the_end_of_the_node_resets(void **state)
@@ -759,304 +852,36 @@ static void the_end_of_the_node_resets(void **state)
     close(lfd);
 }
 
-/* Datagrams */
-
-static ssize_t send_as(int fd, const struct zt_ctl_dgram *h, const void *p, size_t n)
-{
-    struct iovec iov[2] = {{(void *)h, sizeof *h}, {(void *)p, n}};
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
-
-    return sendmsg(fd, &m, MSG_NOSIGNAL);
-}
-
-static ssize_t udp_send(int fd, struct zt_ctl_addr to, const void *p, size_t n)
-{
-    return send_as(fd, &(struct zt_ctl_dgram){.type = ZT_DGRAM_DATA, .remote = to}, p, n);
-}
-
-static ssize_t udp_recv(int fd, struct zt_ctl_dgram *h, void *p, size_t n)
-{
-    struct iovec iov[2] = {{h, sizeof *h}, {p, n}};
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t k;
-
-    if (!(env_poll(fd, POLLIN, ENV_MS) & POLLIN))
-        return -1;
-    k = recvmsg(fd, &m, MSG_DONTWAIT);
-    return k < (ssize_t)sizeof *h ? -1 : k - (ssize_t)sizeof *h;
-}
-
-static void datagrams_keep_boundaries(void **state)
-{
-    struct env *e = *state;
-    struct zt_ctl_addr none = {0}, to;
-    struct zt_ctl_dgram h;
-    struct zt_ctl_rep a, b;
-    static char big[65507], in[65536];
-    int x = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &a);
-    int y = env_bind(e, env_addr4("0.0.0.0", 5353), SOCK_DGRAM, &b);
-
-    assert_int_equal(a.err | b.err, 0);
-    assert_int_equal(env_poll(x, POLLIN | POLLOUT, 0), POLLOUT);
-    to = env_addr4("10.1.0.2", 5353);
-    memset(big, 'b', sizeof big);
-    assert_true(udp_send(x, to, "one", 3) > 0);
-    assert_true(udp_send(x, to, "", 0) > 0);
-    assert_true(udp_send(x, to, big, sizeof big) > 0);
-    assert_int_equal(udp_recv(y, &h, in, sizeof in), 3);
-    assert_int_equal(h.remote.port, a.local.port);
-    assert_memory_equal(h.remote.ip, a.local.ip, 16);
-    assert_int_equal(h.lfamily, 4);
-    assert_memory_equal(h.lip, to.ip, 4);
-    assert_int_equal(h.ttl, 64);
-    assert_int_equal(udp_recv(y, &h, in, sizeof in), 0);
-    assert_int_equal(udp_recv(y, &h, in, sizeof in), sizeof big);
-    assert_memory_equal(in, big, sizeof big);
-    assert_true(udp_send(y, h.remote, "back", 4) > 0);
-    assert_int_equal(udp_recv(x, &h, in, sizeof in), 4);
-    assert_true(udp_send(x, none, "?", 1) > 0);
-    assert_int_equal(udp_recv(x, &h, in, sizeof in), 0);
-    assert_int_equal(h.type, ZT_DGRAM_ERROR);
-    assert_int_equal(h.err, EDESTADDRREQ);
-    close(x);
-    close(y);
-    until_idle(e);
-}
-
-static void refused_datagram_is_told(void **state)
-{
-    struct env *e = *state;
-    struct zt_ctl_req q = {.type = ZT_CTL_UDP, .stype = SOCK_DGRAM};
-    struct zt_ctl_addr none = {0};
-    struct zt_ctl_dgram h;
-    struct zt_ctl_rep r;
-    char in[8];
-
-    for (int v6 = 0; v6 < 2; v6++) {
-        int fd;
-        q.id = 0;
-        q.family = v6 ? AF_INET6 : AF_INET;
-        q.remote = v6 ? env_addr6("fd00:1::2", 9) : env_addr4("10.1.0.2", 9);
-        fd = env_request(e, &q, &r, NULL);
-        assert_int_equal(r.err, 0);
-        assert_int_not_equal(r.local.port, 0);
-        assert_int_equal(r.local.family, v6 ? 6 : 4);
-        assert_true(udp_send(fd, none, "x", 1) > 0);
-        assert_int_equal(udp_recv(fd, &h, in, sizeof in), 0);
-        assert_int_equal(h.type, ZT_DGRAM_ERROR);
-        assert_int_equal(h.err, ECONNREFUSED);
-        if (v6) { /* lwIP would send what is in no network to the only interface there is */
-            assert_true(udp_send(fd, env_addr6("fd00:99::1", 9), "x", 1) > 0);
-            assert_int_equal(udp_recv(fd, &h, in, sizeof in), 0);
-            assert_int_equal(h.type, ZT_DGRAM_ERROR);
-            assert_int_equal(h.err, ENETUNREACH);
-        }
-        q.id = r.id; /* dissolve: now nobody is asked */
-        memset(&q.remote, 0, sizeof q.remote);
-        env_request(e, &q, &r, NULL);
-        assert_int_equal(r.err, 0);
-        assert_true(
-            udp_send(fd, v6 ? env_addr6("fd00:1::2", 9) : env_addr4("10.1.0.2", 9), "x", 1) > 0);
-        assert_int_equal(env_poll(fd, POLLIN, 100), 0);
-        close(fd);
-    }
-    until_idle(e);
-}
-
-static void connected_datagrams_are_filtered(void **state)
-{
-    struct env *e = *state;
-    struct zt_ctl_req q = {.type = ZT_CTL_UDP, .stype = SOCK_DGRAM, .family = AF_INET};
-    struct zt_ctl_addr none = {0};
-    struct zt_ctl_dgram h;
-    struct zt_ctl_rep a, b, c;
-    char in[8];
-    int x = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &a), y, z;
-
-    z = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &c);
-    q.remote = a.local;
-    y = env_request(e, &q, &b, NULL);
-    assert_int_equal(b.err, 0);
-    assert_true(udp_send(y, none, "hi", 2) > 0);
-    assert_int_equal(udp_recv(x, &h, in, sizeof in), 2);
-    assert_true(udp_send(z, h.remote, "stranger", 8) > 0);
-    assert_true(udp_send(x, h.remote, "friend", 6) > 0);
-    assert_int_equal(udp_recv(y, &h, in, sizeof in), 6);
-    assert_int_equal(env_poll(y, POLLIN, 50), 0);
-    close(x);
-    close(y);
-    close(z);
-    until_idle(e);
-}
-
-/* iperf3 -u: the first socket connects to the client, a second takes over its address. */
-static void a_connected_datagram_socket_shares_its_port(void **state)
-{
-    struct env *e = *state;
-    struct zt_ctl_req q = {.type = ZT_CTL_UDP, .stype = SOCK_DGRAM, .family = AF_INET};
-    struct zt_ctl_dgram h;
-    struct zt_ctl_rep a, b, c, d, r;
-    struct zt_ctl_addr at = env_addr4("10.1.0.2", 5201);
-    char in[8];
-    int first = bind_with(e, at, SOCK_DGRAM, SO_REUSEADDR, &a), second;
-    int client = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &c);
-    int other = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &d);
-
-    q.id = a.id;
-    q.remote = c.local;
-    env_request(e, &q, &r, NULL);
-    assert_int_equal(r.err, 0);
-    second = bind_with(e, at, SOCK_DGRAM, SO_REUSEADDR, &b);
-    assert_int_equal(b.err, 0);
-    assert_true(udp_send(client, at, "1", 1) > 0);
-    assert_true(udp_send(other, at, "22", 2) > 0);
-    assert_int_equal(udp_recv(first, &h, in, sizeof in), 1);
-    assert_int_equal(udp_recv(second, &h, in, sizeof in), 2);
-    assert_int_equal(env_poll(first, POLLIN, 20), 0);
-    close(first);
-    close(second);
-    close(client);
-    close(other);
-    until_idle(e);
-}
-
-/* libuv, QUIC servers: a socket for each worker. One flow stays with one of them. */
-static void reuseport_shares_flows(void **state)
-{
-    struct env *e = *state;
-    struct zt_ctl_addr at = env_addr4("10.1.0.2", 4433);
-    struct zt_ctl_dgram h;
-    struct zt_ctl_rep r;
-    int server[2], client[40], got[2] = {0, 0};
-    char in[8];
-
-    for (int i = 0; i < 2; i++) {
-        server[i] = bind_with(e, at, SOCK_DGRAM, SO_REUSEPORT, &r);
-        assert_int_equal(r.err, 0);
-    }
-    for (int i = 0; i < 40; i++) {
-        client[i] = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &r);
-        assert_true(udp_send(client[i], at, &(char){(char)i}, 1) > 0);
-        assert_true(udp_send(client[i], at, &(char){(char)i}, 1) > 0);
-    }
-    for (int k = 0; k < 2 * ENV_MS / 200 && got[0] + got[1] < 40; k++)
-        while (env_poll(server[k & 1], POLLIN, 200)) {
-            assert_int_equal(udp_recv(server[k & 1], &h, in, sizeof in), 1);
-            assert_int_equal(udp_recv(server[k & 1], &h, in + 1, sizeof in - 1), 1);
-            assert_int_equal(in[0], in[1]);
-            got[k & 1]++;
-        }
-    assert_int_equal(got[0] + got[1], 40);
-    assert_in_range(got[0], 2, 38); /* by chance */
-    close(server[0]);
-    for (int i = 0; i < 40; i++) {
-        assert_true(udp_send(client[i], at, "x", 1) > 0);
-        assert_int_equal(udp_recv(server[1], &h, in, sizeof in), 1);
-        close(client[i]);
-    }
-    close(server[1]);
-    until_idle(e);
-}
-
-/* MSG_MORE, as LTP's send02 uses it. */
-static void pieces_make_one_datagram(void **state)
-{
-    struct env *e = *state;
-    struct zt_ctl_rep a, b;
-    struct zt_ctl_dgram h;
-    static char big[40000], in[65536];
-    int x = env_bind(e, env_addr4("10.1.0.1", 0), SOCK_DGRAM, &a);
-    int y = env_bind(e, env_addr4("10.1.0.2", 0), SOCK_DGRAM, &b);
-
-    for (int i = 0; i < 3; i++) {
-        h = (struct zt_ctl_dgram){.type = ZT_DGRAM_MORE, .remote = b.local};
-        assert_true(send_as(x, &h, "one ", 4) > 0);
-        assert_int_equal(env_poll(y, POLLIN, 50), 0);
-        h = (struct zt_ctl_dgram){.type = ZT_DGRAM_DATA}; /* the first one's counts */
-        assert_true(send_as(x, &h, "two", 3) > 0);
-        assert_int_equal(udp_recv(y, &h, in, sizeof in), 7);
-        assert_memory_equal(in, "one two", 7);
-    }
-    h = (struct zt_ctl_dgram){.type = ZT_DGRAM_MORE, .remote = b.local};
-    assert_true(send_as(x, &h, big, sizeof big) > 0);
-    assert_true(send_as(x, &h, big, sizeof big) > 0); /* too much: all of it is gone */
-    assert_int_equal(udp_recv(x, &h, in, sizeof in), 0);
-    assert_int_equal(h.type, ZT_DGRAM_ERROR);
-    assert_int_equal(h.err, EMSGSIZE);
-    assert_true(udp_send(x, b.local, "new", 3) > 0);
-    assert_int_equal(udp_recv(y, &h, in, sizeof in), 3);
-    h = (struct zt_ctl_dgram){.type = ZT_DGRAM_MORE, .remote = b.local};
-    assert_true(send_as(x, &h, "never", 5) > 0); /* closed with a beginning in hand */
-    close(x);
-    close(y);
-    until_idle(e);
-}
-
-static void multicast_membership(void **state)
-{
-    struct env *e = *state;
-    struct zt_ctl_req q = {.type = ZT_CTL_OPT_SET, .level = 0, .name = 35, .ndata = 8};
-    struct zt_ctl_addr group = env_addr4("224.1.2.3", 5000), own = env_addr4("10.1.0.1", 0);
-    struct zt_ctl_rep r, a;
-    struct zt_ctl_dgram h;
-    char in[8];
-    int fd = env_bind(e, env_addr4("0.0.0.0", 5000), SOCK_DGRAM, &r), out;
-
-    q.id = r.id;
-    memcpy(q.data, group.ip, 4);
-    memcpy(q.data + 4, own.ip, 4);
-    env_request(e, &q, &r, NULL);
-    assert_int_equal(r.err, 0);
-    env_request(e, &q, &r, NULL);
-    assert_int_equal(r.err, EADDRINUSE);
-    q.data[4] = 99;
-    env_request(e, &q, &r, NULL);
-    assert_int_equal(r.err, ENODEV);
-    out = env_bind(e, own, SOCK_DGRAM, &a);
-    assert_true(udp_send(out, group, "all", 3) > 0);
-    assert_int_equal(udp_recv(fd, &h, in, sizeof in), 3); /* IP_MULTICAST_LOOP is on by default */
-    assert_memory_equal(h.lip, group.ip, 4);
-    close(fd);
-    close(out);
-    until_idle(e);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(connect_gives_an_edge, setup, teardown),
-        cmocka_unit_test_setup_teardown(refused_looks_like_tcp, setup, teardown),
-        cmocka_unit_test_setup_teardown(silence_times_out, setup, teardown),
-        cmocka_unit_test_setup_teardown(no_route_is_told_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(early_close_ends_the_attempt, setup, teardown),
-        cmocka_unit_test_setup_teardown(bulk_both_ways, setup, teardown),
-        cmocka_unit_test_setup_teardown(half_close_leaves_the_other_half, setup, teardown),
-        cmocka_unit_test_setup_teardown(data_before_close_arrives, setup, teardown),
-        cmocka_unit_test_setup_teardown(close_with_unread_resets, setup, teardown),
-        cmocka_unit_test_setup_teardown(data_before_a_reset_is_readable, setup, teardown),
-        cmocka_unit_test_setup_teardown(kill_is_close, setup, teardown),
-        cmocka_unit_test_setup_teardown(back_pressure_stops_the_writer, setup, teardown),
-        cmocka_unit_test_setup_teardown(listener_queues_300, setup, teardown),
-        cmocka_unit_test_setup_teardown(closing_the_listener_ends_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(bind_conflicts_as_in_linux, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_closed_listener_frees_its_port_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(connect_from_a_bound_socket, setup, teardown),
-        cmocka_unit_test_setup_teardown(two_hundred_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(waiting_costs_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_full_listener_lets_clients_wait, setup, teardown),
-        cmocka_unit_test_setup_teardown(reuseport_shares_connections, setup, teardown),
-        cmocka_unit_test_setup_teardown(reuseport_shares_flows, setup, teardown),
-        cmocka_unit_test_setup_teardown(pieces_make_one_datagram, setup, teardown),
-        cmocka_unit_test_setup_teardown(options_and_numbers, setup, teardown),
-        cmocka_unit_test_setup_teardown(without_descriptors, setup, teardown),
+        cmocka_unit_test_setup_teardown(connect_gives_an_edge, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(refused_looks_like_tcp, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(silence_times_out, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(no_route_is_told_at_once, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(early_close_ends_the_attempt, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(bulk_both_ways, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(half_close_leaves_the_other_half, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(data_before_close_arrives, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(close_with_unread_resets, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(data_before_a_reset_is_readable, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(kill_is_close, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(back_pressure_stops_the_writer, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(listener_queues_300, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(closing_the_listener_ends_it, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(bind_conflicts_as_in_linux, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(a_closed_listener_frees_its_port_at_once, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(connect_from_a_bound_socket, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(two_hundred_at_once, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(waiting_costs_nothing, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(a_full_listener_lets_clients_wait, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(reuseport_shares_connections, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(options_and_numbers, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(without_descriptors, env_setup, env_teardown),
         cmocka_unit_test(tight_memory),
+        cmocka_unit_test_setup_teardown(crumbs_are_swept_together, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(a_cork_holds_what_fills_no_segment, env_setup, env_teardown),
         cmocka_unit_test(the_end_of_the_node_resets),
-        cmocka_unit_test_setup_teardown(datagrams_keep_boundaries, setup, teardown),
-        cmocka_unit_test_setup_teardown(refused_datagram_is_told, setup, teardown),
-        cmocka_unit_test_setup_teardown(connected_datagrams_are_filtered, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_connected_datagram_socket_shares_its_port, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(multicast_membership, setup, teardown),
     };
     struct rlimit nofile;
 

@@ -16,8 +16,6 @@
 #define WAY_MS 20                 /* one way */
 #define HOLDS (RATE * 2 * WAY_MS) /* the path, without a queue */
 
-static struct twin_conn *client;
-
 static struct twin_conn *open_one(uint64_t n)
 {
     struct zt_ep to = ep("10.1.0.2/80");
@@ -25,16 +23,6 @@ static struct twin_conn *open_one(uint64_t n)
     wire_run(500); /* the neighbour is asked for first */
     assert_true(c->connected);
     return c;
-}
-
-static int start(void **state)
-{
-    int e = wire_setup(state);
-    if (e == 0)
-        e = B->listen(4, 80);
-    if (e == 0)
-        wire_run(2000);
-    return e;
 }
 
 static uint64_t arrived(unsigned i)
@@ -145,7 +133,7 @@ static void test_follows_the_path(void **state)
     client = open_one(1u << 30);
     wire_run(3000);
     narrow.bytes_ms = RATE / 5;
-    wire_run(1500);
+    wire_run(2000); /* what was lost at first has come, and what had waited behind it */
     narrow.dropped = narrow.passed = 0;
     unsigned slow = share(0, 4000);
     uint64_t lost = narrow.dropped, of = narrow.passed;
@@ -158,6 +146,71 @@ static void test_follows_the_path(void **state)
     assert_true(lost < of / 16);
     assert_in_range(fast, 85, 100);
     A->abort(client);
+}
+
+/* So many bytes more, and how long until all are acknowledged. */
+static int64_t send_more(uint64_t n)
+{
+    int64_t from = clock_ms;
+    client->to_send += n;
+    A->pump(client);
+    assert_true(wire_until(all_acked, 60000));
+    return clock_ms - from;
+}
+
+/* Small questions, each with a pause behind it, say nothing about the path: what is large after them is as fast as on a
+ * new connection, or faster. */
+static void test_questions_then_much(void **state)
+{
+    narrow_path(HOLDS);
+    client = open_one(0);
+    int64_t fresh = send_more(300000);
+    A->abort(client);
+    wire_run(1000);
+    B->forget_accepted();
+    client = open_one(0);
+    for (unsigned i = 0; i < 20; i++) {
+        (void)send_more(1 + i % 2);
+        wire_run(i % 5 == 0 ? 3000 : 100);
+    }
+    int64_t later = send_more(300000);
+    print_message("300 KB: %lld ms fresh, %lld ms after questions\n", (long long)fresh,
+                  (long long)later);
+    assert_in_range(later, 1, fresh + 10);
+    A->abort(client);
+}
+
+/* A path of 100 Mbit/s that gets so narrow that a round trip is seconds, a hundred times what it was: what is lost is
+ * sent again, but not each tenth of a second. Minutes later it is as before, and a little later so is the connection. */
+static void test_path_gets_very_narrow(void **state)
+{
+    static const struct {
+        unsigned bytes_ms, queue;
+    } path[] = {{20, 50}, {20, 10}, {5, 10}};
+    for (unsigned i = 0; i < sizeof path / sizeof path[0]; i++) {
+        narrow_path(HOLDS / 2);
+        B->forget_accepted();
+        client = open_one(1u << 30);
+        wire_run(3000);
+        narrow.bytes_ms = path[i].bytes_ms;
+        narrow.queue = path[i].queue * 2900;
+        wire_run(60000);
+        narrow.dropped = narrow.passed = 0;
+        uint64_t before = arrived(0);
+        wire_run(200000);
+        unsigned slow = (unsigned)((arrived(0) - before) / (200 * path[i].bytes_ms) / 10);
+        narrow.bytes_ms = RATE;
+        narrow.queue = HOLDS / 2;
+        print_message("%u kbit/s: %u %%, %llu of %llu lost, ", 8 * path[i].bytes_ms, slow,
+                      (unsigned long long)narrow.dropped, (unsigned long long)narrow.passed);
+        wire_run(20000);
+        unsigned fast = share(0, 4000);
+        print_message("then %u %%\n", fast);
+        assert_in_range(slow, 60, 101);
+        assert_in_range(fast, 85, 100);
+        A->abort(client);
+        wire_run(100000);
+    }
 }
 
 static uint32_t chance = 1;
@@ -178,11 +231,6 @@ static void test_loss_by_chance(void **state)
     print_message("2 %% lost by chance: %u %%\n", got);
     assert_in_range(got, 85, 98);
     A->abort(client);
-}
-
-static bool all_acked(void)
-{
-    return client->acked == client->to_send;
 }
 
 static unsigned until_lost; /* data segments; 0: none is lost */
@@ -264,7 +312,7 @@ static void test_path_changes(void **state)
     A->abort(client);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, start, wire_teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, wire_setup_tcp, wire_teardown)
 
 int main(void)
 {
@@ -274,6 +322,8 @@ int main(void)
         T(test_two_share_a_queue),
         T(test_two_share_a_short_queue),
         T(test_follows_the_path),
+        T(test_questions_then_much),
+        T(test_path_gets_very_narrow),
         T(test_loss_by_chance),
         T(test_writes_while_lost_wait),
         T(test_near_path),

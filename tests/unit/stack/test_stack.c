@@ -203,6 +203,50 @@ static void test_large_datagrams(void **state)
     assert_true(wire_idle());
 }
 
+static uint8_t caught[4][3000];
+static size_t ncaught, caught_size[4];
+static bool catch_fragments(unsigned from, const uint8_t *eth, size_t n)
+{
+    if (from != 0 || n < 1000)
+        return false;
+    assert_true(ncaught < 4 && n <= sizeof caught[0]);
+    memcpy(caught[ncaught], eth, n);
+    caught_size[ncaught++] = n;
+    return true;
+}
+
+/* Four fragments, in each of their 24 orders. */
+static void test_fragments_in_any_order(void **state)
+{
+    addresses(0, 2, (const char *[]){"10.1.0.1/16", "fd12::1/64"});
+    addresses(1, 2, (const char *[]){"10.1.0.2/16", "fd12::2/64"});
+    for (unsigned family = 4; family <= 6; family += 2) {
+        struct twin_udp *a = A->udp(family, 5000), *b = B->udp(family, 6000);
+        struct zt_ep to = family == 4 ? ep("10.1.0.2/6000") : ep("fd12::2/6000");
+        A->udp_send(a, &to, 100);
+        wire_run(100);
+        lose = catch_fragments;
+        for (unsigned order = 0; order < 24; order++) {
+            unsigned left[4] = {0, 1, 2, 3}, x = order;
+            ncaught = 0;
+            A->udp_send(a, &to, 10000);
+            assert_int_equal(ncaught, 4);
+            for (unsigned k = 4; k > 0; k--) {
+                unsigned i = x % k, f = left[i];
+                x /= k;
+                left[i] = left[k - 1];
+                B->input(NWID, caught[f], caught_size[f], clock_ms);
+            }
+            assert_int_equal(b->count, 2 + order);
+            assert_int_equal(b->last_size, 10000);
+            assert_false(b->damaged);
+        }
+        lose = NULL;
+    }
+    wire_run(30000);
+    assert_true(wire_idle());
+}
+
 static bool lose_every_third(unsigned from, const uint8_t *eth, size_t n)
 {
     static unsigned count;
@@ -501,6 +545,7 @@ int main(void)
         T(test_derived_addresses_need_no_discovery),
         T(test_neighbour_discovery),
         T(test_large_datagrams),
+        T(test_fragments_in_any_order),
         T(test_lost_fragments_do_not_stay),
         T(test_ping),
         T(test_broken_frames),

@@ -12,8 +12,6 @@
 #include "base/buf.h"
 #include "wire.h"
 
-static struct twin_conn *client;
-
 static struct twin_conn *server(void)
 {
     return B->accepted(0);
@@ -46,16 +44,6 @@ static int64_t transfer(uint64_t n, int64_t limit_ms)
     assert_int_equal(server()->received, n);
     assert_false(server()->damaged);
     return clock_ms - start;
-}
-
-static int start(void **state)
-{
-    int e = wire_setup(state);
-    if (e == 0)
-        e = B->listen(4, 80);
-    if (e == 0)
-        wire_run(2000);
-    return e;
 }
 
 static void test_transfer_and_rest(void **state)
@@ -385,11 +373,6 @@ static void test_long_path(void **state)
     assert_in_range(ms, 16 * 200, 8000);
 }
 
-static bool all_acked(void)
-{
-    return client->acked == client->to_send;
-}
-
 static bool half_acked(void)
 {
     return client->acked > client->to_send / 2;
@@ -569,7 +552,7 @@ static void test_many_connections(void **state)
     }
     assert_true(clock_ms - 1000000 < 10000);
     wire_run(30);
-    assert_in_range(A->memory() - before, 16384 * 200, 16384 * 600);
+    assert_in_range(A->memory() - before, 16384 * 200, 16384 * 640); /* pool.c's class */
     wire_run(12000);
     assert_int_equal(A->memory(), before);
     assert_true(wire_idle());
@@ -685,6 +668,32 @@ static void test_time_wait_reopens(void **state)
     wire_run(30000);
 }
 
+static bool server_done(void)
+{
+    return server()->eof || server()->failed;
+}
+
+/* Both ends close, the client second and with half a minute's data on a slow path: all of it arrives. */
+static void test_close_with_much_to_send(void **state)
+{
+    struct zt_ep to = target();
+    narrow.bytes_ms = 10;
+    narrow.queue = 100000;
+    client = A->connect(&to, 300000, false);
+    wire_run(1000);
+    assert_int_equal(client->written, 300000);
+    server()->close_when_sent = true;
+    B->pump(server());
+    wire_run(1000);
+    assert_true(client->eof); /* and closed */
+    assert_in_range(server()->received, 1, 100000);
+    assert_true(wire_until(server_done, 120000));
+    assert_false(server()->failed);
+    assert_int_equal(server()->received, 300000);
+    wire_run(30000);
+    assert_true(wire_idle());
+}
+
 static void test_address_goes(void **state)
 {
     struct zt_ep to = target();
@@ -730,7 +739,7 @@ static void test_isn(void **state)
     }
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, start, wire_teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, wire_setup_tcp, wire_teardown)
 
 int main(void)
 {
@@ -763,6 +772,7 @@ int main(void)
         T(test_many_connections),
         T(test_idle_connections_rest),
         T(test_time_wait_reopens),
+        T(test_close_with_much_to_send),
         T(test_address_goes),
         T(test_to_own_address),
         T(test_isn),

@@ -347,6 +347,12 @@ static void t_keepalive(struct twin_conn *c)
     zt_stack_kick(stack);
 }
 
+static uint32_t t_steps(struct twin_conn *c)
+{
+    struct tcp_pcb *p = c->pcb;
+    return p->steps;
+}
+
 static bool t_paced(struct twin_conn *c)
 {
     struct tcp_pcb *p = c->pcb;
@@ -418,6 +424,7 @@ const struct twin twin_api = {
     .abort = t_abort,
     .keepalive = t_keepalive,
     .all_arrived = t_all_arrived,
+    .steps = t_steps,
     .paced = t_paced,
     .pump = pump,
     .udp = t_udp,

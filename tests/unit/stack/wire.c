@@ -20,6 +20,7 @@ bool (*lose)(unsigned from, const uint8_t *eth, size_t n);
 uint8_t last_frame[2][10000];
 size_t last_size[2];
 struct narrow narrow;
+struct twin_conn *client;
 static struct frame *queue[2], **queue_end[2]; /* by receiver */
 static uint64_t seed;
 static size_t memory_before[2];
@@ -160,6 +161,16 @@ int wire_setup(void **state)
     return 0;
 }
 
+int wire_setup_tcp(void **state)
+{
+    int e = wire_setup(state);
+    if (e == 0)
+        e = B->listen(4, 80);
+    if (e == 0)
+        wire_run(2000);
+    return e;
+}
+
 static void clear_queue(void)
 {
     for (unsigned i = 0; i < 2; i++) {
@@ -255,6 +266,11 @@ bool wire_until(bool (*done)(void), int64_t ms)
 void wire_run(int64_t ms)
 {
     (void)wire_until(never, ms);
+}
+
+bool all_acked(void)
+{
+    return client->acked == client->to_send;
 }
 
 bool wire_idle(void)

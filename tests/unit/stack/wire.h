@@ -56,7 +56,11 @@ extern bool (*lose)(unsigned from, const uint8_t *eth, size_t n);
 extern uint8_t last_frame[2][10000]; /* by sender */
 extern size_t last_size[2];
 
+extern struct twin_conn *client; /* of a; a test sets it */
+bool all_acked(void);            /* all that it has to send */
+
 int wire_setup(void **state);    /* loads and opens both; default addresses 10.1.0.1, .2 */
+int wire_setup_tcp(void **state); /* the same, and b listens on port 80 */
 int wire_teardown(void **state); /* closes; fails when something is left allocated */
 
 void wire_run(int64_t ms);                       /* let so much time pass */

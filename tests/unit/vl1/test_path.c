@@ -120,6 +120,9 @@ static void the_filter_admits_what_may_become_a_path(void **state)
     struct zt_link here = at("9.0.0.1/777"), there = at("9.0.0.2/9993");
     assert_true(zt_path_allowed(v, &peer, &here.ep));
     assert_false(zt_path_allowed(v, &peer, &there.ep));
+    v->roots.planet.roots[0].eps[0] = at("10.147.0.1/9993").ep; /* no network talks us out of it */
+    struct zt_link home = at("10.147.0.1/9993");
+    assert_true(zt_path_allowed(v, &peer, &home.ep));
     v->roots.planet.roots[0].neps = 0; /* an empty list allows any */
     assert_true(zt_path_allowed(v, &peer, &there.ep));
     free(v);

@@ -16,6 +16,7 @@ size_t fake_npackets;
 
 static struct zt_vl1 *nodes[FAKE_NODES];
 static size_t nnodes;
+bool fake_unproven;
 static struct fake_packet *held[FAKE_PACKETS];
 static size_t nheld;
 static uint64_t next_id, rng;
@@ -24,6 +25,7 @@ void fake_begin(void)
 {
     fake_now = (struct zt_now){.mono_ms = 1000, .wall_ms = 1700000000000};
     next_id = 1;
+    fake_unproven = false;
     rng = 42;
 }
 
@@ -196,6 +198,11 @@ int zt_vl1_reply_error(struct zt_vl1 *v, const struct zt_now *now, const struct 
     k->in_re_verb = to->verb;
     k->in_re_id = to->id;
     return 0;
+}
+
+bool zt_vl1_is_proven(const struct zt_rx *rx)
+{
+    return !fake_unproven;
 }
 
 uint64_t zt_vl1_address(const struct zt_vl1 *v)

@@ -51,6 +51,7 @@ struct zt_vl1 {
 extern struct zt_now fake_now;
 extern struct fake_packet *fake_packets[FAKE_PACKETS];
 extern size_t fake_npackets;
+extern bool fake_unproven; /* nobody has shown to be where it sends from */
 
 void fake_begin(void);
 void fake_end(void);

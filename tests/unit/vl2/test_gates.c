@@ -146,6 +146,20 @@ static bool unwanted(void)
     return zt_mcast_count(&b->vl2->mcast, group()) == 0;
 }
 
+/* b asked it, though not for this network. */
+static bool tell(void)
+{
+    uint8_t body[30] = {0};
+    zt_mcast_add(&b->vl2->mcast, &fake_now, group(), C);
+    zt_put64(body, CTL_NWID);
+    zt_put48(body + 8, GROUP);
+    body[18] = 0x02;
+    zt_put16(body + 23, 1);
+    zt_put40(body + 25, 0x4444444444u);
+    fake_inject_ok(b, A, ZT_VERB_MULTICAST_FRAME, body, sizeof body);
+    return zt_mcast_count(&b->vl2->mcast, group()) > 1;
+}
+
 static bool com_of_another_network(void)
 {
     uint8_t body[600];
@@ -422,6 +436,7 @@ static const struct attempt {
     TRY(LIKE, like),
     TRY(GATHER, gather),
     TRY(UNWANTED, unwanted),
+    TRY(TELL, tell),
     TRY(COM_NETWORK, com_of_another_network),
     TRY(COM_SIGNER, com_signed_by_itself),
     TRY(COM_SIGNER, com_with_a_flipped_bit),

@@ -817,6 +817,11 @@ static void replicators(void **state)
     fake_inject(c, A, ZT_VERB_MULTICAST_FRAME, ask, w.n);
     assert_int_equal(c->nframes, 3);
     assert_int_equal(fake_count(c, ZT_VERB_MULTICAST_FRAME), 0);
+    /* Nor does the one who is lend himself to a foreign source. */
+    zt_put48(ask + 9, zt_mac_of(C, CTL_NWID));
+    fake_inject(b, A, ZT_VERB_MULTICAST_FRAME, ask, w.n);
+    assert_int_equal(b->drops.n[ZT_DROP_BRIDGE], 1);
+    assert_int_equal(fake_count(b, ZT_VERB_MULTICAST_FRAME), 0);
 }
 
 static void tee_and_redirect(void **state)

@@ -66,8 +66,7 @@ run udp_b udp udp_b "$nwid" "$(address6 udp_a)" 7002 'another'
 check udp_b 'answer: another'
 # A sender that has ended before the network told it who listens is heard by nobody.
 heard() { # LISTENER SENDER GROUP TEXT
-    local try
-    for try in 1 2 3 4 5; do
+    for _ in 1 2 3 4 5; do
         run "$2" multicast "$2" "$nwid" send "$3" 7003 "$4"
         ! wait_for 3 says "$1" "heard: $4" || break
     done

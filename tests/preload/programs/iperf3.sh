@@ -4,7 +4,7 @@ needs_iperf3=iperf3
 iperf() {
     local try
     for try in {1..50}; do # it is busy until it has put the last one away
-        b iperf3 -c "$addr" -p 5201 -J "$@" > iperf.json && break
+        b iperf3 -c "$addr" -p "${iperf_port-5201}" -J "$@" > iperf.json && break
         grep -q busy iperf.json && [ "$try" -lt 50 ] || {
             json 'd.get("error")' < iperf.json
             tail -n 3 iperf.log
@@ -15,8 +15,7 @@ iperf() {
     json 'd["end"].get("sum_received", d["end"].get("sum"))["bytes"] > 100000' < iperf.json
 }
 iperf_udp() { # where much else runs some are lost, and nobody sends them again
-    local try
-    for try in 1 2 3 4 5; do
+    for _ in 1 2 3 4 5; do
         iperf -u -b 20M -t 1 "$@" || return
         json 'd["end"]["sum"]["lost_percent"] < 20' < iperf.json && return
     done

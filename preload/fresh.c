@@ -2,8 +2,9 @@
  * from them when they become virtual, some thirty questions to the kernel; of these the answers are
  * known, after the first of them: what this system gives to every socket.
  *
- * The flag goes with the first call that could change one of the answers, with a duplicate, and with a
- * fork, as the child may call something where we don't see it. And whether the socket is still a TCP
+ * The flag goes with the first call that could change one of the answers, with a duplicate, and when others
+ * get the socket and may call something where we don't see it: by fork, spawn, exec (of a vfork child, which
+ * has our memory) and in a message. And whether the socket is still a TCP
  * socket without a connection is asked each time: a close inside of libc is not seen either. */
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -63,7 +64,7 @@ bool zt_fresh_facts(int fd, struct zt_facts *f, struct zt_ctl_opt opts[ZT_CTL_OP
     return true;
 }
 
-static void end_all(void)
+void zt_fresh_end_all(void)
 {
     for (unsigned p = 0; p < ZT_FD_PAGES; p++) {
         struct zt_fd_page *page = atomic_load_explicit(&zt_fd_pages[p], memory_order_acquire);
@@ -73,7 +74,24 @@ static void end_all(void)
     }
 }
 
+void zt_fresh_sent(const struct msghdr *m)
+{
+    struct msghdr copy = *m;
+    if (ZT_LIKELY(!m->msg_controllen || zt_wild(m->msg_control)))
+        return;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c && c->cmsg_len >= CMSG_LEN(0); c = CMSG_NXTHDR(&copy, c)) {
+        size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        int fd;
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t i = 0; i < n && i < 253; i++) { /* as many as a message may have */
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            zt_fresh_end(fd);
+        }
+    }
+}
+
 __attribute__((constructor)) static void init(void)
 {
-    pthread_atfork(end_all, NULL, NULL);
+    pthread_atfork(zt_fresh_end_all, NULL, NULL);
 }

@@ -106,7 +106,7 @@ static void look_at_ranges(void)
 
 /* For an address that could be virtual while no node runs: at most once a second. The first time
  * others must wait for the answer. */
-static void read_remembered(void)
+void zt_ranges_read(void)
 {
     uint64_t all = ~UINT64_C(0), mask;
     int64_t now = zt_now_ms();
@@ -128,7 +128,7 @@ bool zt_ranges_have(const struct zt_ctl_addr *a)
 {
     unsigned t;
     bool found;
-    read_remembered();
+    zt_ranges_read();
     do {
         t = atomic_load_explicit(&turn, memory_order_acquire);
         const struct remembered *r = &remembered[t & 1];
@@ -156,7 +156,7 @@ bool zt_ranges_name(const char *name, size_t n)
 {
     unsigned t;
     bool found;
-    read_remembered();
+    zt_ranges_read();
     do {
         t = atomic_load_explicit(&turn, memory_order_acquire);
         found = zt_in_domains(remembered[t & 1].domains, name, n);

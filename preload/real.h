@@ -36,9 +36,10 @@
                 X(sendmmsg) X(sendfile) X(splice) X(ioctl) X(epoll_ctl) X(poll) X(syscall)        \
                     X(gethostbyaddr) X(gethostbyaddr_r) X(getnameinfo) X(getaddrinfo)             \
                         X(gethostbyname) X(gethostbyname2) X(gethostbyname_r) X(gethostbyname2_r) \
-                            X(execve) X(execveat) X(fexecve) X(execvpe) X(execv) X(execvp)        \
+                            X(execve) X(execveat) X(fexecve) X(execvpe)                            \
                                 X(posix_spawn) X(posix_spawnp) X(getifaddrs) X(if_nametoindex)    \
-                                    X(if_indextoname) X(if_nameindex)
+                                    X(if_indextoname) X(if_nameindex) X(chroot) X(setuid)         \
+                                        X(seteuid) X(setreuid) X(setresuid)
 
 struct zt_real {
 #define X(f) __typeof__(f) *f;

@@ -183,6 +183,9 @@ void zt_leave(struct zt_guard *g);
 
 /* socket() gave fd to the program. */
 void zt_fresh_made(int fd, int domain, int type, int protocol);
+/* They have been handed on, or are about to be: somebody else may tell them something. */
+void zt_fresh_end_all(void);
+void zt_fresh_sent(const struct msghdr *m); /* those in a message */
 /* It is about to be told something. */
 static inline void zt_fresh_end(int fd)
 {
@@ -270,6 +273,8 @@ bool zt_in_range(const struct zt_state_range *r, const struct zt_ctl_addr *a);
 /* ranges.c: was it virtual when a node ran last? The same of a name of n bytes. */
 bool zt_ranges_have(const struct zt_ctl_addr *a);
 bool zt_ranges_name(const char *name, size_t n);
+/* Read them now, as later it may not be possible. */
+void zt_ranges_read(void);
 /* Is the name in one of these domains, in the form of the state page? */
 bool zt_in_domains(const char *list, const char *name, size_t n);
 /* Wait (bounded) until every joined network has its addresses. */
@@ -358,7 +363,7 @@ ssize_t zt_dgram_send(int fd, zt_word w, const struct msghdr *m, int flags);
 ssize_t zt_dgram_recv(int fd, zt_word w, struct msghdr *m, int flags);
 int zt_dgram_error(int fd);    /* take a pending error message: errno or 0 */
 long zt_dgram_pending(int fd); /* bytes of the first datagram */
-/* SIOCGIF*: 0 or -1 when it was about a virtual interface; 1: ask the kernel. */
+/* SIOCGIF*: 0 or -1 when it is answered; 1: the kernel answers, by fd itself. */
 int zt_if_ioctl(int fd, zt_word w, unsigned long request, void *arg);
 bool zt_if_by_name(const char *name, struct zt_state_if *out);
 int zt_optname_flag(int level, int name, zt_word *flag);

@@ -67,7 +67,8 @@ static char *const *complete(char *const env[], char **out)
 }
 
 #define ENV(env)                    \
-    (ZT_LIKELY(!zt_settings.sticky) \
+    (zt_fresh_end_all(),            \
+     ZT_LIKELY(!zt_settings.sticky) \
          ? (env)                    \
          : complete((env), alloca((count(env) + KEPT_MAX + 1) * sizeof(char *))))
 
@@ -113,12 +114,12 @@ ZT_EXPORT int execle(const char *path, const char *arg, ...)
 /* With `environ`, which the program may have emptied. */
 ZT_EXPORT int execv(const char *path, char *const argv[])
 {
-    return zt_settings.sticky ? execve(path, argv, environ) : REAL(execv)(path, argv);
+    return execve(path, argv, environ);
 }
 
 ZT_EXPORT int execvp(const char *file, char *const argv[])
 {
-    return zt_settings.sticky ? execvpe(file, argv, environ) : REAL(execvp)(file, argv);
+    return execvpe(file, argv, environ);
 }
 
 ZT_EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path,

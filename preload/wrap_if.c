@@ -242,6 +242,19 @@ ZT_EXPORT struct if_nameindex *if_nameindex(void)
 
 /* ---- ioctl ---- */
 
+/* Of a virtual descriptor the kernel knows no interfaces' addresses, for the pair is no inet socket: another
+ * one is. */
+static int ask_kernel(int fd, zt_word w, unsigned long request, void *arg)
+{
+    if (!w)
+        return REAL(ioctl)(fd, request, arg);
+    long s = zt_sys3(SYS_socket, w & ZT_W_V6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    long r = s < 0 ? s : zt_sys3(SYS_ioctl, s, request, arg);
+    if (s >= 0)
+        zt_sys1(SYS_close, s);
+    return (int)zt_ret(r);
+}
+
 /* SIOCGIFCONF: IPv4 addresses alone. The kernel's first, then ours as far as there is room; without
  * a buffer, the room that would be needed. */
 static int conf(int fd, zt_word w, struct ifconf *c)
@@ -249,13 +262,7 @@ static int conf(int fd, zt_word w, struct ifconf *c)
     unsigned n = 0;
     struct entry *ours = own_entries(&n);
     int room = c->ifc_req ? c->ifc_len : 0;
-    int r = w ? -1 : REAL(ioctl)(fd, SIOCGIFCONF, c);
-    if (w) { /* the pair is no inet socket: another one is */
-        long s = zt_sys3(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        r = s < 0 ? zt_fail((int)-s) : (int)zt_ret(zt_sys3(SYS_ioctl, s, SIOCGIFCONF, c));
-        if (s >= 0)
-            zt_sys1(SYS_close, s);
-    }
+    int r = ask_kernel(fd, w, SIOCGIFCONF, c);
     for (unsigned i = 0; r == 0 && i < n; i++) {
         struct ifreq q = {0};
         if (ours[i].addr.sa.sa_family != AF_INET)
@@ -320,12 +327,12 @@ int zt_if_ioctl(int fd, zt_word w, unsigned long request, void *arg)
     struct zt_state_if f;
     struct ifreq *q = arg;
     if (zt_wild(arg))
-        return 1;
+        return w ? zt_fail(EFAULT) : 1;
     if (request == SIOCGIFCONF)
         return conf(fd, w, arg);
     if (request == SIOCGIFNAME && zt_if_is_virtual((uint32_t)q->ifr_ifindex))
         return if_indextoname((unsigned)q->ifr_ifindex, q->ifr_name) ? 0 : zt_fail(ENODEV);
     if (request != SIOCGIFNAME && zt_if_by_name(q->ifr_name, &f))
         return about(&f, request, q);
-    return 1;
+    return w ? ask_kernel(fd, w, request, arg) : 1;
 }

@@ -466,6 +466,8 @@ ZT_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
     if (!w) {
         int a = m ? send_attach(fd, m->msg_name, m->msg_namelen, flags) : 0, saved = errno;
         if (ZT_LIKELY(a == 0)) {
+            if (m)
+                zt_fresh_sent(m);
             ssize_t r = REAL(sendmsg)(fd, m, flags);
             if (ZT_LIKELY(r >= 0) || !m || !send_group(fd, m->msg_name, m->msg_namelen, saved))
                 return r;
@@ -481,8 +483,10 @@ ZT_EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
     if (!zt_word_of(fd)) {
         int a = 0, saved = errno;
-        for (unsigned i = 0; i < n && i < 1024 && a == 0 && !zt_wild(v); i++) /* the kernel takes no more */
+        for (unsigned i = 0; i < n && i < 1024 && a == 0 && !zt_wild(v); i++) { /* the kernel takes no more */
             a = send_attach(fd, v[i].msg_hdr.msg_name, v[i].msg_hdr.msg_namelen, flags);
+            zt_fresh_sent(&v[i].msg_hdr);
+        }
         if (ZT_LIKELY(a == 0)) {
             int r = REAL(sendmmsg)(fd, v, n, flags);
             if (ZT_LIKELY(r >= 0) || zt_wild(v) || !n ||

@@ -1,8 +1,8 @@
 /* The engine as the 1.8 generation sees it (zts_engine.h).
  *
- * Groups (zts_core_lock_obtain): the loop is never held up for a caller. The first question about a
- * network or peer inside a group is put to the node, and its answer kept for the rest of the group;
- * the lock only keeps other threads' groups apart. */
+ * Groups (zts_core_lock_obtain): the loop is never held up for a caller. The answer about a network, and
+ * the one about a peer, is kept inside a group until another one is asked about; the lock only keeps
+ * other threads' groups apart. */
 #include "api/zts_engine.h"
 
 #include <stdlib.h>

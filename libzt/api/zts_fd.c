@@ -46,6 +46,7 @@ static struct zts_sock *make_sock(unsigned num)
         c[i].num = (int)(num / CHUNK * CHUNK + i);
         c[i].fd = -1;
         pthread_mutex_init(&c[i].lock, NULL);
+        pthread_mutex_init(&c[i].page_lock, NULL);
     }
     atomic_store(&chunks[num / CHUNK], c);
     return &c[num % CHUNK];
@@ -112,8 +113,7 @@ void zts_sock_abandon(struct zts_sock *s)
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;
-    zts_page_unref(s->page);
-    s->page = NULL;
+    zts_sock_set_page(s, NULL);
     free_number((unsigned)s->num);
 }
 
@@ -185,6 +185,7 @@ void zts_sock_in_child(void)
         struct zts_sock *c = atomic_load(&chunks[i]);
         for (unsigned k = 0; c != NULL && k < CHUNK; k++) {
             pthread_mutex_init(&c[k].lock, NULL);
+            pthread_mutex_init(&c[k].page_lock, NULL);
             /* Calls of other threads never come back here. */
             uint32_t r = atomic_load(&c[k].refs);
             if (r & OPEN)
@@ -219,9 +220,37 @@ int zts_sock_swap(struct zts_sock *s, int fresh)
     return rc;
 }
 
+struct zts_page *zts_sock_page(struct zts_sock *s)
+{
+    pthread_mutex_lock(&s->page_lock);
+    struct zts_page *p = zts_page_ref(s->page);
+    pthread_mutex_unlock(&s->page_lock);
+    return p;
+}
+
+void zts_sock_set_page(struct zts_sock *s, struct zts_page *page)
+{
+    pthread_mutex_lock(&s->page_lock);
+    struct zts_page *old = s->page;
+    s->page = page;
+    pthread_mutex_unlock(&s->page_lock);
+    zts_page_unref(old);
+}
+
+bool zts_sock_is_stale(struct zts_sock *s)
+{
+    struct zts_page *p = zts_sock_page(s);
+    bool stale = zts_page_stale(p);
+    zts_page_unref(p);
+    return stale;
+}
+
 bool zts_sock_slot(struct zts_sock *s, struct zt_state_slot *out)
 {
-    return zts_page_slot(s->page, atomic_load_explicit(&s->id, memory_order_relaxed), out);
+    struct zts_page *p = zts_sock_page(s);
+    bool known = zts_page_slot(p, atomic_load_explicit(&s->id, memory_order_relaxed), out);
+    zts_page_unref(p);
+    return known;
 }
 
 int zts_sock_take_error(struct zts_sock *s)

@@ -106,7 +106,7 @@ static ssize_t end_of_stream(struct zts_sock *s)
         return 0;
     if (!zts_ready())
         return ZTS_ERR_SERVICE;
-    if (zts_page_stale(s->page))
+    if (zts_sock_is_stale(s))
         return zts_fail(ECONNRESET);
     int err = zts_sock_take_error(s); /* told once, then it is an end like any other */
     return err != 0 && err != EPIPE ? zts_fail(err) : 0;

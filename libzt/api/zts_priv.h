@@ -101,7 +101,8 @@ struct zts_sock {
     _Atomic bool reset_told; /* and the reset of what was connected */
     _Atomic bool shut_rd;    /* by the caller */
     _Atomic uint64_t id;
-    struct zts_page *page;          /* reference */
+    pthread_mutex_t page_lock;
+    struct zts_page *page;          /* reference; under page_lock */
     struct zt_ctl_addr local, peer; /* peer: of a connected datagram socket */
     int contimeo_ms;                /* 0: none */
     struct timeval rcvtimeo, sndtimeo;
@@ -129,6 +130,10 @@ void zts_sock_in_child(void); /* after fork: its locks may be held by threads th
  * an errno. With s->lock. */
 int zts_sock_swap(struct zts_sock *s, int fresh);
 int zts_placeholder(int type); /* a new placeholder descriptor or -errno */
+/* The page that tells of s: data calls ask without s->lock while a connect may put another in its place. */
+struct zts_page *zts_sock_page(struct zts_sock *s);                /* with a reference, or NULL */
+void zts_sock_set_page(struct zts_sock *s, struct zts_page *page); /* takes the reference over */
+bool zts_sock_is_stale(struct zts_sock *s);
 bool zts_sock_slot(struct zts_sock *s, struct zt_state_slot *out);
 /* Why a stream ended, unless it was told before: an errno, 0. (EPIPE: reset after the peer's orderly end,
  * which stays that for readers.) */

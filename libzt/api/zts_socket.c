@@ -147,8 +147,7 @@ static int request_fd(struct zts_sock *s, const struct zt_ctl_req *req, struct z
         zts_page_unref(page);
         return zts_fail(err);
     }
-    zts_page_unref(s->page);
-    s->page = page;
+    zts_sock_set_page(s, page);
     s->local = rep->local;
     atomic_store(&s->id, rep->id);
     atomic_store(&s->told, false);
@@ -184,8 +183,7 @@ static void make_fresh(struct zts_sock *s)
         return; /* the failed pair stays; a new connect replaces it as well */
     atomic_store(&s->id, 0);
     atomic_store(&s->kind, ZTS_KIND_FRESH);
-    zts_page_unref(s->page);
-    s->page = NULL;
+    zts_sock_set_page(s, NULL);
 }
 
 /* The result of a connect that has been answered: 0, an errno, or -1 while it has not. */
@@ -193,7 +191,7 @@ static int connect_result(struct zts_sock *s)
 {
     struct zt_state_slot slot;
     if (!zts_sock_slot(s, &slot))
-        return zts_page_stale(s->page) ? ENETDOWN : ECONNRESET;
+        return zts_sock_is_stale(s) ? ENETDOWN : ECONNRESET;
     switch (slot.phase) {
     case ZT_PHASE_CONNECTING:
         return -1;
@@ -460,7 +458,7 @@ static int accept_on(struct zts_sock *s, void *addr, zts_socklen_t *len, int fla
     if (flags & ZTS_O_NONBLOCK)
         (void)fcntl(fd, F_SETFL, O_NONBLOCK);
     c->fd = fd;
-    c->page = zts_page_ref(s->page);
+    c->page = zts_sock_page(s);
     c->local = a.local;
     c->peer = a.remote;
     atomic_store(&c->id, a.id);

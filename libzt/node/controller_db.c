@@ -29,6 +29,7 @@ struct record {
     uint64_t nwid, addr; /* addr 0: a network */
     uint64_t serial;
     char *text;
+    void *values; /* between load and start: for the core, see read_values */
     uint64_t revision; /* what the text says, for lists of thousands */
     bool is_authorized;
     unsigned version, stored; /* of text; on disk */
@@ -119,9 +120,32 @@ static void answer_all(struct record *r, int status)
     }
 }
 
+/* The values of a document: a struct zt_ctl_network or zt_ctl_member, malloc'd. NULL: no memory. */
+static void *read_values(const struct record *r, const json_t *doc)
+{
+    void *v = malloc(r->addr == 0 ? sizeof(struct zt_ctl_network) : sizeof(struct zt_ctl_member));
+    if (v != NULL && (r->addr == 0 ? zt_ctl_network_read(doc, r->nwid, v)
+                                   : zt_ctl_member_read(doc, r->nwid, r->addr, v)) != 0) {
+        free(v);
+        v = NULL;
+    }
+    return v;
+}
+
+static void free_values(struct record *r)
+{
+    if (r->values != NULL && r->addr == 0)
+        zt_ctl_network_fini(r->values);
+    else if (r->values != NULL)
+        zt_ctl_member_fini(r->values);
+    free(r->values);
+    r->values = NULL;
+}
+
 static void record_fini(struct record *r, int status)
 {
     answer_all(r, status);
+    free_values(r);
     zt_list_remove(&r->failed);
     free(r->text);
 }
@@ -336,23 +360,26 @@ static void set_text(struct zt_ctl_db *db, struct record *r, const json_t *doc, 
     write_record(db, r);
 }
 
-/* The core gets the values of the document. Networks of other controllers are kept and shown, and
- * nothing else comes of them. */
-static int tell_core(struct zt_ctl_db *db, const struct record *r, const json_t *doc)
+/* Networks of other controllers are kept and shown, and nothing else comes of them. */
+static bool is_ours(const struct zt_ctl_db *db, const struct record *r)
+{
+    return zt_nwid_controller(r->nwid) == db->n->identity.addr;
+}
+
+/* The values go to the core. */
+static int give_core(struct zt_ctl_db *db, const struct record *r, void *values)
 {
     const struct zt_now *now = zt_loop_now(db->n->loop);
-    struct zt_ctl_network net;
-    struct zt_ctl_member m;
-    int rc;
+    int rc = values == NULL ? ZT_E_NOMEM
+             : r->addr == 0 ? zt_controller_set_network(db->ctl, now, values)
+                            : zt_controller_set_member(db->ctl, now, values);
+    free(values);
+    return rc;
+}
 
-    if (zt_nwid_controller(r->nwid) != db->n->identity.addr)
-        return 0;
-    if (r->addr == 0) {
-        rc = zt_ctl_network_read(doc, r->nwid, &net);
-        return rc != 0 ? rc : zt_controller_set_network(db->ctl, now, &net);
-    }
-    rc = zt_ctl_member_read(doc, r->nwid, r->addr, &m);
-    return rc != 0 ? rc : zt_controller_set_member(db->ctl, now, &m);
+static int tell_core(struct zt_ctl_db *db, const struct record *r, const json_t *doc)
+{
+    return is_ours(db, r) ? give_core(db, r, read_values(r, doc)) : 0;
 }
 
 /* Answer with text now, or when this version of the record is safe. */
@@ -627,6 +654,7 @@ static void load_file(struct zt_ctl_db *db, const char *name, uint64_t nwid, uin
     if (r != NULL) {
         take_text(r, doc, text);
         r->version = r->stored = 1;
+        r->values = is_ours(db, r) ? read_values(r, doc) : NULL;
     } else {
         free(text);
     }
@@ -675,11 +703,9 @@ int zt_ctl_db_load(struct zt_node *n, struct zt_ctl_db **out)
 
 static int start_record(struct zt_ctl_db *db, struct record *r)
 {
-    json_error_t e;
-    json_t *doc = zt_ctl_parse(r->text, strlen(r->text), &e);
-    int rc = doc != NULL ? tell_core(db, r, doc) : ZT_E_NOMEM;
-    json_decref(doc);
-    return rc;
+    void *values = r->values;
+    r->values = NULL;
+    return is_ours(db, r) ? give_core(db, r, values) : 0;
 }
 
 static void put_time(void *user, int64_t wall_ms)

@@ -12,12 +12,14 @@
 #include "node/proxy_int.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -27,6 +29,8 @@
 
 #define DEFAULT_BUDGET (64u << 20)
 #define RETRY_MS 50
+#define FDS_LEFT 1024 /* at most, to others than sockets */
+#define FDS_FEW 1024  /* nothing to share: of a program that has its node inside */
 
 uint64_t zt_proxy_random(struct zt_proxy *p)
 {
@@ -158,6 +162,11 @@ int zt_sock_make(struct zt_sock *s, int fd[2])
 
     if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd) != 0)
         return errno;
+    if (fd[0] >= s->p->fd_end || fd[1] >= s->p->fd_end) { /* the kernel gives the lowest that is free */
+        close(fd[0]);
+        close(fd[1]);
+        return EMFILE;
+    }
     name_of(s, &sun, &len);
     if (bind(fd[0], (struct sockaddr *)&sun, len) != 0) {
         /* 48 random bits collided with a name that somebody holds: let the program try again. */
@@ -505,6 +514,16 @@ void zt_proxy_flush(struct zt_proxy *p)
 
 /* Life */
 
+static int fd_end(bool leave_fds)
+{
+    struct rlimit r;
+
+    if (!leave_fds || getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur <= FDS_FEW ||
+        r.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (int)(r.rlim_cur - (r.rlim_cur / 8 < FDS_LEFT ? r.rlim_cur / 8 : FDS_LEFT));
+}
+
 int zt_proxy_new(const struct zt_proxy_config *cfg, struct zt_proxy **out)
 {
     struct zt_proxy *p = calloc(1, sizeof *p);
@@ -518,6 +537,7 @@ int zt_proxy_new(const struct zt_proxy_config *cfg, struct zt_proxy **out)
     p->cfg = *cfg;
     if (!p->cfg.memory_budget)
         p->cfg.memory_budget = DEFAULT_BUDGET;
+    p->fd_end = fd_end(cfg->leave_fds);
     zt_list_init(&p->dirty);
     zt_list_init(&p->starved);
     zt_list_init(&p->blocked);
@@ -536,7 +556,6 @@ int zt_proxy_new(const struct zt_proxy_config *cfg, struct zt_proxy **out)
     err = zt_state_open(&p->state, cfg->state_path, host_id);
     if (err)
         goto no_memory;
-    zt_fd_own(p->state.ro_fd);
     err = zt_icmp_open(p);
     if (err)
         goto no_icmp;

@@ -22,6 +22,9 @@ struct zt_proxy_config {
     int (*frame)(void *user, uint64_t nwid, uint8_t *eth, size_t n);
     void *user;
     uint64_t memory_budget; /* bytes for all queues; 0 = 64 MiB */
+    /* Of more than 1024 descriptors that the process may have, sockets leave an eighth, at most 1024, to
+     * others: its control socket, files, UDP. False: they are its program's to use up. */
+    bool leave_fds;
 };
 
 struct zt_proxy_counts {

@@ -31,6 +31,7 @@ struct zt_sockopts {
     int ttl, tos, mcast_ttl, mcast_loop, mcast_if6;
     int sndbuf, rcvbuf, no_check, checksum, recverr;
     int ifindex; /* SO_BINDTODEVICE; 0: any */
+    int advice[19]; /* what nothing here acts on, to be read back */
     uint8_t mcast_if4[4];
 };
 
@@ -161,6 +162,7 @@ struct zt_proxy {
     uv_timer_t retry;       /* after EMFILE, ETOOMANYREFS: nothing else would wake us */
     struct zt_list blocked; /* listeners' dirty links: wait for the timer */
     uint32_t next_port; /* of connects: in turn, so that one in TIME_WAIT comes last */
+    int fd_end; /* from here on descriptors are left to others */
     unsigned handles; /* libuv handles not yet closed; the proxy is freed at 0 */
     bool ending;
     char name_prefix[48];

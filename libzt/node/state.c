@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "node/fork.h"
 
 #define PAGE_BYTES \
     (sizeof(struct zt_state_head) + (size_t)ZT_STATE_SLOTS * sizeof(struct zt_state_slot))
@@ -97,7 +98,7 @@ int zt_state_open(struct zt_state *s, const char *path, const uint8_t host_id[16
     err = map_page(s, fd, host_id);
     if (!path) /* the mapping above stays writable; nobody can make another */
         (void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE);
-    if (!err && (s->ro_fd = reopen_readonly(fd)) < 0)
+    if (!err && (s->ro_fd = zt_fd_own(reopen_readonly(fd))) < 0)
         err = ZT_E_IO;
     if (!err && path) {
         mark_stale(path);
@@ -118,8 +119,7 @@ void zt_state_close(struct zt_state *s)
         __atomic_store_n(&s->head->stale, 1, __ATOMIC_RELEASE);
         munmap(s->head, PAGE_BYTES);
     }
-    if (s->ro_fd >= 0)
-        close(s->ro_fd);
+    zt_fd_close(s->ro_fd);
     free(s->free);
     free(s->old);
     memset(s, 0, sizeof *s);

@@ -138,7 +138,8 @@ static int make_proxy(struct zt_node *n)
                                  .random = zt_host_random,
                                  .frame = zt_host_frame,
                                  .user = n,
-                                 .memory_budget = n->conf.memory_budget};
+                                 .memory_budget = n->conf.memory_budget,
+                                 .leave_fds = n->cfg.door};
     int rc = zt_proxy_new(&pc, &n->proxy);
     if (rc != 0)
         snprintf(n->why, sizeof n->why, "virtual sockets: %s", zt_err_text(rc));

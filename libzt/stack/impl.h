@@ -169,7 +169,7 @@ void zt_neigh_arp(struct zt_net *net, const uint8_t *eth, size_t n);
 /* ICMPv6 133..137: always ours, lwIP never sees it. */
 void zt_neigh_nd(struct zt_net *net, const uint8_t *eth, size_t n);
 /* A packet came from this address: good for the answer, if it is on-link, when nothing better is
- * known. False: the address is one of our own. */
+ * known. False: the address is one of our own, or of any host's. */
 bool zt_neigh_hint(struct zt_net *net, const struct zt_ep *ip, uint64_t mac);
 
 /* route.c */

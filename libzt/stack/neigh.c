@@ -370,11 +370,17 @@ err_t zt_neigh_send(struct zt_net *net, struct zt_neigh *ne, uint8_t *eth, size_
 
 /* --- what comes in -------------------------------------------------------------------------- */
 
+static bool is_loopback(const struct zt_ep *ip)
+{
+    static const uint8_t one[16] = {[15] = 1};
+    return ip->family == 4 ? ip->ip[0] == 127 : memcmp(ip->ip, one, 16) == 0;
+}
+
 bool zt_neigh_hint(struct zt_net *net, const struct zt_ep *ip, uint64_t mac)
 {
     struct zt_neigh *ne = get(net, ip);
     if (ne == NULL) {
-        if (zt_stack_is_local(net->s, ip))
+        if (is_loopback(ip) || zt_stack_is_local(net->s, ip))
             return false;
         if (zt_mac_is_multicast(mac) || !zt_net_on_link(net, ip) || derive(net, ip) != 0)
             return true;

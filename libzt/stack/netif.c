@@ -279,7 +279,8 @@ static void reassembly_starts(struct zt_stack *s)
     zt_stack_arm(s, &s->reassembly, s->now_ms + 1000);
 }
 
-/* Nothing from outside comes from one of our own addresses, where programs may trust it. */
+/* Nothing from outside comes from one of our own addresses or from loopback, which programs may
+ * trust. */
 static bool is_from_elsewhere(struct zt_net *net, const struct zt_ep *from, const uint8_t *eth)
 {
     if (zt_neigh_hint(net, from, zt_be48(eth + 6)))

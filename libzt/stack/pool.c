@@ -12,9 +12,14 @@
 
 #include "stack/hooks.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined __SANITIZE_ADDRESS__
 #define HAS_LISTS false
-#else
+#elif defined __has_feature /* clang, which the fuzz targets are built with */
+#if __has_feature(address_sanitizer)
+#define HAS_LISTS false
+#endif
+#endif
+#ifndef HAS_LISTS
 #define HAS_LISTS true
 #endif
 #define KEEP_BYTES (8u << 20) /* two windows of 4 MiB in packets */

@@ -8,14 +8,15 @@
  *
  *   START ──(rate grows no more, or many are lost)──> DRAIN ──(the queue is gone)──> CRUISE
  *
- * START   sends 2.9 times as fast as was delivered, or as a first window a round trip would be, if that is more: doubles
- *         each round trip.
- * DRAIN   as much slower: what START has put into the path's queue leaves it.
- * CRUISE  eight steps of a shortest round trip each: 5/4 of the rate to see whether there is more,
- *         3/4 to take back what there was not, six at the rate. At most twice of what the path
- * holds is on its way. Probing for the shortest round trip, when none as short was seen for ten
- * seconds: four segments on their way for 200 ms, which empties the queue for this and other
- * connections that do the same.
+ * - START: 2.9 times as fast as was delivered, or as a first window a round trip would be, if that
+ *   is more: doubles each round trip.
+ * - DRAIN: as much slower; what START has put into the path's queue leaves it.
+ * - CRUISE: eight steps of a shortest round trip each: 5/4 of the rate to see whether there is
+ *   more, 3/4 to take back what there was not, six at the rate. At most twice of what the path
+ *   holds is on its way.
+ *
+ * Probing for the shortest round trip, when none as short was seen for ten seconds: four segments
+ * on their way for 200 ms, which empties the queue for this and other connections that do the same.
  *
  * This is how BBR works in its first version. Losses by chance then cost what is lost and nothing
  * more. Where more than one in 16 of a round trip are lost, though, it is no chance, but a queue
@@ -53,7 +54,7 @@
 #define BURST_MS 2
 #define CLUMP_MS 100
 #define CREDIT_MS 3600000 /* the product with the fastest pace has room in 64 bits */
-#define PATIENCE_MOST 7 /* times eight steps: 1, 3, 7 */
+#define PATIENCE_MOST 7   /* times eight steps: 1, 3, 7 */
 #define JUDGED 3
 #define SND_BUF_LARGE (TCP_SND_BUF * 4)
 
@@ -423,8 +424,8 @@ void zt_rate_forget(struct tcp_pcb *pcb)
     pcb->rate.wait_prev = NULL;
 }
 
-/* Bytes a second. Until the path has shown what it can, at least a first window a round trip, as a new connection
- * sends: what was measured before may have been a few words with long pauses. */
+/* Bytes a second. Until the path has shown what it can, at least a first window a round trip, as a
+ * new connection sends: what was measured before may have been a few words with long pauses. */
 static uint64_t pace_of(const struct tcp_pcb *pcb)
 {
     uint64_t rate = best(pcb);

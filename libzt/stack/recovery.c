@@ -9,9 +9,10 @@
  * below the congestion window: all holes of a window are filled in one round trip, and new data
  * goes on behind them. Without SACK the patch for NewReno does its work.
  *
- * A window may be thousands of segments, and a peer chooses what its acknowledgments say: what they cost must not
- * grow with the window. A SACK is looked up from where the one before ended, or, as far as what was sent has paid for
- * it, from the beginning; lost segments are looked for when another 128th of the window has arrived, or the timer runs.
+ * A window may be thousands of segments, and a peer chooses what its acknowledgments say: what they
+ * cost must not grow with the window. A SACK is looked up from where the one before ended, or, as
+ * far as what was sent has paid for it, from the beginning; lost segments are looked for when
+ * another 128th of the window has arrived, or the timer runs.
  *
  * A loss halves the window where Reno governs it; where the rate does, it changes nothing here. */
 #include "stack/impl.h"
@@ -25,7 +26,7 @@
 #include "lwip/sys.h"
 
 #define LOST_SEGMENTS 3
-#define SEARCHES 128 /* a window */
+#define SEARCHES 128    /* a window */
 #define STEPS_EACH 1024 /* through the window, that a segment pays for when it is sent */
 #define STEPS_MOST (1u << 20)
 #define PATIENCE_MS 20 /* an ACK may be held back 10 ms by us, and a clock ticks between */
@@ -90,8 +91,8 @@ void zt_lwip_acked(struct tcp_pcb *pcb, uint32_t ackno)
 
 /* --- what is lost --------------------------------------------------------------------------- */
 
-/* Most blocks of an acknowledgment were in the one before: nothing new there, and no walk. The one that grows takes no
- * other's place. */
+/* Most blocks of an acknowledgment were in the one before: nothing new there, and no walk. The one
+ * that grows takes no other's place. */
 static bool is_known(struct tcp_pcb *pcb, uint32_t left, uint32_t right)
 {
     for (unsigned i = 0; i < 4; i++) {
@@ -178,7 +179,8 @@ static bool any_lost(const struct tcp_pcb *pcb)
     return false;
 }
 
-/* Has so much arrived since the last search that another one is worth its while? Where few are out it is always. */
+/* Has so much arrived since the last search that another one is worth its while? Where few are out
+ * it is always. */
 static bool is_due(const struct tcp_pcb *pcb)
 {
     uint32_t more = pcb->arrived_mark - pcb->searched_mark;
@@ -264,9 +266,9 @@ static uint32_t patience(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
     return (2 * pcb->rate.rtt_min + PATIENCE_MS) << (again < 8 ? again : 8);
 }
 
-/* What is left to be searched; and in recovery nothing may be left that could show the loss of a segment that was
- * sent again. After two round trips it goes out once more, instead of the time-out, which is many times that and
- * starts over. */
+/* What is left to be searched; and in recovery nothing may be left that could show the loss of a
+ * segment that was sent again. After two round trips it goes out once more, instead of the
+ * time-out, which is many times that and starts over. */
 void zt_recovery_tick(struct tcp_pcb *pcb)
 {
     struct tcp_seg *first = pcb->unacked;

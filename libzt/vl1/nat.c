@@ -49,6 +49,8 @@
 #define PUSH_FORGET 0x01
 #define STRANGERS_BURST 64
 #define STRANGERS_REFILL_MS 100
+#define INTRODUCED_BURST 256 /* more than anybody meets at once; the rest is introduced again */
+#define INTRODUCED_REFILL_MS 10
 
 static const int64_t unite_after_ms[] = {1000, 2000, 4000, 8000, 30000};
 #define UNITE_STEPS (sizeof unite_after_ms / sizeof unite_after_ms[0])
@@ -394,6 +396,10 @@ enum zt_verdict zt_nat_rendezvous(struct zt_vl1 *v, const struct zt_now *now,
         return ZT_VERDICT_HOLD;
     if (peer == NULL || !zt_path_allowed(v, peer, &link.ep)) {
         zt_drop_count(v->drops, ZT_DROP_PATH);
+        return ZT_VERDICT_OK;
+    }
+    if (!zt_bucket_take(&v->nat.introduced, now->mono_ms, INTRODUCED_BURST, INTRODUCED_REFILL_MS)) {
+        zt_drop_count(v->drops, ZT_DROP_RATE);
         return ZT_VERDICT_OK;
     }
     /* Opens our NAT for the other side without reaching it; it would drop these bytes anyway. */

@@ -48,7 +48,8 @@ struct zt_nat {
     unsigned nunited;         /* pairs in it */
     int64_t united_ms;        /* newest introduction in it */
     struct zt_timer united_timer;
-    struct zt_bucket strangers; /* endpoints tried for peers that share no network with us */
+    struct zt_bucket strangers;  /* endpoints tried for peers that share no network with us */
+    struct zt_bucket introduced; /* RENDEZVOUS that were followed */
     uint64_t seed;
 };
 

@@ -43,7 +43,7 @@ static uint8_t unescape(uint8_t c)
 
 int zt_dict_get(const uint8_t *d, size_t n, const char *key, uint8_t *out, size_t cap)
 {
-    const uint8_t *end = d + n;
+    const uint8_t *end = n > 0 ? d + n : d; /* which may be NULL then */
     const uint8_t *p = n > 0 ? find(d, end, key) : NULL;
     size_t len = 0;
 

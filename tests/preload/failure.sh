@@ -86,8 +86,8 @@ check 'and each of them once' says $'1\n1' eval 'served 7300; served 7301'
 go_on
 ended
 check 'and work' says $'ready\naccept recvfrom' cat out.log
-kill -KILL $(lab_nodes "$work/a ")
-start_node a || fail 'no node'
+ztctl -H "$work/a" down > down.log 2>&1 || fail "$(cat down.log)"
+start_node a || fail "$(cat a.up.log)"
 wait_for 60 is_online a || fail "a is not online: $waited"
 wait_for 30 address_in a "$network4" 4 || fail 'no address'
 

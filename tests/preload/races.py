@@ -175,6 +175,16 @@ def case_many_descriptors():
     assert given == 'ECONNREFUSED', given
 
 
+def case_other_user():
+    """Rights are given up before anything was asked: what was virtual still is, and refused."""
+    if os.getuid() != 0:
+        raise AssertionError('skipped: needs root')
+    os.setuid(65534)
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    given = code(u.connect, (OWN, 9))
+    assert given == 'ENETUNREACH', given
+
+
 def case_relative_home():
     """The program goes elsewhere before it asks."""
     os.chdir('/')
@@ -218,8 +228,8 @@ def run(case, preload, fakehost):
         if case != 'ranges_change':
             with open(os.path.join(home, 'ranges'), 'w') as f:
                 f.write('10.147.17.0/24\n')
-        env = {**os.environ, 'ZT_HOME': 'home' if case == 'relative_home' else home, 'ZT_PRELOAD_WAIT': '1' if case == 'stopped' else '10',
-               'LD_PRELOAD': lib}
+        env = {**os.environ, 'LD_PRELOAD': lib, 'ZT_HOME': 'home' if case == 'relative_home' else home,
+               'ZT_PRELOAD_WAIT': '1' if case == 'stopped' else '10'}
         p = subprocess.Popen([sys.executable, os.path.abspath(__file__), '--in', case], env=env, text=True, cwd=top,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
@@ -248,8 +258,9 @@ def main():
     cases = sys.argv[3:] or CASES
     for case in cases:
         said = run(case, sys.argv[1], sys.argv[2])
-        failed += said != 'ok'
-        print(f'ok      {case}' if said == 'ok' else f'FAILED  {case}: {said}')
+        good = said == 'ok' or said.startswith('skipped')
+        failed += not good
+        print(f'{"ok" if good else "FAILED":8}{case}{"" if said == "ok" else ": " + said}')
     print(f'{len(cases) - failed} passed, {failed} failed')
     sys.exit(failed != 0)
 

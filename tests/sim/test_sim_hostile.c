@@ -527,6 +527,29 @@ static void verbs_that_only_a_root_may_send(void **state)
     sim_free(t.s);
 }
 
+/* A root, or who makes an honest one believe that we talk to everybody, sends us anywhere. */
+static void introductions_have_an_end(void **state)
+{
+    struct trio t = trio_connected(33);
+    uint64_t sent = t.b->sent;
+    for (unsigned i = 0; i < 1000; i++) {
+        uint8_t body[13];
+        struct zt_wr w = zt_wr(body, sizeof body);
+        zt_wr_u8(&w, 0);
+        zt_wr_u40(&w, t.a->id.addr);
+        zt_wr_u16(&w, 9993);
+        zt_wr_u8(&w, 4);
+        zt_wr_u8(&w, 9);
+        zt_wr_u8(&w, 66);
+        zt_wr_u16(&w, (uint16_t)i);
+        say_verb(t.root, t.b, ZT_VERB_RENDEZVOUS, body, w.n);
+    }
+    sim_run(t.s, 100);
+    sim_assert(t.s, dropped(t.b, ZT_DROP_RATE) >= 1000 - 256 - 10);
+    sim_assert(t.s, t.b->sent - sent < 3 * 256);
+    sim_free(t.s);
+}
+
 static void an_ok_must_answer_something(void **state)
 {
     struct trio t = trio_connected(15);
@@ -980,6 +1003,7 @@ int main(void)
         cmocka_unit_test(only_roots_may_update_the_planet),
         cmocka_unit_test(damaged_planets_are_refused),
         cmocka_unit_test(verbs_that_only_a_root_may_send),
+        cmocka_unit_test(introductions_have_an_end),
         cmocka_unit_test(an_ok_must_answer_something),
         cmocka_unit_test(requests_are_rate_limited),
         cmocka_unit_test(a_replayed_hello_makes_no_amplifier),

@@ -250,6 +250,7 @@ expect 'complete: options' 0 '^--next	$' complete planet sign --n
 expect 'complete: a folder' 0 '^:dir' complete identity new -o ''
 expect 'complete: a program' 0 '^:program' complete exec -n ff0000ffff000000 cu
 expect 'complete: files of a program' 0 '^:file' complete exec curl ''
+expect 'complete: an option once' 0 '^1$' sh -c "'$ztctl' __complete planet new - | grep -c -e --root"
 expect 'complete: controller' 0 "^$(zt root -j controller networks | json 'd[0]["id"]')" \
     zt root __complete controller show ''
 expect 'complete without a node' 0 '^:none$' "$ztctl" -H nobody __complete leave ''

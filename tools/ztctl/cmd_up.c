@@ -122,7 +122,7 @@ static int start(const struct zc *zc, const char *port)
         return zc_fail(zc, "ztd is not found: neither beside ztctl nor in PATH");
     if (zc_make_dirs(zc->home) != 0) {
         free(ztd);
-        return zc_fail(zc, "cannot make the home %s: %s", zc->home, strerror(errno));
+        return zc_fail(zc, "cannot make the home %s: %s; -H DIR names another one", zc->home, strerror(errno));
     }
     if (asprintf(&log_path, "%s/ztd.log", zc->home) < 0)
         log_path = NULL;
@@ -130,7 +130,8 @@ static int start(const struct zc *zc, const char *port)
     int code, log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     struct stat st;
     if (log < 0 || fstat(log, &st) != 0) {
-        code = zc_fail(zc, "cannot write in the home: %s: %s", log_path, strerror(errno));
+        code = zc_fail(zc, "cannot write in the home: %s: %s; -H DIR names another one", log_path,
+                       strerror(errno));
     } else {
         pid_t pid = spawn(ztd, zc->home, port, log);
         code = pid < 0 ? zc_fail(zc, "cannot start %s: %s", ztd, strerror(errno))

@@ -233,7 +233,7 @@ static void complete_form(struct request *r, const struct zc_command *c, const s
     }
     if (r->current[0] == '-') {
         for (int i = 0; i < f->n; i++)
-            if (f->word[i][0] == '-')
+            if (f->word[i][0] == '-' && option_of(f, f->word[i]) == i) /* not again "[--root ...]" */
                 offer_choices(r, f->word[i]);
         return;
     }

@@ -198,7 +198,7 @@ static int connect_or_say(const struct zc *zc, int *fd)
     if (nobody_there(errno))
         return zc_no_node(zc);
     if (errno == EACCES || errno == EPERM)
-        return zc_fail(zc, "the node in %s belongs to another user", zc->home);
+        return zc_fail(zc, "the node in %s belongs to another user; -H DIR names another home", zc->home);
     return zc_fail(zc, "cannot reach the node in %s: %s", zc->home, strerror(errno));
 }
 

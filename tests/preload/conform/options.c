@@ -1,6 +1,8 @@
 /* Cases: options, numbers, select */
 #include "lib.h"
 
+#include <net/if.h>
+
 static void try_int(int fd, const char *text, int level, int name, int v)
 {
     int r = setsockopt(fd, level, name, &v, sizeof v);
@@ -60,6 +62,15 @@ static void c_options(void)
     TRY(c, IPPROTO_TCP, TCP_KEEPINTVL, 11);
     TRY(c, IPPROTO_TCP, TCP_KEEPCNT, 3);
     TRY(c, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
+    TRY(c, SOL_SOCKET, SO_DONTROUTE, 1);
+    TRY(c, IPPROTO_TCP, TCP_SYNCNT, 3);
+    TRY(c, IPPROTO_TCP, TCP_LINGER2, 12);
+    TRY(c, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 16384);
+    TRY(c, IPPROTO_IP, IP_MTU_DISCOVER, 2);
+    TRY(c, IPPROTO_IP, IP_FREEBIND, 1);
+    if (family == AF_INET6) {
+        TRY(c, IPPROTO_IPV6, IPV6_MTU_DISCOVER, 3);
+    }
     if (family == AF_INET) {
         TRY(c, IPPROTO_IP, IP_TOS, 0x10);
         TRY(c, IPPROTO_IP, IP_TTL, 33);
@@ -251,6 +262,25 @@ static void c_fill(void)
     close(c), close(s);
 }
 
+/* What every inet socket can be asked about the machine. */
+static void c_interfaces(void)
+{
+    static const unsigned long asked[] = {SIOCGIFADDR, SIOCGIFNETMASK, SIOCGIFBRDADDR, SIOCGIFFLAGS, SIOCGIFMTU,
+                                          SIOCGIFINDEX, SIOCGIFHWADDR, SIOCGIFMETRIC};
+    int u = socket(family, SOCK_DGRAM, 0), l = socket(family, SOCK_STREAM, 0), fds[] = {u, l};
+    OK(bind(u, addr(0), base_len));
+    OK(bind(l, addr(0), base_len));
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+            struct ifreq q = {.ifr_name = "lo"}, none = {.ifr_name = "none"};
+            SAY(ioctl(fds[k], asked[i], &q));
+            printf("%lx: %08x %08x\n", asked[i], (unsigned)q.ifr_flags,
+                   ((struct sockaddr_in *)&q.ifr_addr)->sin_addr.s_addr);
+            SAY(ioctl(fds[k], asked[i], &none));
+        }
+    close(u), close(l);
+}
+
 const struct conform_case cases_options[] = {
     {"options", c_options},
     {"wild", c_wild},
@@ -259,5 +289,6 @@ const struct conform_case cases_options[] = {
     {"numbers", c_numbers},
     {"select", c_select},
     {"fill", c_fill},
+    {"interfaces", c_interfaces},
     {NULL, NULL},
 };

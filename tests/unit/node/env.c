@@ -57,7 +57,8 @@ static int init(void *user, struct zt_loop *l)
                                   .state_path = e->state_path,
                                   .random = give_random,
                                   .user = e,
-                                  .memory_budget = e->budget};
+                                  .memory_budget = e->budget,
+                                  .leave_fds = e->leave_fds};
 
     e->loop = l;
     assert_int_equal(zt_stack_new(&host, zt_loop_now(l)->mono_ms, &e->stack), 0);

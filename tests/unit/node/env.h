@@ -22,6 +22,7 @@ struct env {
     struct zt_proxy *proxy;
     const char *state_path;
     uint64_t budget;
+    bool leave_fds;
     int64_t skew_ms; /* added to the clock: time can be made to jump */
     void (*on_init)(struct env *e);
     void (*on_fini)(struct env *e);

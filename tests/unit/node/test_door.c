@@ -20,6 +20,8 @@
 #include "node/door.h"
 
 #define LONG_TEXT 100000
+#define MANY_FDS 4096
+#define FEW_FDS 1200
 
 struct fixture {
     struct env env;
@@ -94,6 +96,7 @@ static int start(void **state, bool long_path)
         assert_int_equal(mkdir(f->home, 0700), 0);
     }
     f->env.more = f;
+    f->env.leave_fds = true;
     f->env.on_init = open_door;
     f->env.on_fini = close_door;
     env_start(&f->env);
@@ -128,6 +131,15 @@ static int teardown(void **state)
     assert_int_equal(rmdir(f->root), 0);
     free(f);
     return 0;
+}
+
+static void limit_fds(rlim_t n)
+{
+    struct rlimit nofile;
+
+    getrlimit(RLIMIT_NOFILE, &nofile);
+    nofile.rlim_cur = nofile.rlim_max < n ? nofile.rlim_max : n;
+    setrlimit(RLIMIT_NOFILE, &nofile);
 }
 
 static int dial_file(const struct fixture *f)
@@ -580,6 +592,53 @@ static void descriptors_of_the_last_message_are_closed(void **state)
     assert_int_equal(open_fds(), before);
 }
 
+static int setup_few(void **state)
+{
+    limit_fds(FEW_FDS);
+    return setup(state);
+}
+
+static int teardown_few(void **state)
+{
+    limit_fds(MANY_FDS);
+    return teardown(state);
+}
+
+/* A program that takes all sockets there are shuts nobody out, who would close some, or only ask. */
+static void sockets_leave_descriptors_to_others(void **state)
+{
+    struct fixture *f = *state;
+    struct zt_ctl_req q = request(ZT_CTL_UDP), ping = ask("empty");
+    struct zt_ctl_rep r;
+    static int fd[FEW_FDS];
+    int n = 0, s = dial_file(f), again;
+
+    q.stype = SOCK_DGRAM;
+    q.family = AF_INET;
+    do {
+        assert_in_range(n, 0, FEW_FDS - 1);
+        assert_true(send(s, &q, offsetof(struct zt_ctl_req, data), 0) > 0);
+        receive(s, &r, NULL, &fd[n]);
+        n += r.err == 0;
+    } while (r.err == 0);
+    assert_int_equal(r.err, EMFILE);
+    assert_in_range(n, FEW_FDS / 4, FEW_FDS / 8 * 7 / 2); /* both ends are ours here */
+    again = dial_file(f);
+    assert_true(send(again, &ping, sizeof ping, 0) > 0);
+    assert_int_equal(receive(again, &r, NULL, NULL), sizeof r);
+    close(again);
+    while (n > 0)
+        close(fd[--n]);
+    for (int i = 0; i < 1000 && r.err != 0; i++) { /* and soon there are sockets again */
+        assert_true(send(s, &q, offsetof(struct zt_ctl_req, data), 0) > 0);
+        receive(s, &r, NULL, &fd[0]);
+        usleep(2000);
+    }
+    assert_int_equal(r.err, 0);
+    close(fd[0]);
+    close(s);
+}
+
 static void strangers_stay_outside(void **state)
 {
     struct fixture *f = *state;
@@ -682,15 +741,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_client_may_leave_before_the_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(descriptors_are_not_accepted, setup, teardown),
         cmocka_unit_test_setup_teardown(descriptors_of_the_last_message_are_closed, setup, teardown),
+        cmocka_unit_test_setup_teardown(sockets_leave_descriptors_to_others, setup_few, teardown_few),
         cmocka_unit_test_setup_teardown(strangers_stay_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(a_long_home_works, setup_long, teardown),
         cmocka_unit_test_setup_teardown(more_clients_than_are_let_in, setup, teardown),
     };
-    struct rlimit nofile;
 
     signal(SIGPIPE, SIG_IGN);
-    getrlimit(RLIMIT_NOFILE, &nofile);
-    nofile.rlim_cur = nofile.rlim_max < 4096 ? nofile.rlim_max : 4096;
-    setrlimit(RLIMIT_NOFILE, &nofile);
+    limit_fds(MANY_FDS);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

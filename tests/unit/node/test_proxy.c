@@ -2,6 +2,7 @@
 #include "env.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/fork.h"
 #include "node/proxy_int.h"
 
 #define BOTH_ENDS (POLLIN | POLLOUT | POLLRDHUP)
@@ -563,6 +565,7 @@ static void a_full_listener_lets_clients_wait(void **state)
     }
     assert_in_range(up, 100, 599); /* not all fit, and nobody was refused */
     for (int i = 0; i < 600; i++) {
+        assert_true(env_poll(lfd, POLLIN, 60000)); /* a client that came at bad moments tries after 1, 3, 7, 15 s */
         int afd = env_accept(lfd, &a);
         assert_true(afd >= 0);
         close(afd);
@@ -663,6 +666,38 @@ static void without_descriptors(void **state)
     setrlimit(RLIMIT_NOFILE, &old);
     assert_int_equal(c.err, EMFILE);
     env_until_idle(e);
+}
+
+/* A forked child closes what is the loop's: after the end that is nothing, and the numbers are the program's. */
+static void descriptors_are_given_back(void **state)
+{
+    enum { MANY = 64 };
+    struct env *e = calloc(1, sizeof *e);
+    uint64_t id[2];
+    int fd[2], own[MANY], status;
+
+    (void)state;
+    env_start(e);
+    env_connected(e, env_addr4("10.1.0.2", 0), fd, id);
+    close(fd[0]);
+    close(fd[1]);
+    env_until_idle(e);
+    env_stop(e);
+    free(e);
+    for (int i = 0; i < MANY; i++)
+        own[i] = dup(2);
+    pid_t pid = fork();
+    if (pid == 0) {
+        zt_fd_close_all();
+        for (int i = 0; i < MANY; i++)
+            if (fcntl(own[i], F_GETFD) < 0)
+                _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    for (int i = 0; i < MANY; i++)
+        close(own[i]);
 }
 
 /* With the memory budget used up everything slows down and still arrives. */
@@ -878,6 +913,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reuseport_shares_connections, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(options_and_numbers, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(without_descriptors, env_setup, env_teardown),
+        cmocka_unit_test(descriptors_are_given_back),
         cmocka_unit_test(tight_memory),
         cmocka_unit_test_setup_teardown(crumbs_are_swept_together, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(a_cork_holds_what_fills_no_segment, env_setup, env_teardown),

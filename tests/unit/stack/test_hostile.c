@@ -1,5 +1,6 @@
-/* A member of the network that keeps to no rules: segments made by hand, sent to a stack that listens and sends.
- * Whatever comes, memory stays bounded, windows are kept, and the other connections go on. */
+/* A member of the network that keeps to no rules: segments made by hand, sent to a stack that
+ * listens and sends. Whatever comes, memory stays bounded, windows are kept, and the other
+ * connections go on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +45,7 @@ static uint8_t pattern_at(uint64_t i)
     return p[i % sizeof p];
 }
 
-static bool catch(unsigned from, const uint8_t *eth, size_t n)
+static bool overhear(unsigned from, const uint8_t *eth, size_t n)
 {
     const uint8_t *ip = eth + 14, *tcp = ip + 20;
     if (from == 1 && zt_be16(eth + 12) == 0x0800 && ip[9] == 6) {
@@ -127,7 +128,7 @@ static void open_with(uint16_t mss, uint16_t first_window)
 {
     uint8_t options[12] = {2, 4, (uint8_t)(mss >> 8), (uint8_t)mss, 3, 3, SCALE, 4, 2, 1, 1, 1};
     unsigned before = B->naccepted();
-    lose = catch;
+    lose = overhear;
     got = biggest = 0;
     segments = 0;
     out_of_line = false;
@@ -146,8 +147,9 @@ static void in_order(size_t n)
     seq += (uint32_t)n;
 }
 
-/* A segment that begins inside the window and ends beyond it, before which all is sent: no more than the window is
- * taken, with or without a FIN one beyond, which comes with a shorter segment or the one that covers it. */
+/* A segment that begins inside the window and ends beyond it, before which all is sent: no more
+ * than the window is taken, with or without a FIN one beyond, which comes with a shorter segment or
+ * the one that covers it. */
 static void test_window_is_kept(void **state)
 {
     for (unsigned how = 0; how < 4; how++) {
@@ -176,11 +178,13 @@ static void test_window_is_kept(void **state)
     }
 }
 
-/* Out of order in the smallest pieces, and in large ones that leave one byte of another: what waits takes no more
- * than so much memory, and what comes in order afterwards arrives whole. */
+/* Out of order in the smallest pieces, in no order at all, and in large ones that leave one byte of
+ * another: what waits takes no more than so much memory, finding its place no more than so many
+ * steps, and what comes in order afterwards arrives whole. */
 static void test_pieces_out_of_order(void **state)
 {
-    for (unsigned how = 0; how < 3; how++) {
+    uint32_t chance = 1;
+    for (unsigned how = 0; how < 4; how++) {
         open_with(1400, 1000);
         size_t before = B->memory();
         for (uint32_t i = 1; i <= 60000; i++) {
@@ -188,11 +192,14 @@ static void test_pieces_out_of_order(void **state)
                 send(seq + 2 * i, ACK, NULL, 0, 1);
             else if (how == 1)
                 send(seq + 70000 - i, ACK, NULL, 0, 1000);
+            else if (how == 2)
+                send(seq + 2 + (chance = chance * 1664525 + 1013904223) % 100000, ACK, NULL, 0, 1);
             else
                 send(seq + i, ACK, NULL, 0, 1000);
         }
 
         assert_in_range(B->memory() - before, 64 << 10, 3 * WINDOW);
+        assert_true(B->steps(victim()) < (1 << 20) + 100000);
         for (unsigned i = 0; i < 150; i++)
             in_order(1000);
         assert_int_equal(victim()->received, 150000);
@@ -202,8 +209,41 @@ static void test_pieces_out_of_order(void **state)
     }
 }
 
-/* The victim sends to somebody whose window was closed and is tiny now, and who changes his mind about the size of
- * segments: what it has queued before stays whole. */
+/* Many connections, each with as much out of order as it may have: together they have a bound, and
+ * each goes on. */
+static void test_pieces_of_many(void **state)
+{
+    enum { CONNS = 14, EACH = 5000 };
+    struct twin_conn *conn[CONNS];
+    uint16_t first = (uint16_t)(port + 1);
+    size_t before = B->memory();
+    uint32_t start[CONNS], theirs[CONNS];
+    for (unsigned i = 0; i < CONNS; i++) {
+        open_with(1400, 1000);
+        conn[i] = victim();
+        start[i] = seq0;
+        theirs[i] = ack;
+        for (uint32_t k = 1; k <= EACH; k++)
+            send(seq + 800 * k, ACK, NULL, 0, 700);
+    }
+    assert_in_range(B->memory() - before, 32 << 20, 68 << 20);
+    for (unsigned i = 0; i < CONNS; i++) {
+        port = (uint16_t)(first + i);
+        seq0 = start[i];
+        seq = seq0 + 1;
+        ack = theirs[i];
+        for (unsigned k = 0; k <= 4000; k++)
+            in_order(800);
+        assert_in_range(conn[i]->received, 4001 * 800, 4001 * 800 + 700); /* and one that waited */
+        assert_false(conn[i]->damaged);
+        B->abort(conn[i]);
+    }
+    wire_run(100);
+    assert_true(B->memory() - before < 20000);
+}
+
+/* The victim sends to somebody whose window was closed and is tiny now, and who changes his mind
+ * about the size of segments: what it has queued before stays whole. */
 static void test_small_windows(void **state)
 {
     static const uint8_t small[4] = {2, 4, 0, 10};
@@ -243,8 +283,8 @@ static void test_tiny_segments(void **state)
     B->abort(victim());
 }
 
-/* Acknowledgments whose SACKs jump about in a large window: what they cost has a bound, and what they have confused is
- * sorted out by time-outs. */
+/* Acknowledgments whose SACKs jump about in a large window: what they cost has a bound, and what
+ * they have confused is sorted out by time-outs. */
 static void test_wild_sacks(void **state)
 {
     enum { ALL = 8 << 20 };
@@ -277,8 +317,8 @@ static void test_wild_sacks(void **state)
     B->abort(victim());
 }
 
-/* A connection that its program has closed is given up after some minutes of a closed window, although all probes
- * are answered; one that is open waits for ever. */
+/* A connection that its program has closed is given up after some minutes of a closed window,
+ * although all probes are answered; one that is open waits for ever. */
 static void test_window_stays_closed(void **state)
 {
     for (unsigned closed = 0; closed < 2; closed++) {
@@ -308,14 +348,15 @@ static void test_our_own_address(void **state)
 {
     struct twin_udp *u = B->udp(4, 5000);
     uint8_t f[14 + 20 + 8 + 1];
-    for (unsigned i = 0; i < 2; i++) {
+    static const char *const from[] = {"10.1.0.2", "127.0.0.1", "10.1.0.1"};
+    for (unsigned i = 0; i < 3; i++) {
         memset(f, 0, sizeof f);
         zt_put16(f + 34, 1000);
         zt_put16(f + 36, 5000);
         zt_put16(f + 38, 9); /* without a checksum */
         f[42] = pattern_at(0);
-        send_ip4(f, 17, i == 0 ? "10.1.0.2" : "10.1.0.1", 9);
-        assert_int_equal(u->count, i);
+        send_ip4(f, 17, from[i], 9);
+        assert_int_equal(u->count, i == 2);
     }
 }
 
@@ -323,7 +364,8 @@ static void test_our_own_address(void **state)
 static void test_hidden_neighbour_discovery(void **state)
 {
     static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
-    struct zt_ep own = zt_ep_link_local(side[1].info.mac), from = zt_ep_link_local(side[0].info.mac);
+    struct zt_ep own = zt_ep_link_local(side[1].info.mac),
+                 from = zt_ep_link_local(side[0].info.mac);
     for (unsigned hidden = 0; hidden < 2; hidden++) {
         uint8_t f[14 + 40 + 8 + 32] = {0}, *ip = f + 14, *icmp = ip + 40 + 8 * hidden;
         uint64_t before = side[1].nd;
@@ -365,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_window_is_kept),
         T(test_pieces_out_of_order),
+        T(test_pieces_of_many),
         T(test_small_windows),
         T(test_tiny_segments),
         T(test_wild_sacks),

@@ -45,13 +45,21 @@ static ip_addr_t ip_of(const struct zt_ep *ep)
     return ip;
 }
 
-static int t_open(const struct zt_stack_host *host, int64_t at)
+/* Once: it was four fifths of what a short life of a stack cost. */
+static void make_pattern(void)
 {
+    static bool ready;
     uint32_t x = 1;
-    for (unsigned i = 0; i < PATTERN; i++) {
+    for (unsigned i = 0; !ready && i < PATTERN; i++) {
         x = x * 1664525 + 1013904223;
         pattern[i] = (uint8_t)(x >> 24);
     }
+    ready = true;
+}
+
+static int t_open(const struct zt_stack_host *host, int64_t at)
+{
+    make_pattern();
     now = at;
     return zt_stack_new(host, at, &stack);
 }
@@ -350,7 +358,7 @@ static void t_keepalive(struct twin_conn *c)
 static uint32_t t_steps(struct twin_conn *c)
 {
     struct tcp_pcb *p = c->pcb;
-    return p->steps;
+    return p->steps > p->ooseq_steps ? p->steps : p->ooseq_steps;
 }
 
 static bool t_paced(struct twin_conn *c)

@@ -54,7 +54,7 @@ struct twin {
     void (*keepalive)(struct twin_conn *c);
     /* In a recovery an ACK takes the last that is on its way: what is left of `pipe`. */
     uint32_t (*all_arrived)(struct twin_conn *c);
-    uint32_t (*steps)(struct twin_conn *c); /* that SACKs have cost and nothing paid for */
+    uint32_t (*steps)(struct twin_conn *c); /* owed for SACKs, or for segments out of order */
     bool (*paced)(struct twin_conn *c); /* by its path's rate; false: Reno's window */
     void (*pump)(struct twin_conn *c); /* after to_send grew */
 

@@ -629,7 +629,7 @@ static void sockets_leave_descriptors_to_others(void **state)
     close(again);
     while (n > 0)
         close(fd[--n]);
-    for (int i = 0; i < 1000 && r.err != 0; i++) { /* and soon there are sockets again */
+    for (int i = 0; i < ENV_MS / 2 && r.err != 0; i++) { /* and soon there are sockets again */
         assert_true(send(s, &q, offsetof(struct zt_ctl_req, data), 0) > 0);
         receive(s, &r, NULL, &fd[0]);
         usleep(2000);

@@ -174,6 +174,7 @@ static int end_process(const struct env *e, const char *name, pid_t pid)
     if (pid <= 0)
         return 0;
     kill(pid, SIGTERM);
+    kill(pid, SIGCONT); /* of one that a test had stopped and failed */
     if (waitpid(pid, &st, 0) != pid || st != 0)
         return complain(e, name, "did not end in good order");
     return 0;
@@ -386,18 +387,38 @@ int env_fds(void)
     return count_entries("/proc/self/fd") - 1;
 }
 
-int env_fds_settled(int most)
+static int settled(int (*count)(void), int most)
 {
-    int64_t began = env_ms(), changed = began, idle = most > 0 ? 2000 : 300;
-    int n = env_fds();
-    while (n > most && env_ms() - changed < idle && env_ms() - began < 20000) {
+    int64_t began = env_ms(), changed = began, idle = most > 0 ? 10000 : 300;
+    int n = count();
+    while (n > most && env_ms() - changed < idle && env_ms() - began < 60000) {
         zts_delay_ms(10);
-        int now = env_fds();
+        int now = count();
         if (now != n)
             changed = env_ms();
         n = now;
     }
     return n;
+}
+
+int env_fds_settled(int most)
+{
+    return settled(env_fds, most);
+}
+
+int env_threads_settled(int most)
+{
+    return settled(env_threads, most);
+}
+
+int env_start_node(const char *home, int port)
+{
+    int rc = zts_start(home, env_callback, port);
+    for (int64_t end = env_ms() + 30000; rc == ZTS_ERR_SERVICE && env_ms() < end;) {
+        zts_delay_ms(10);
+        rc = zts_start(home, env_callback, port);
+    }
+    return rc;
 }
 
 uint64_t env_event_id(int i)
@@ -481,6 +502,17 @@ int64_t env_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+int64_t env_own_ms(void)
+{
+    long long ran, waited = 0;
+    FILE *f = fopen("/proc/thread-self/schedstat", "re");
+    if (f != NULL && fscanf(f, "%lld %lld", &ran, &waited) != 2)
+        waited = 0;
+    if (f != NULL)
+        fclose(f);
+    return env_ms() - waited / 1000000;
+}
+
 int env_rss_kb(void)
 {
     long size = 0, rss = 0;
@@ -526,7 +558,7 @@ int env_online(struct env *e, const char *name)
     char home[128];
     env_home(e, name, home);
     env_clear_events();
-    if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
+    if (env_start_node(home, 0) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0)
         return -1;
     return 0;
@@ -537,7 +569,7 @@ int env_down(void)
     int from = env_events();
     if (zts_stop() != ZTS_ERR_OK)
         return -1;
-    return env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 20000) >= 0 ? 0 : -1;
+    return env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 90000) >= 0 ? 0 : -1;
 }
 
 int env_up(struct env *e, const char *name)
@@ -545,15 +577,17 @@ int env_up(struct env *e, const char *name)
     char home[128];
     env_home(e, name, home);
     env_clear_events();
-    if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
+    if (env_start_node(home, 0) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0 || zts_join(ENV_NWID) != ZTS_ERR_OK ||
-        env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 10000) < 0)
+        env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 90000) < 0)
         return -1;
     return 0;
 }
 
 /* ---- the peer
  * ------------------------------------------------------------------------------------- */
+
+static _Atomic int serving; /* threads that have their port */
 
 static int listener(int port)
 {
@@ -593,6 +627,7 @@ static void count_one(int fd)
 static void *serve(void *arg)
 {
     int port = (int)(intptr_t)arg, l = listener(port), fd;
+    serving++;
     while ((fd = zts_accept(l, NULL, NULL)) >= 0) {
         pthread_t t;
         char c;
@@ -629,6 +664,7 @@ static void *serve_udp(void *arg)
         exit(1);
     /* Without an IPv4 address there is no such network: fine. */
     (void)zts_setsockopt(fd, ZTS_IPPROTO_IP, ZTS_IP_ADD_MEMBERSHIP, &m4, sizeof m4);
+    serving++;
     for (;;) {
         zts_socklen_t len = sizeof a;
         ssize_t n = zts_recvfrom(fd, buf, sizeof buf, 0, &a, &len);
@@ -651,12 +687,12 @@ int env_peer_main(const char *home, const char *id)
     sigemptyset(&term);
     sigaddset(&term, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &term, NULL); /* for all threads */
-    if (zts_start(home, env_callback, 0) != ZTS_ERR_OK ||
+    if (env_start_node(home, 0) != ZTS_ERR_OK ||
         env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0 || zts_join(ENV_NWID) != ZTS_ERR_OK ||
-        env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 10000) < 0)
+        env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 90000) < 0)
         return 1;
     if (nwid != 0 && (zts_join(nwid) != 0 ||
-                      env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, nwid, 0, 10000) < 0 ||
+                      env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, nwid, 0, 90000) < 0 ||
                       zts_query_network(nwid, &d) != 0))
         return 1;
     for (unsigned i = 0; i < d.assignedAddressCount; i++)
@@ -674,7 +710,8 @@ int env_peer_main(const char *home, const char *id)
                        (void *)(intptr_t)(nwid != 0 ? zts_query_interface(nwid) : 0)) != 0 ||
         pthread_detach(t) != 0)
         return 1;
-    zts_delay_ms(100); /* the threads bind; a connect before that would only be refused */
+    while (serving < 5) /* a connect before that would only be refused */
+        zts_delay_ms(10);
     zts_inet_ntop(ZTS_AF_INET6, &((struct zts_sockaddr_in6 *)&own)->sin6_addr, text, sizeof text);
     printf("serving %s %s\n", text, text4);
     fflush(stdout);

@@ -80,6 +80,7 @@ uint64_t env_network(struct env *e, const char *args);
 /* The world outside. */
 int env_free_port(void); /* nobody's, for UDP and TCP (tools/lib/ports.py) */
 int64_t env_ms(void);      /* monotonic */
+int64_t env_own_ms(void);  /* the same without what this thread has waited for a processor */
 int env_rss_kb(void);      /* resident memory of this process */
 int64_t env_cpu_ms(void);  /* processor time of this process */
 size_t env_count_files(const char *dir);
@@ -109,9 +110,13 @@ int env_wait_event(int code, int from, int ms);
 /* Number of threads and of descriptors of this process. */
 int env_threads(void);
 int env_fds(void);
-/* Descriptors close on the loop some time after zts_close: wait until there are `most` at most (2 s of
- * nothing closing, or 20 s, end it), and how many there are then. With most 0: until no more close for
+/* Descriptors close on the loop some time after zts_close: wait until there are `most` at most (10 s of
+ * nothing closing, or a minute, end it), and how many there are then. With most 0: until no more close for
  * 300 ms, as a number to compare with later. */
 int env_fds_settled(int most);
+/* The same of threads. */
+int env_threads_settled(int most);
+/* zts_start, as soon as the node before has ended altogether: its last event comes a little earlier. */
+int env_start_node(const char *home, int port);
 
 #endif

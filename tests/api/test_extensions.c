@@ -63,9 +63,13 @@ static void layer2_callback_agrees_with_statistics(void **state)
         assert_int_equal(zts_recv(fd, buf, sizeof buf, ZTS_MSG_WAITALL), sizeof buf);
     }
     zts_close(fd);
-    zts_delay_ms(300);
-    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &t2), 0);
-    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_LINK, &l2), 0);
+    for (int i = 0; i < 100; i++) { /* until the last has come, and been counted by both */
+        zts_delay_ms(300);
+        assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &t2), 0);
+        assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_LINK, &l2), 0);
+        if ((unsigned)atomic_load(&tcp_in) == t2.recv - t1.recv)
+            break;
+    }
     assert_true(t2.recv - t1.recv > 20);
     assert_int_equal(atomic_load(&tcp_in), t2.recv - t1.recv);
     assert_true((unsigned)atomic_load(&frames) <= l2.recv - l1.recv);
@@ -97,13 +101,13 @@ static void on_once(uint64_t nwid, const void *frame, size_t len, void *user)
 static void layer2_callback_takes_itself_away(void **state)
 {
     struct zts_sockaddr_in to = peer4(ENV_TCP_ECHO), back = peer4(ENV_UDP_ECHO);
-    struct zts_timeval tv = {.tv_sec = 2};
+    struct zts_timeval tv = {.tv_sec = 30};
     char c;
     assert_int_equal(zts_l2_set_callback(net, on_once, NULL), 0);
     int s = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
     assert_int_equal(zts_connect(s, &to, sizeof to), 0);
     assert_int_equal(zts_close(s), 0);
-    for (int i = 0; i < 1000 && atomic_load(&taken_away) == 0; i++)
+    for (int i = 0; i < 12000 && atomic_load(&taken_away) == 0; i++)
         zts_delay_ms(5);
     int fd = atomic_load(&taken_away) - 1;
     assert_true(fd >= 0);
@@ -120,7 +124,7 @@ static void on_and_stay(uint64_t nwid, const void *frame, size_t len, void *user
 {
     if (atomic_exchange(&in_callback, 1) != 0)
         return;
-    zts_delay_ms(500); /* until zts_restart has begun */
+    zts_delay_ms(2000); /* until zts_restart has begun */
     (void)zts_stop();
     atomic_store(&in_callback, 2);
 }
@@ -133,7 +137,7 @@ static void layer2_callback_and_a_restart(void **state)
     int s = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
     assert_int_equal(zts_connect(s, &to, sizeof to), 0);
     assert_int_equal(zts_close(s), 0);
-    for (int i = 0; i < 1000 && atomic_load(&in_callback) == 0; i++)
+    for (int i = 0; i < 12000 && atomic_load(&in_callback) == 0; i++)
         zts_delay_ms(5);
     assert_int_equal(zts_restart(), 0);
     assert_int_equal(atomic_load(&in_callback), 2);
@@ -163,7 +167,7 @@ static void time_to_live_is_what_packets_carry(void **state)
 {
     struct zts_sockaddr_in tcp = peer4(ENV_TCP_ECHO), udp = peer4(ENV_UDP_ECHO), own = {0};
     zts_socklen_t len = sizeof own;
-    struct zts_timeval tv = {.tv_sec = 10};
+    struct zts_timeval tv = {.tv_sec = 30};
     char c;
     int ttl, protos[] = {ZTS_IPPROTO_TCP, ZTS_IPPROTO_UDP};
     assert_int_equal(zts_l2_set_callback(net, on_ttl, NULL), 0);
@@ -176,7 +180,7 @@ static void time_to_live_is_what_packets_carry(void **state)
     assert_int_equal(zts_send(u, "x", 1, 0), 1);
     assert_int_equal(zts_recv(u, &c, 1, 0), 1);
     /* The frames are there, but their reader may be slow. */
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 6000; i++)
         if (atomic_load(&ttl_most[protos[i % 2]]) == 0)
             zts_delay_ms(5);
     assert_int_equal(zts_l2_set_callback(net, NULL, NULL), 0);
@@ -207,7 +211,7 @@ static void time_to_live_is_what_packets_carry(void **state)
 static void layer2_descriptor(void **state)
 {
     struct zts_network_details d;
-    struct zts_timeval tv = {.tv_sec = 10};
+    struct zts_timeval tv = {.tv_sec = 30};
     unsigned char f[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, [12] = 0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1};
     unsigned char in[2814];
     struct zts_sockaddr_in to = peer4(0);
@@ -285,11 +289,17 @@ static void a_listener_for_all_ports(void **state)
     zts_close(c);
     zts_close(one);
     zts_close(all);
-    zts_delay_ms(50);
     a.sin_port = zts_htons(100);
-    c = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
-    assert_zts(ZTS_ECONNREFUSED, zts_connect(c, &a, sizeof a));
-    zts_close(c);
+    for (int i = 0, rc = 0; i < 300 && rc == 0; i++) { /* until the loop has taken note of the end */
+        c = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
+        rc = zts_connect(c, &a, sizeof a);
+        if (rc == 0)
+            zts_delay_ms(100);
+        else
+            assert_int_equal(zts_errno, ZTS_ECONNREFUSED);
+        zts_close(c);
+        assert_true(rc != 0 || i < 299);
+    }
     (void)at;
 }
 
@@ -372,7 +382,7 @@ static void names(void **state)
                      0);
     h = NULL;
     /* 10.9.8.7 is in no joined network: such an answer is not for a network to give. */
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 600; i++) {
         h = zts_gethostbyname("www.office.lan");
         if (h != NULL || zts_errno == ZTS_ENODATA)
             break;
@@ -400,11 +410,11 @@ static void epoll_with_host_descriptors(void **state)
                      0);
     assert_int_equal(epoll_wait(ep, ev, 4, 0), 0);
     assert_int_equal(zts_write(fd, "x", 1), 1);
-    assert_int_equal(epoll_wait(ep, ev, 4, 5000), 1);
+    assert_int_equal(epoll_wait(ep, ev, 4, 30000), 1);
     assert_int_equal(ev[0].data.u32, 2);
     assert_int_equal(zts_read(fd, &c, 1), 1);
     assert_int_equal(write(p[1], "y", 1), 1);
-    assert_int_equal(epoll_wait(ep, ev, 4, 5000), 1);
+    assert_int_equal(epoll_wait(ep, ev, 4, 30000), 1);
     assert_int_equal(ev[0].data.u32, 1);
     zts_close(fd);
     close(ep);
@@ -454,7 +464,7 @@ static void more_than_ten_thousand_sockets(void **state)
     assert_true(s >= 0);
     struct zts_pollfd p = {.fd = s, .events = ZTS_POLLIN};
     assert_int_equal(zts_write(c, "x", 1), 1);
-    assert_int_equal(zts_poll(&p, 1, 5000), 1);
+    assert_int_equal(zts_poll(&p, 1, 30000), 1);
     for (int i = 0; i < want - 3; i++)
         assert_int_equal(zts_close(fd[i]), 0);
     zts_close(c);
@@ -543,7 +553,7 @@ static int setup(void)
     rc |= env_ztctl(&e, "root", out, sizeof out, "controller authorize %016llx %010llx",
                     (unsigned long long)net, (unsigned long long)self) |
           zts_join(net);
-    if (rc == 0 && env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, net, 0, 10000) >= 0 &&
+    if (rc == 0 && env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, net, 0, 90000) >= 0 &&
         zts_query_addresses(net, &a, &n) == 0 && n == 1) {
         memcpy(&own4, &a, sizeof own4);
         own4.sin_port = 0;

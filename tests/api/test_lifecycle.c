@@ -77,7 +77,7 @@ static void test_start_join_stop_in_order(void **state)
                                 ZTS_EVENT_NETWORK_UPDATE,     ZTS_EVENT_NETWORK_READY_IP6,
                                 ZTS_EVENT_NETWORK_OK};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-        from = env_wait_event(order[i], from, 10000);
+        from = env_wait_event(order[i], from, 90000);
         assert_true(from >= 0);
     }
     from = env_events();
@@ -89,7 +89,7 @@ static void test_start_join_stop_in_order(void **state)
         ZTS_EVENT_NETIF_REMOVED,          ZTS_EVENT_NETWORK_DOWN,    ZTS_EVENT_NODE_DOWN,
         ZTS_EVENT_NODE_NORMAL_TERMINATION};
     for (size_t i = 0; i < sizeof down / sizeof *down; i++) {
-        from = env_wait_event(down[i], from, 10000);
+        from = env_wait_event(down[i], from, 90000);
         assert_true(from >= 0);
     }
     assert_int_equal(from, env_events() - 1); /* the last one */
@@ -103,22 +103,21 @@ static void test_twenty_times(void **state)
     env_home(&e, "a", home);
     for (int i = 0; i < 20; i++) {
         env_clear_events();
-        assert_int_equal(zts_start(home, env_callback, 0), 0);
-        assert_true(env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 20000) >= 0);
+        assert_int_equal(env_start_node(home, 0), 0);
+        assert_true(env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 90000) >= 0);
         assert_int_equal(env_event(0), ZTS_EVENT_NODE_UP); /* no STACK_UP again */
         int fd = zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0);
         assert_true(fd >= 0);
         assert_int_equal(zts_stop(), 0);
-        assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, 0, 10000) >= 0);
+        assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, 0, 90000) >= 0);
         assert_int_equal(zts_close(fd), 0); /* works without a node */
-        zts_delay_ms(20);
         if (i == 0) {
-            threads = env_threads();
-            fds = env_fds();
+            threads = env_threads_settled(0);
+            fds = env_fds_settled(0);
         }
     }
-    assert_int_equal(env_threads(), threads);
-    assert_int_equal(env_fds(), fds);
+    assert_in_range(env_threads_settled(threads), 1, threads);
+    assert_in_range(env_fds_settled(fds), 1, fds);
 }
 
 static void test_restart_keeps_networks(void **state)
@@ -130,19 +129,19 @@ static void test_restart_keeps_networks(void **state)
     assert_int_equal(zts_start(home, env_callback, 0), 0);
     assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
     assert_int_equal(zts_join(ENV_NWID), 0);
-    assert_true(env_wait_event(ZTS_EVENT_NETWORK_OK, 0, 10000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NETWORK_OK, 0, 90000) >= 0);
     int from = env_events();
     assert_int_equal(zts_restart(), 0);
-    from = env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 10000);
+    from = env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 90000);
     assert_true(from >= 0);
     from = env_wait_event(ZTS_EVENT_NODE_ONLINE, from, 90000);
     assert_true(from >= 0);
-    assert_true(env_wait_event(ZTS_EVENT_NETWORK_OK, from - 20, 10000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NETWORK_OK, from > 20 ? from - 20 : 0, 90000) >= 0);
     assert_true(env_wait_event(ZTS_EVENT_STACK_DOWN, 0, 0) < 0);
     assert_int_equal(zts_leave(ENV_NWID), 0);
-    assert_true(env_wait_event(ZTS_EVENT_NETWORK_DOWN, from, 10000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NETWORK_DOWN, from, 90000) >= 0);
     assert_int_equal(zts_stop(), 0);
-    assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 10000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 90000) >= 0);
 }
 
 /* A damaged identity: reported, nothing changed, and another start works. */
@@ -156,9 +155,9 @@ static void test_fatal_error(void **state)
     fclose(f);
     env_clear_events();
     assert_int_equal(zts_start(home, env_callback, 0), 0);
-    int i = env_wait_event(ZTS_EVENT_NODE_UNRECOVERABLE_ERROR, 0, 10000);
+    int i = env_wait_event(ZTS_EVENT_NODE_UNRECOVERABLE_ERROR, 0, 90000);
     assert_true(i >= 0);
-    assert_true(env_wait_event(ZTS_EVENT_NODE_DOWN, i, 10000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_DOWN, i, 90000) >= 0);
     f = fopen(path, "r");
     assert_non_null(fgets(text, sizeof text, f));
     fclose(f);
@@ -235,16 +234,16 @@ static void a_blocked_call_wakes_when_the_node_stops(void **state)
     pthread_create(&t[2], NULL, blocked_poll, &u);
     zts_delay_ms(100);
     int from = env_events();
-    int64_t began = env_ms();
+    int64_t began = env_ms(), own = env_own_ms();
     assert_int_equal(zts_stop(), 0);
-    assert_true(env_ms() - began < 50);
+    assert_true(env_own_ms() - own < 50);
     for (int i = 0; i < 3; i++)
         pthread_join(t[i], &rc[i]);
-    assert_true(env_ms() - began < 3000);
+    assert_true(env_ms() - began < 20000);
     assert_int_equal((intptr_t)rc[0], ZTS_ERR_SERVICE);
     assert_int_equal((intptr_t)rc[1], ZTS_ERR_SERVICE);
     assert_true((intptr_t)rc[2] == 1 || (intptr_t)rc[2] == ZTS_ERR_SERVICE);
-    assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 10000) >= 0);
+    assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, from, 90000) >= 0);
     assert_int_equal(zts_close(l), 0);
     assert_int_equal(zts_close(u), 0);
 }
@@ -258,11 +257,11 @@ static void many_cycles_leave_nothing_behind(void **state)
     for (int i = 0; i < n; i++) {
         struct zts_sockaddr_in6 any = {.sin6_family = ZTS_AF_INET6};
         env_clear_events();
-        assert_int_equal(zts_start(home, env_callback, 0), 0);
+        assert_int_equal(env_start_node(home, 0), 0);
         if (i % 3 != 0) { /* sometimes stopped before it is up */
             assert_true(env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) >= 0);
             assert_int_equal(zts_join(ENV_NWID), 0);
-            assert_true(env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 20000) >= 0);
+            assert_true(env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 90000) >= 0);
         }
         int fd[4];
         for (int k = 0; k < 4; k++)
@@ -273,18 +272,17 @@ static void many_cycles_leave_nothing_behind(void **state)
             assert_int_equal(zts_bind(fd[2], &any, sizeof any), 0);
         }
         assert_int_equal(zts_stop(), 0);
-        assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, 0, 10000) >= 0);
+        assert_true(env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, 0, 90000) >= 0);
         for (int k = 0; k < 4; k++)
             assert_int_equal(zts_close(fd[k]), 0);
-        zts_delay_ms(10);
         if (i == n / 5) {
-            threads = env_threads();
-            fds = env_fds();
+            threads = env_threads_settled(0);
+            fds = env_fds_settled(0);
             rss = env_rss_kb();
         }
     }
-    assert_int_equal(env_threads(), threads);
-    assert_int_equal(env_fds(), fds);
+    assert_in_range(env_threads_settled(threads), 1, threads);
+    assert_in_range(env_fds_settled(fds), 1, fds);
     print_message("%d cycles: %d KiB more memory\n", n - n / 5, env_rss_kb() - rss);
     assert_true(ENV_TSAN || ENV_ASAN || env_rss_kb() - rss < 1024);
 }
@@ -300,20 +298,20 @@ static int free_main(const char *home, int how)
         if (how > 1 && env_wait_event(ZTS_EVENT_NODE_ONLINE, 0, 90000) < 0)
             return 2;
         if (how > 2 && (zts_join(ENV_NWID) != ZTS_ERR_OK ||
-                        env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 20000) < 0 ||
+                        env_wait_event(ZTS_EVENT_NETWORK_READY_IP6, 0, 90000) < 0 ||
                         zts_socket(ZTS_AF_INET6, ZTS_SOCK_STREAM, 0) < 0))
             return 3;
         if (how > 3 && env_down() != 0)
             return 4;
     }
-    int64_t from = env_ms(), most = ENV_TSAN ? 60000 : 5000; /* the search for an identity comes to an end */
+    int64_t from = env_ms(), most = ENV_TSAN ? 120000 : 30000; /* the search for an identity comes to an end */
     if (zts_free() != ZTS_ERR_OK || env_ms() - from > most)
         return 5;
     if (zts_start(home, env_callback, 0) != ZTS_ERR_SERVICE || zts_free() != ZTS_ERR_SERVICE)
         return 6;
-    if (!ENV_TSAN && env_threads() != threads)
+    if (!ENV_TSAN && env_threads_settled(threads) != threads)
         return 7;
-    return env_fds() <= fds + 2 ? 0 : 8; /* libuv's own pipe, once a process */
+    return env_fds_settled(fds + 2) <= fds + 2 ? 0 : 8; /* libuv's own pipe, once a process */
 }
 
 static void freeing_leaves_nothing_behind(void **state)
@@ -339,10 +337,10 @@ static void test_free_is_the_end(void **state)
     assert_int_equal(zts_start(home, env_callback, 0), ZTS_ERR_SERVICE);
     assert_int_equal(zts_stop(), ZTS_ERR_SERVICE);
     if (!ENV_TSAN) /* which starts a thread of its own */
-        assert_int_equal(env_threads(), base_threads);
+        assert_int_equal(env_threads_settled(base_threads), base_threads);
     /* libuv makes one pipe per process on first use and keeps it; it belongs to whoever else uses libuv
      * in this process too, so we can't take it away. */
-    assert_in_range(env_fds(), base_fds, base_fds + 2);
+    assert_in_range(env_fds_settled(base_fds + 2), base_fds, base_fds + 2);
 }
 
 static int setup(void)

@@ -31,7 +31,7 @@ static uint64_t joined(const char *args)
     authorize(nwid);
     int from = env_events();
     assert_int_equal(zts_join(nwid), 0);
-    assert_true(env_wait_event_of(ZTS_EVENT_NETWORK_OK, nwid, from, 10000) >= 0);
+    assert_true(env_wait_event_of(ZTS_EVENT_NETWORK_OK, nwid, from, 90000) >= 0);
     return nwid;
 }
 
@@ -54,9 +54,9 @@ static void R30_R33_R77_R78_R79_denied_then_authorized(void **state)
     uint64_t nwid = env_network(&e, "name=closed ipv4=10.21.0.0/24 ipv6=rfc4193,6plane");
     int from = env_events(), i;
     assert_int_equal(zts_join(nwid), 0);
-    i = env_wait_event_of(ZTS_EVENT_NETWORK_REQ_CONFIG, nwid, from, 5000);
+    i = env_wait_event_of(ZTS_EVENT_NETWORK_REQ_CONFIG, nwid, from, 90000);
     assert_true(i >= 0);
-    i = env_wait_event_of(ZTS_EVENT_NETWORK_ACCESS_DENIED, nwid, i, 10000);
+    i = env_wait_event_of(ZTS_EVENT_NETWORK_ACCESS_DENIED, nwid, i, 90000);
     assert_true(i >= 0);
     authorize(nwid);
     static const int order[] = {
@@ -81,7 +81,7 @@ static void R31_adhoc_needs_nobody(void **state)
     unsigned n = 4;
     int from = env_events();
     assert_int_equal(zts_join(nwid), 0);
-    assert_true(env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP6, nwid, from, 5000) >= 0);
+    assert_true(env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP6, nwid, from, 90000) >= 0);
     assert_int_equal(zts_get_6plane_addr(&want, nwid, self), 0);
     assert_int_equal(zts_query_addresses(nwid, got, &n), 0);
     assert_int_equal(n, 1);
@@ -173,17 +173,17 @@ static void R83_R85_R95_R97_changes_at_the_controller(void **state)
     int from = env_events(), i;
     ctl("set %016llx name=after mtu=1400", (unsigned long long)nwid);
     do {
-        from = env_wait_event_of(ZTS_EVENT_NETWORK_UPDATE, nwid, from, 10000) + 1;
+        from = env_wait_event_of(ZTS_EVENT_NETWORK_UPDATE, nwid, from, 90000) + 1;
         assert_true(from > 0);
         assert_true(env_last_network(nwid, &d));
     } while (strcmp(d.name, "after") != 0 || d.mtu != 1400);
     from = env_events();
     ctl("set %016llx %010llx ip=10.23.0.77", (unsigned long long)nwid, (unsigned long long)self);
-    i = env_wait_event_of(ZTS_EVENT_ADDR_REMOVED_IP4, nwid, from, 10000);
+    i = env_wait_event_of(ZTS_EVENT_ADDR_REMOVED_IP4, nwid, from, 90000);
     assert_true(i >= 0);
-    i = env_wait_event_of(ZTS_EVENT_ADDR_ADDED_IP4, nwid, i, 10000);
+    i = env_wait_event_of(ZTS_EVENT_ADDR_ADDED_IP4, nwid, i, 90000);
     assert_true(i >= 0);
-    assert_true(env_wait_event_of(ZTS_EVENT_NETWORK_UPDATE, nwid, i, 10000) >= 0);
+    assert_true(env_wait_event_of(ZTS_EVENT_NETWORK_UPDATE, nwid, i, 90000) >= 0);
     assert_true(env_last_network(nwid, &d));
     struct zts_sockaddr_in now = first4(nwid);
     assert_int_equal(now.sin_addr.s_addr, zts_inet_addr("10.23.0.77"));
@@ -234,7 +234,7 @@ static void R32_R34_R82_leaving_one_leaves_the_others_alone(void **state)
                                 ZTS_EVENT_NETIF_DOWN, ZTS_EVENT_NETIF_REMOVED,
                                 ZTS_EVENT_NETWORK_DOWN};
     for (size_t k = 0; k < sizeof order / sizeof *order; k++) {
-        i = env_wait_event_of(order[k], a, i, 10000);
+        i = env_wait_event_of(order[k], a, i, 90000);
         assert_true(i >= 0);
     }
     char byte;
@@ -268,7 +268,7 @@ static void R75_R103_R107_R108_unknown_networks(void **state)
     uint64_t wrong = peers[0] << 24 | 0xabcdef; /* the root's controller has no such network */
     int from = env_events();
     assert_int_equal(zts_join(wrong), 0);
-    assert_true(env_wait_event_of(ZTS_EVENT_NETWORK_NOT_FOUND, wrong, from, 10000) >= 0);
+    assert_true(env_wait_event_of(ZTS_EVENT_NETWORK_NOT_FOUND, wrong, from, 90000) >= 0);
     /* Nobody has this controller's address; and an id that lost its upper half in an int. */
     uint64_t nobody = 0x1234567890000001, squeezed = 0x00000000deadbeef;
     assert_int_equal(zts_join(nobody), 0);
@@ -301,7 +301,7 @@ static void sixteen_addresses_of_each_family(void **state)
     ctl("set %016llx %010llx ip=%s", (unsigned long long)nwid, (unsigned long long)self, list);
     struct zts_sockaddr_storage a[40];
     unsigned n;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 600; i++) {
         n = 40;
         assert_int_equal(zts_query_addresses(nwid, a, &n), 0);
         if (n == 32)
@@ -338,13 +338,13 @@ static void a_member_that_is_not_there_is_unreachable(void **state)
     a.sin_addr.s_addr = zts_inet_addr("10.27.0.250");
     int fd = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
     int u = zts_socket(ZTS_AF_INET, ZTS_SOCK_DGRAM, 0);
-    struct zts_timeval tv = {.tv_sec = 15};
+    struct zts_timeval tv = {.tv_sec = 60};
     assert_int_equal(zts_connect(u, &a, sizeof a), 0);
     assert_int_equal(zts_setsockopt(u, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
     assert_int_equal(zts_send(u, "x", 1, 0), 1);
     int64_t from = env_ms();
     assert_zts(ZTS_EHOSTUNREACH, zts_connect(fd, &a, sizeof a));
-    assert_in_range(env_ms() - from, 3000, 12000);
+    assert_in_range(env_ms() - from, 3000, 40000);
     char c;
     assert_zts(ZTS_EHOSTUNREACH, zts_recv(u, &c, 1, 0));
     zts_close(u);

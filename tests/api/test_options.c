@@ -33,7 +33,7 @@ static struct zts_sockaddr_in peer4(int port)
 
 static int patient(int family, int type, int protocol)
 {
-    struct zts_timeval tv = {.tv_sec = 10};
+    struct zts_timeval tv = {.tv_sec = 30};
     int fd = zts_socket(family, type, protocol);
     assert_true(fd >= 0);
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
@@ -125,7 +125,7 @@ static void flags_of_streams(void **state)
     int64_t from = env_ms();
     assert_int_equal(zts_send(fd, "z", 1, ZTS_MSG_MORE), 1);
     assert_int_equal(zts_recv(fd, b, 1, 0), 1);
-    assert_in_range(env_ms() - from, 100, 2000);
+    assert_in_range(env_ms() - from, 100, 20000);
     memset(big, 'k', sizeof big);
     assert_int_equal(zts_send(fd, big, sizeof big, 0x4000 /* the host's MSG_NOSIGNAL */), sizeof big);
     assert_int_equal(zts_recv(fd, back, sizeof back, ZTS_MSG_WAITALL), sizeof back);
@@ -143,9 +143,24 @@ static void low_water_survives_connect(void **state)
     zts_close(fd);
 }
 
+/* Until no segment comes or goes any more. */
+static struct zts_stats_proto tcp_at_rest(void)
+{
+    struct zts_stats_proto a, b;
+    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &b), 0);
+    for (int i = 0; i < 100; i++) {
+        a = b;
+        zts_delay_ms(300);
+        assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &b), 0);
+        if (a.xmit == b.xmit && a.recv == b.recv)
+            break;
+    }
+    return b;
+}
+
 static void linger_waits_for_the_peer(void **state)
 {
-    struct zts_linger l = {1, 5};
+    struct zts_linger l = {1, 60};
     struct zts_stats_proto a, b;
     static char big[300000];
     int fd = connected(ENV_TCP_ECHO);
@@ -153,15 +168,20 @@ static void linger_waits_for_the_peer(void **state)
     assert_int_equal(zts_send(fd, big, sizeof big, 0), sizeof big);
     int64_t from = env_ms();
     assert_int_equal(zts_close(fd), 0);
-    assert_true(env_ms() - from < 5000);
+    assert_true(env_ms() - from < 60000);
     /* Hard: a reset, at once. */
     l.l_linger = 0;
     fd = connected(ENV_TCP_ECHO);
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_LINGER, &l, sizeof l), 0);
-    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &a), 0);
+    a = tcp_at_rest();
     assert_int_equal(zts_close(fd), 0);
-    zts_delay_ms(100);
-    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &b), 0);
+    for (int i = 0; i < 3000; i++) {
+        zts_delay_ms(10);
+        assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &b), 0);
+        if (b.xmit != a.xmit)
+            break;
+    }
+    b = tcp_at_rest();
     assert_in_range(b.xmit - a.xmit, 1, 2); /* perhaps an ACK that was held back */
     assert_int_equal(b.recv - a.recv, 0);
     zts_close(fd);
@@ -298,6 +318,12 @@ static void raw_icmp(void **state)
 
 /* ---- multicast over the virtual network ---- */
 
+static void wait_up_to(int fd, int ms)
+{
+    struct zts_timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
+}
+
 static void multicast6(void **state)
 {
     struct zts_sockaddr_in6 group = {.sin6_family = ZTS_AF_INET6,
@@ -312,7 +338,7 @@ static void multicast6(void **state)
     set(fd, ZTS_IPPROTO_IPV6, ZTS_IPV6_MULTICAST_IF, zts_query_interface(net4));
     struct zts_timeval tv = {.tv_usec = 500000};
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
-    for (int i = 0; i < 20 && n < 0; i++) { /* members are found first */
+    for (int i = 0; i < 100 && n < 0; i++) { /* members are found first */
         assert_int_equal(zts_sendto(fd, "group", 5, 0, &group, sizeof group), 5);
         n = zts_recvfrom(fd, buf, sizeof buf, 0, &from, &len);
     }
@@ -338,7 +364,9 @@ static void multicast6(void **state)
     assert_true(found);
     any.sin6_addr = m.ipv6mr_multiaddr;
     assert_int_equal(zts_sendto(fd, "self", 4, 0, &any, sizeof any), 4);
+    wait_up_to(fd, 30000);
     assert_int_equal(zts_recv(fd, buf, sizeof buf, 0), 4);
+    wait_up_to(fd, 500);
     set(fd, ZTS_IPPROTO_IPV6, ZTS_IPV6_MULTICAST_LOOP, 0);
     assert_int_equal(zts_sendto(fd, "self", 4, 0, &any, sizeof any), 4);
     assert_zts(ZTS_EAGAIN, zts_recv(fd, buf, sizeof buf, 0));
@@ -359,7 +387,7 @@ static void multicast4_and_sources(void **state)
     assert_int_equal(zts_setsockopt(fd, ZTS_IPPROTO_IP, ZTS_IP_MULTICAST_IF, &own4.sin_addr, 4), 0);
     assert_int_equal((uint32_t)get(fd, ZTS_IPPROTO_IP, ZTS_IP_MULTICAST_IF), own4.sin_addr.s_addr);
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
-    for (int i = 0; i < 20 && n < 0; i++) {
+    for (int i = 0; i < 100 && n < 0; i++) {
         assert_int_equal(zts_sendto(fd, "group", 5, 0, &group, sizeof group), 5);
         n = zts_recvfrom(fd, buf, sizeof buf, 0, &from, &len);
     }
@@ -385,6 +413,7 @@ static void multicast4_and_sources(void **state)
     assert_int_equal(
         zts_setsockopt(fd, ZTS_IPPROTO_IP, ZTS_IP_ADD_SOURCE_MEMBERSHIP, &own, sizeof own), 0);
     assert_int_equal(zts_sendto(fd, "mine", 4, 0, &any, sizeof any), 4);
+    wait_up_to(fd, 30000);
     assert_int_equal(zts_recv(fd, buf, sizeof buf, 0), 4);
     assert_int_equal(
         zts_setsockopt(fd, ZTS_IPPROTO_IP, ZTS_IP_DROP_SOURCE_MEMBERSHIP, &own, sizeof own), 0);
@@ -406,7 +435,7 @@ static void broadcast_is_asked_for(void **state)
     set(fd, ZTS_SOL_SOCKET, ZTS_SO_BROADCAST, 1);
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
     ssize_t n = -1;
-    for (int i = 0; i < 20 && n < 0; i++) {
+    for (int i = 0; i < 100 && n < 0; i++) {
         assert_int_equal(zts_sendto(fd, "all", 3, 0, &all, sizeof all), 3);
         n = zts_recv(fd, buf, sizeof buf, 0);
     }
@@ -434,9 +463,9 @@ static void R105_R123_R124_R125_statistics(void **state)
     struct zts_sockaddr_in us = own4;
     uint8_t segment[20] = {0x30, 0x39, 0x30, 0x3a, [12] = 0x50, [13] = 0x02, [16] = 0xba, [17] = 0xad};
     int raw = patient(ZTS_AF_INET, ZTS_SOCK_RAW, ZTS_IPPROTO_TCP);
-    assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &a), ZTS_ERR_OK);
+    a = tcp_at_rest();
     assert_int_equal(zts_sendto(raw, segment, sizeof segment, 0, &us, sizeof us), sizeof segment);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 1500; i++) {
         assert_int_equal(zts_get_protocol_stats(ZTS_STATS_PROTOCOL_TCP, &b), ZTS_ERR_OK);
         if (b.chkerr > a.chkerr)
             break;
@@ -463,7 +492,7 @@ static int setup(void)
                        (unsigned long long)env_identity(home)) |
              env_ztctl(&e, "root", out, sizeof out, "join %016llx", (unsigned long long)net4) |
              zts_join(net4);
-    if (rc == 0 && env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, net4, 0, 10000) >= 0 &&
+    if (rc == 0 && env_wait_event_of(ZTS_EVENT_NETWORK_READY_IP4, net4, 0, 90000) >= 0 &&
         zts_query_addresses(net4, a, &n) == 0 && n == 2) {
         memcpy(&own4, &a[a[0].ss_family == ZTS_AF_INET ? 0 : 1], sizeof own4);
         own4.sin_port = 0;

@@ -71,14 +71,16 @@ static void test_echo(void **state)
     assert_int_equal(zts_writev(fd, v, 3), 6);
     char x[2], y[4];
     struct zts_iovec r[2] = {{x, 2}, {y, 4}};
-    zts_delay_ms(200);
+    int waiting = 0;
+    for (int64_t end = now_ms() + 30000; waiting < 6 && now_ms() < end; zts_delay_ms(10))
+        assert_int_equal(zts_ioctl(fd, ZTS_FIONREAD, &waiting), 0);
     assert_int_equal(zts_readv(fd, r, 2), 6);
     assert_memory_equal(x, "ab", 2);
     assert_memory_equal(y, "cdef", 4);
 
     assert_int_equal(zts_send(fd, "peek", 4, 0), 4);
     assert_int_equal(zts_recv(fd, buf, 4, ZTS_MSG_PEEK | ZTS_MSG_WAITALL), 4);
-    int waiting = 0;
+    waiting = 0;
     assert_int_equal(zts_ioctl(fd, ZTS_FIONREAD, &waiting), 0);
     assert_int_equal(waiting, 4);
     assert_int_equal(zts_recv(fd, buf, 4, 0), 4);
@@ -184,14 +186,14 @@ static void test_connect_timeout(void **state)
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_CONTIMEO, &limit, sizeof limit), 0);
     int64_t t = now_ms();
     assert_zts(ZTS_ETIMEDOUT, zts_connect(fd, &a, sizeof a));
-    assert_in_range(now_ms() - t, 290, 2000);
+    assert_in_range(now_ms() - t, 290, 20000);
     struct zts_sockaddr_in6 good = peer(ENV_TCP_ECHO);
     /* A limit of less than a millisecond is one. */
     limit = (struct zts_timeval){.tv_usec = 1};
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_CONTIMEO, &limit, sizeof limit), 0);
     assert_zts(ZTS_ETIMEDOUT, zts_connect(fd, &a, sizeof a));
-    assert_true(now_ms() - t < 5000);
-    limit.tv_sec = 10;
+    assert_true(now_ms() - t < 40000);
+    limit.tv_sec = 60;
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_CONTIMEO, &limit, sizeof limit), 0);
     assert_int_equal(zts_connect(fd, &good, sizeof good), 0);
     zts_close(fd);
@@ -206,7 +208,7 @@ static void test_nonblocking_connect(void **state)
     assert_int_equal(zts_fcntl(fd, ZTS_F_GETFL, 0), ZTS_O_RDWR | ZTS_O_NONBLOCK);
     assert_zts(ZTS_EINPROGRESS, zts_connect(fd, &a, sizeof a));
     struct zts_pollfd p = {.fd = fd, .events = ZTS_POLLOUT};
-    assert_int_equal(zts_poll(&p, 1, 5000), 1);
+    assert_int_equal(zts_poll(&p, 1, 30000), 1);
     assert_int_equal(p.revents, ZTS_POLLOUT);
     assert_int_equal(zts_getsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_ERROR, &err, &len), 0);
     assert_int_equal(err, 0);
@@ -214,7 +216,7 @@ static void test_nonblocking_connect(void **state)
     assert_zts(ZTS_EAGAIN, zts_read(fd, &c, 1));
     assert_int_equal(zts_write(fd, "q", 1), 1);
     p.events = ZTS_POLLIN;
-    assert_int_equal(zts_poll(&p, 1, 5000), 1);
+    assert_int_equal(zts_poll(&p, 1, 30000), 1);
     assert_int_equal(zts_read(fd, &c, 1), 1);
     zts_close(fd);
 }
@@ -227,14 +229,14 @@ static void test_nonblocking_refused(void **state)
     assert_int_equal(zts_ioctl(fd, ZTS_FIONBIO, &on), 0);
     assert_zts(ZTS_EINPROGRESS, zts_connect(fd, &a, sizeof a));
     struct zts_pollfd p = {.fd = fd, .events = ZTS_POLLOUT};
-    assert_int_equal(zts_poll(&p, 1, 5000), 1);
+    assert_int_equal(zts_poll(&p, 1, 30000), 1);
     assert_true(p.revents & ZTS_POLLERR);
     assert_int_equal(zts_getsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_ERROR, &err, &len), 0);
     assert_int_equal(err, ZTS_ECONNREFUSED);
     assert_int_equal(zts_getsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_ERROR, &err, &len), 0);
     assert_int_equal(err, 0);
     assert_zts(ZTS_EINPROGRESS, zts_connect(fd, &good, sizeof good));
-    assert_int_equal(zts_poll(&p, 1, 5000), 1);
+    assert_int_equal(zts_poll(&p, 1, 30000), 1);
     assert_int_equal(p.revents, ZTS_POLLOUT);
     zts_close(fd);
 }
@@ -259,7 +261,7 @@ static void test_end_and_reset(void **state)
     fd = connected(ENV_TCP_RESET);
     struct zts_pollfd p = {.fd = fd, .events = ZTS_POLLIN};
     assert_int_equal(zts_write(fd, "xyz", 3), 3);
-    assert_int_equal(zts_poll(&p, 1, 5000), 1);
+    assert_int_equal(zts_poll(&p, 1, 30000), 1);
     assert_zts(ZTS_ECONNRESET, zts_write(fd, "x", 1));
     assert_zts(ZTS_EPIPE, zts_write(fd, "x", 1));
     assert_int_equal(zts_read(fd, buf, sizeof buf), 0);
@@ -312,9 +314,10 @@ static void on_signal(int number)
 {
 }
 
+static _Atomic bool signals_end;
 static void *send_signals(void *arg)
 {
-    for (int i = 0; i < 3; i++) {
+    while (!signals_end) { /* the first ones may come before the call */
         zts_delay_ms(50);
         pthread_kill(*(pthread_t *)arg, SIGUSR1);
     }
@@ -337,6 +340,7 @@ static void test_signals(void **state)
     for (int way = 0; way < 4; way++) {
         struct zts_pollfd p = {.fd = fd, .events = ZTS_POLLIN};
         int64_t from = now_ms();
+        signals_end = false;
         assert_int_equal(pthread_create(&t, NULL, send_signals, &self), 0);
         if (way == 0)
             assert_int_equal(zts_poll(&p, 1, 400), 0);
@@ -349,7 +353,8 @@ static void test_signals(void **state)
             assert_zts(ZTS_ETIMEDOUT, zts_connect(k, &nowhere, sizeof nowhere));
         if (way == 3)
             assert_zts(ZTS_EINTR, zts_recv(fd, &c, 1, 0));
-        assert_in_range(now_ms() - from, way == 3 ? 0 : 390, 3000);
+        assert_in_range(now_ms() - from, way == 3 ? 0 : 390, 30000);
+        signals_end = true;
         pthread_join(t, NULL);
     }
     assert_int_equal(sigaction(SIGUSR1, &was, NULL), 0);
@@ -369,7 +374,7 @@ static void test_receive_timeout(void **state)
     assert_int_equal(zts_connect(fd, &a, sizeof a), 0);
     int64_t t = now_ms();
     assert_zts(ZTS_EAGAIN, zts_read(fd, &c, 1));
-    assert_in_range(now_ms() - t, 190, 2000);
+    assert_in_range(now_ms() - t, 190, 20000);
     assert_int_equal(zts_getsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &back, &len), 0);
     assert_int_equal(back.tv_usec, 200000);
     zts_close(fd);
@@ -409,7 +414,7 @@ static void test_listen_here(void **state)
     int c = stream();
     assert_int_equal(zts_connect(c, &self, sizeof self), 0);
     struct zts_pollfd p = {.fd = l, .events = ZTS_POLLIN};
-    assert_int_equal(zts_poll(&p, 1, 5000), 1);
+    assert_int_equal(zts_poll(&p, 1, 30000), 1);
     struct zts_sockaddr_in6 from;
     len = sizeof from;
     int s = zts_accept4(l, &from, &len, 0);
@@ -430,7 +435,7 @@ static void test_udp(void **state)
     static char big[40000], back[50000];
     int fd = zts_socket(ZTS_AF_INET6, ZTS_SOCK_DGRAM, 0);
     assert_true(fd >= 0);
-    struct zts_timeval tv = {.tv_sec = 5};
+    struct zts_timeval tv = {.tv_sec = 30};
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
     assert_zts(ZTS_EDESTADDRREQ, zts_send(fd, "x", 1, 0));
     assert_int_equal(zts_sendto(fd, "ping", 4, 0, &a, sizeof a), 4);
@@ -460,7 +465,7 @@ static void test_udp_refused(void **state)
 {
     struct zts_sockaddr_in6 a = peer(ENV_NOTHING);
     char c;
-    struct zts_timeval tv = {.tv_sec = 5};
+    struct zts_timeval tv = {.tv_sec = 30};
     int fd = zts_socket(ZTS_AF_INET6, ZTS_SOCK_DGRAM, 0);
     assert_int_equal(zts_connect(fd, &a, sizeof a), 0);
     assert_int_equal(zts_setsockopt(fd, ZTS_SOL_SOCKET, ZTS_SO_RCVTIMEO, &tv, sizeof tv), 0);
@@ -546,7 +551,7 @@ static void test_select(void **state)
     zts_fd_set r, w;
     char c;
     int fd = connected(ENV_TCP_ECHO);
-    struct zts_timeval t = {.tv_sec = 5};
+    struct zts_timeval t = {.tv_sec = 30};
     ZTS_FD_ZERO(&r);
     ZTS_FD_ZERO(&w);
     ZTS_FD_SET(fd, &r);
@@ -561,13 +566,13 @@ static void test_select(void **state)
     t = (struct zts_timeval){.tv_usec = 50000};
     int64_t from = now_ms();
     assert_int_equal(zts_select(fd + 1, &r, NULL, NULL, &t), 0);
-    assert_in_range(now_ms() - from, 49, 2000);
+    assert_in_range(now_ms() - from, 49, 20000);
     assert_zts(ZTS_EINVAL, zts_select(1025, NULL, NULL, NULL, &t));
     t = (struct zts_timeval){.tv_sec = 1, .tv_usec = LONG_MAX}; /* the longest wait there is */
     ZTS_FD_SET(fd, &w);
     assert_int_equal(zts_select(fd + 1, NULL, &w, NULL, &t), 1);
     struct zts_pollfd p[2] = {{.fd = 9999, .events = ZTS_POLLIN}, {.fd = -1}};
-    assert_int_equal(zts_poll(p, 2, 5000), 1);
+    assert_int_equal(zts_poll(p, 2, 30000), 1);
     assert_int_equal(p[0].revents, ZTS_POLLNVAL);
     zts_close(fd);
 }
@@ -584,7 +589,7 @@ static void test_host_descriptor(void **state)
     assert_int_equal(zts_connect(fd, &a, sizeof a), 0);
     assert_int_equal(zts_write(fd, "x", 1), 1);
     p.events = POLLIN;
-    assert_int_equal(poll(&p, 1, 5000), 1);
+    assert_int_equal(poll(&p, 1, 30000), 1);
     assert_int_equal(zts_read(fd, &c, 1), 1);
     assert_true(fcntl(p.fd, F_GETFD) & FD_CLOEXEC);
     zts_close(fd);
@@ -607,7 +612,7 @@ static void test_close_wakes_others(void **state)
     assert_int_equal(zts_close(fd), 0);
     int64_t from = now_ms();
     pthread_join(t, &rc);
-    assert_true(now_ms() - from < 2000);
+    assert_true(now_ms() - from < 20000);
     assert_true((intptr_t)rc <= 0);
 }
 
@@ -686,12 +691,12 @@ static void test_udp_full_send_buffer(void **state)
             refused++;
         }
         assert_int_equal(refused, way + 1);
-        assert_int_equal(zts_poll(&p, 1, 5000), 1);
+        assert_int_equal(zts_poll(&p, 1, 30000), 1);
         assert_int_equal(p.revents, ZTS_POLLOUT);
     }
     for (int i = 0; i < 3000; i++, taken++)
         assert_int_equal(zts_sendto(fd, buf, sizeof buf, 0, &a, sizeof a), sizeof buf);
-    for (int64_t end = env_ms() + 5000; udp_sent() - before < taken && env_ms() < end;)
+    for (int64_t end = env_ms() + 60000; udp_sent() - before < taken && env_ms() < end;)
         zts_delay_ms(5);
     assert_in_range(udp_sent() - before, taken, taken + 5); /* and what the stack itself may have to say */
     assert_int_equal(zts_close(fd), 0);

@@ -52,14 +52,14 @@ void lab_planet(char out[128])
     snprintf(out, 128, "%s/root/planet", e.dir);
 }
 
-int lab_threads(void)
+int lab_threads(int most)
 {
-    return env_threads();
+    return env_threads_settled(most);
 }
 
-int lab_fds(void)
+int lab_fds(int most)
 {
-    return env_fds();
+    return env_fds_settled(most);
 }
 
 int lab_other_connect(const char *address, unsigned short port)
@@ -79,7 +79,7 @@ int lab_other_host_fd(int fd)
 int lab_other_start(const char *home)
 {
     env_clear_events();
-    return zts_start(home, env_callback, 0);
+    return env_start_node(home, 0);
 }
 
 int lab_other_online(int ms)
@@ -90,5 +90,5 @@ int lab_other_online(int ms)
 int lab_other_stop(void)
 {
     int rc = zts_stop();
-    return rc == 0 && env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, 0, 10000) < 0 ? -1 : rc;
+    return rc == 0 && env_wait_event(ZTS_EVENT_NODE_NORMAL_TERMINATION, 0, 90000) < 0 ? -1 : rc;
 }

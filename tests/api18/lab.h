@@ -20,8 +20,8 @@ int lab_start_peer(char address[46]);
 void lab_home(const char *name, int planet, char out[128]);
 /* Path of the planet. */
 void lab_planet(char out[128]);
-int lab_threads(void);
-int lab_fds(void);
+int lab_threads(int most);
+int lab_fds(int most);
 
 /* Calls of the other generation on the node that this one started. */
 int lab_other_connect(const char *address, unsigned short port); /* a descriptor */

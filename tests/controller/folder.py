@@ -49,7 +49,7 @@ def written_late(ctl):
         fail("a file that can't be written: %d %s" % (status, doc))
     ctl.post(path_of(member), {"authorized": True})
     os.rmdir(folder + net + ".tmp")
-    wait_for("the network is never written", 20, lambda: os.path.exists(folder + net))
+    wait_for("the network is never written", 60, lambda: os.path.exists(folder + net))
     if not os.path.exists(folder + member):
         fail("writing the network at last took its member away")
     print("a network written late leaves its members alone")

@@ -17,7 +17,7 @@ nwid=$(new_network examples private=false ipv4=10.77.0.0/16 ipv6=6plane)
 serve() {
     local out=$1 program=$2
     shift 2
-    timeout 100 "$build/docs/$program" "$@" > "$out.out" 2> "$out.err" &
+    timeout 500 "$build/docs/$program" "$@" > "$out.out" 2> "$out.err" &
     started+=($!)
     servers+=("$out:$!")
 }
@@ -25,13 +25,13 @@ serve() {
 run() {
     local out=$1 program=$2
     shift 2
-    timeout 60 "$build/docs/$program" "$@" > "$out.out" 2> "$out.err"
+    timeout 150 "$build/docs/$program" "$@" > "$out.out" 2> "$out.err"
 }
 says() { grep -qE -- "$2" "$1.out"; }
 address4() { grep -oE '10\.77\.[0-9]+\.[0-9]+' "$1.out" | head -n 1; }
 address6() { grep -oE '\bfc[0-9a-f:]+' "$1.out" | head -n 1; }
-check() { # NAME TEXT: what the program of this name has printed
-    if says "$1" "$2"; then
+check() { # NAME TEXT: what the program of this name has printed, or soon does
+    if wait_for 30 says "$1" "$2"; then
         passed=$((passed + 1))
         echo "passed $1: $(grep -hE -m 1 -- "$2" "$1.out")"
     else
@@ -64,10 +64,16 @@ run udp_b udp udp_b "$nwid" "$(address4 udp_a)" 7002 datagram
 check udp_b 'answer: datagram'
 run udp_b udp udp_b "$nwid" "$(address6 udp_a)" 7002 'another'
 check udp_b 'answer: another'
-run send4 multicast send4 "$nwid" send 239.1.2.3 7003 'to all of IPv4'
-check listen4 'heard: to all of IPv4'
-run send6 multicast send6 "$nwid" send ff02::1234 7003 'to all of IPv6'
-check listen6 'heard: to all of IPv6'
+# A sender that has ended before the network told it who listens is heard by nobody.
+heard() { # LISTENER SENDER GROUP TEXT
+    for _ in 1 2 3 4 5; do
+        run "$2" multicast "$2" "$nwid" send "$3" 7003 "$4"
+        ! wait_for 3 says "$1" "heard: $4" || break
+    done
+    check "$1" "heard: $4"
+}
+heard listen4 send4 239.1.2.3 'to all of IPv4'
+heard listen6 send6 ff02::1234 'to all of IPv6'
 run statistics statistics statistics "$nwid" 2
 check statistics '^link +[1-9][0-9]* '
 run adhoc adhoc adhoc 2000 3000 75f3543094

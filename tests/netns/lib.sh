@@ -82,6 +82,9 @@ in_host() {
     ip netns exec "$name" "$@"
 }
 
+# Nothing of the machine's settings stands between curl and a node.
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+
 # The reference reads memory that it never wrote; Meson's MALLOC_PERTURB_ makes it crash.
 unset MALLOC_PERTURB_
 

@@ -14,7 +14,7 @@ import time
 
 DIR, ZTD, VECTORS = sys.argv[1:]
 ADDRESS = {"R": "10.81.0.1", "A": "10.81.0.2", "B": "10.81.0.3"}
-WAIT_S = 20
+WAIT_S = 60
 
 # Compared by value, not only by type. Anything else is chance: times, keys, drawn addresses.
 SAME = {"type", "mtu", "dhcp", "bridge", "broadcastEnabled", "portError", "allowDNS",

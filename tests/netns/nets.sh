@@ -229,8 +229,10 @@ path() {
 direct() { path "$1" "$2" && path "$2" "$1"; }
 relayed() { ! path "$1" "$2" && ! path "$2" "$1"; }
 
-# ping_all FROM TO COUNT: all of them must be answered
-ping_all() {
+# ping_all FROM TO COUNT: all of them must be answered, within a second each; a machine that stands still for
+# that long is asked again
+ping_all() { pings_answered "$@" || pings_answered "$@"; }
+pings_answered() {
     if [ -n "${IS_REF[$1]}" ]; then in_ns "$1" ping -q -i 0.2 -c "$3" "${VIRTUAL[$2]}"; else
         ctl "$1" ping -i 0.2 -c "$3" "${VIRTUAL[$2]}"
     fi | grep -q -e "$3 sent, $3 answered" -e " $3 received"

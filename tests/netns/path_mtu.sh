@@ -11,7 +11,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/nets.sh"
 set -u
-PAUSE=5 # seconds: IPv6 loses what is on its way until the router has told, and what is lost then comes again
+PAUSE=10 # seconds: IPv6 loses what is on its way until the router has told, and what is lost then comes again
 
 start() { # start FAMILIES: the world drawn above, a and b in touch
     FAMILIES=$1

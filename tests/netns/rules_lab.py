@@ -18,7 +18,7 @@ import time
 
 FRAMES = 500
 BATCH = 50
-PATIENCE = 40  # seconds that anything may take
+PATIENCE = 90  # seconds that anything may take
 CUTS = (40, 64)  # lengths that rules of the scenes cut copies to
 
 # What members hold, by role: sender, receiver, or one who only looks on.

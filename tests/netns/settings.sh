@@ -106,8 +106,8 @@ def answers():
         return False
 sys.exit(0 if answers() else 1)
 PY
-in_host a python3 "$DIR/beacon.py" "$A" || fail "the beacon is not answered"
-in_host a timeout 10 python3 "$DIR/beacon.py" 0123456789 && fail "a beacon of a stranger is answered"
+wait_for 30 in_host a python3 "$DIR/beacon.py" "$A" || fail "the beacon is not answered"
+in_host a python3 "$DIR/beacon.py" 0123456789 && fail "a beacon of a stranger is answered"
 
 if [ -x "${ZT_REFERENCE:-}" ] && [ -c /dev/net/tun ]; then
     echo "== trusted path beside the reference"

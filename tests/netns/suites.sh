@@ -44,7 +44,7 @@ for h in s s2 e e2; do
     case $h in s*) only=salsa ;; e*) only=aes ;; esac
     echo "{\"settings\": {\"cipherSuites\": \"$only\"}}" >"$DIR/$h/local.conf"
 done
-tcpdump -i sw -s 0 -B 16384 -U -w "$DIR/sw.pcap" udp 2>"$DIR/tcpdump.txt" &
+tcpdump -i sw -s 0 -B 131072 -U -w "$DIR/sw.pcap" udp 2>"$DIR/tcpdump.txt" &
 tcpdump=$!
 wait_for 60 grep -q 'listening on' "$DIR/tcpdump.txt" || fail "tcpdump: $(cat "$DIR/tcpdump.txt")"
 node ours r

@@ -37,7 +37,7 @@ give b 10.47.0.202
 started+=($!)
 wait_for 30 has ready far.out || fail "$(cat far.out)"
 mkfifo hold
-in_home a timeout 150 "$python" "$here/address.py" near 10.47.0.201 10.47.0.202 7500 < hold >> near.out 2>&1 &
+in_home a timeout 500 "$python" "$here/address.py" near 10.47.0.201 10.47.0.202 7500 < hold >> near.out 2>&1 &
 program=$!
 started+=($program)
 exec 9> hold

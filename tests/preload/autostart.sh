@@ -11,10 +11,10 @@ idle=3
 
 # c COMMAND...: in home C, which may start its node; ends it when idle for a short time
 c() {
-    ZT_HOME=$work/c ZT_PRELOAD_IDLE=$idle LD_PRELOAD=$preload timeout 60 "$@"
+    ZT_HOME=$work/c ZT_PRELOAD_IDLE=$idle LD_PRELOAD=$preload timeout 150 "$@"
 }
 with_networks() { ZT_NETWORKS=$network,$network4 "$@"; }
-fetch() { c curl -q -sS -g --noproxy '*' --max-time 50 "$@"; }
+fetch() { c curl -q -sS -g --noproxy '*' --max-time 120 "$@"; }
 one_node() { [ "$(lab_nodes "$work/c" | wc -l)" = 1 ]; }
 no_node() { [ -z "$(lab_nodes "$work/c")" ]; }
 stays() { # SECONDS: the node is there all the time
@@ -28,7 +28,7 @@ connect_to() { # errno of a connect
     c "$python" -c '
 import socket, sys
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
-s.settimeout(5)
+s.settimeout(60)
 print(s.connect_ex((sys.argv[1], int(sys.argv[2]))))' "$@"
 }
 equals() { # EXPECTED COMMAND...
@@ -95,6 +95,7 @@ check 'still no node' no_node
 
 # ---- the first use starts it
 
+idle=100 # looking for nodes takes seconds where much else runs
 first6() { with_networks fetch -o got "http://[$a6]:8000/data" && cmp data got; }
 first4() { fetch -o got "http://$a4:8000/data" && cmp data got; }
 check 'curl starts the node, joins and fetches' first6
@@ -103,26 +104,36 @@ node=$(lab_nodes "$work/c")
 check 'it is nobody'\''s child here' test "$(ps -o ppid= -p "$node" | tr -d ' ')" != $$
 check 'the next program uses the same node' first4
 check 'it is the same' equals "$node" lab_nodes "$work/c"
+ztctl -H "$work/c" down > down.log 2>&1 || fail "$(cat down.log)"
+wait_for 30 no_node || fail 'the node did not end'
 
 # ---- and it ends when nobody uses it
 
+idle=3
+check 'remembered networks start it again' first4
 check "idle for $idle s: the node ends" wait_for 30 no_node
 check 'its door is gone' test ! -e c/control.sock
 check 'it said so once' equals 1 grep -c 'not used any more' c/ztd.log
-check 'remembered networks start it again' first4
+mkfifo hold
 c "$python" -c '
-import socket, sys, time
+import socket, sys
 s = socket.create_connection((sys.argv[1], 8000))
-time.sleep(float(sys.argv[2]))' "$a4" 7 &
+print("connected", flush=True)
+sys.stdin.readline()' "$a4" < hold > holder.log &
 holder=$!
 started+=($holder)
+exec 9> hold
+wait_for 60 grep -q connected holder.log || echo 'no connection'
 check 'a connection that does nothing keeps it' stays 6
+echo >&9
+exec 9>&-
 wait $holder
 check 'and then it ends' wait_for 30 no_node
 
+idle=8 # time enough for the command to find it
 check 'started once more' first4
 ztctl -H "$work/c" up > up.log 2>&1 || fail "$(cat up.log)"
-check 'ztctl up holds the node' stays 6
+check 'ztctl up holds the node' stays 10
 # ---- after chroot the way to the door is its abstract twin
 
 chrooted() { # FAMILY ADDRESS: also an address looked at for the first time in there
@@ -131,7 +142,7 @@ chrooted() { # FAMILY ADDRESS: also an address looked at for the first time in t
 import encodings.idna, os, socket, sys
 os.chroot("empty")
 os.chdir("/")
-s = socket.create_connection((sys.argv[1], 8000), 10)
+s = socket.create_connection((sys.argv[1], 8000), 60)
 s.sendall(b"GET /data HTTP/1.0\r\n\r\n")
 n = 0
 while d := s.recv(65536):
@@ -177,11 +188,11 @@ for i in {1..6}; do
     ztctl -H "$work/c" down > down.log 2>&1 || fail "$(cat down.log)"
     wait_for 30 no_node || fail 'the node did not end'
 done
-idle=3
+idle=100
 
 # ---- the node is killed
 
-fetch --limit-rate 200k -o cut "http://[$a6]:8000/data" 2> cut.log &
+fetch --limit-rate 50k -o cut "http://[$a6]:8000/data" 2> cut.log &
 victim=$!
 wait_for 60 test -s cut || echo 'the transfer did not begin'
 node=$(lab_nodes "$work/c")
@@ -191,6 +202,8 @@ code=$?
 check 'kill -9 in a transfer: connection reset, not silence or a short file' \
     equals 56:reset echo "$code:$(grep -o -m 1 reset cut.log)"
 check 'the next program has a new node' first4
-check 'one, and another one' test "$(lab_nodes "$work/c")" != "$node" -a "$(lab_nodes "$work/c" | wc -l)" = 1
-check 'which ends when idle' wait_for 30 no_node
+another=$(lab_nodes "$work/c")
+check 'one, and another one' test -n "$another" -a "$another" != "$node" -a "$(wc -w <<< "$another")" = 1
+check 'which ends when it is asked to' ztctl -H "$work/c" down
+check 'and is gone' wait_for 30 no_node
 verdict

@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 
+from asleep import until_asleep
+
 
 def family(address):
     return socket.AF_INET6 if ':' in address else socket.AF_INET
@@ -22,7 +24,7 @@ def name(e):
 
 
 def wait(to, own):
-    tcp = socket.create_connection(to, 20)
+    tcp = socket.create_connection(to, 60)
     tcp.makefile().readline()
     udp = socket.socket(family(own), socket.SOCK_DGRAM)
     udp.bind((own, 0))
@@ -38,19 +40,20 @@ def wait(to, own):
     threads = [threading.Thread(target=block, args=a, daemon=True) for a in (('tcp', tcp), ('udp', udp))]
     for t in threads:
         t.start()
+    until_asleep(threads)
     print('blocked', flush=True)
     for t in threads:
-        t.join(30)
+        t.join(60)
     print(*(f'{what}:{ends.get(what, "hangs")}' for what in ('tcp', 'udp')), flush=True)
     try:
-        socket.create_connection(to, 5)
+        socket.create_connection(to, 30)
         print('connected')
     except OSError as e:
         print(name(e))
 
 
 def hold(to, n):
-    held = [socket.create_connection(to, 20) for _ in range(n)]
+    held = [socket.create_connection(to, 60) for _ in range(n)]
     u = socket.socket(family(to[0]), socket.SOCK_DGRAM)
     u.connect(to)
     u.send(b'x')
@@ -76,7 +79,7 @@ def serve(to):
 
 
 def ask(to):
-    with socket.create_connection(to, 5) as s:
+    with socket.create_connection(to, 30) as s:
         print(s.makefile().readline().strip())
 
 

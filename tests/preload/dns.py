@@ -41,9 +41,9 @@ def answer(names, query, by_tcp):
 def serve_tcp(names, listener):
     while True:
         with listener.accept()[0] as s:
-            head = s.recv(2)
+            head = s.recv(2, socket.MSG_WAITALL)
             if len(head) == 2:
-                reply = answer(names, s.recv(struct.unpack('!H', head)[0]), True)
+                reply = answer(names, s.recv(struct.unpack('!H', head)[0], socket.MSG_WAITALL), True)
                 s.sendall(struct.pack('!H', len(reply)) + reply)
 
 

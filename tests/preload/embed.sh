@@ -15,7 +15,7 @@ asan=$(ldd "$build/libzt/libzt.so" | sed -n 's/.*libasan[^ ]* => \([^ ]*\) .*/\1
 [ -z "$asan" ] || { embedded=$asan:$preload && export ASAN_OPTIONS=detect_leaks=0; }
 # c COMMAND...: the command with the node of home C in it
 c() {
-    ZT_HOME=$work/c ZT_NETWORKS=$network4 ZT_PRELOAD_EMBED=1 LD_PRELOAD=$embedded timeout 60 "$@"
+    ZT_HOME=$work/c ZT_NETWORKS=$network4 ZT_PRELOAD_EMBED=1 LD_PRELOAD=$embedded timeout 150 "$@"
 }
 says() {
     local want=$1 got
@@ -55,12 +55,12 @@ END
 (
     export ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload
     exec "$python" sink.py "$a4"
-) > sink.log 2>&1 < /dev/null &
+) >> sink.log 2>&1 < /dev/null & # it is emptied below
 started+=($!)
 wait_for 60 grep -q ready sink.log || fail "no sink: $(cat sink.log)"
 
 get() { rm -f got && c "${getter[@]}" "http://$a4:8000/data" && cmp data got; }
-getter=(curl -q -sS --noproxy '*' --max-time 40 -o got)
+getter=(curl -q -sS --noproxy '*' --max-time 120 -o got)
 # Debian's curl hangs in setlocale with AddressSanitizer before it, whether we are there or not.
 [ -z "$asan" ] || getter=("$python" -c 'import sys, urllib.request; urllib.request.urlretrieve(sys.argv[1], "got")')
 check "${getter[0]##*/} with its own node" get
@@ -108,7 +108,7 @@ check 'child, other program and the host reach it' says $'child True\nprogram Tr
 check 'still no ztd' no_ztd
 outside() { c "$python" -c '
 import socket, sys
-s = socket.socket(); s.settimeout(5)
+s = socket.socket(); s.settimeout(60)
 print(s.connect_ex(("127.0.0.1", 1)))'; }
 check 'a program that touches nothing virtual' says 111 outside
 

@@ -21,7 +21,7 @@ has_line() { grep -q "$1" "$2"; }
 begin() {
     rm -f hold
     mkfifo hold
-    in_home a timeout 60 "$python" "$here/failure.py" "$@" < hold > out.log 2>&1 &
+    in_home a timeout 200 "$python" "$here/failure.py" "$@" < hold > out.log 2>&1 &
     program=$!
     started+=($program)
     exec 9> hold
@@ -51,7 +51,7 @@ rm -f c/identity.secret
 printf '#!/bin/sh\nsleep 30\n' > lonely/ztd
 chmod +x lonely/ztd
 check 'ztd never opens its door' says "${away/quick/slow}" env ZT_PRELOAD_WAIT=1 ZT_HOME="$work/c" \
-    LD_PRELOAD="$work/lonely/libztpreload.so" "$python" "$here/failure.py" away "$nobody" "$a4"
+    LD_PRELOAD="$work/lonely/libztpreload.so" "$python" "$here/failure.py" away "$nobody" "$a4" 3
 for pid in $(pgrep -f "$work/lonely/ztd"); do kill "$pid"; done
 mkdir d
 ln -s /dev/null d/control.sock
@@ -80,7 +80,7 @@ ZT_START=yes begin shared "$a4" # the first of its threads starts the next node,
 kill -KILL "$(node_pid a)"
 served() { ztctl -H "$work/a" -j sockets | json "sum(x['local'].endswith('/$1') for x in d)"; }
 both() { [ "$(served 7300)" -ge 1 ] && [ "$(served 7301)" -ge 1 ]; } 2> /dev/null
-check 'sockets that threads share come back' wait_for 20 both
+check 'sockets that threads share come back' wait_for 30 both
 sleep 1
 check 'and each of them once' says $'1\n1' eval 'served 7300; served 7301'
 go_on
@@ -88,8 +88,8 @@ ended
 check 'and work' says $'ready\naccept recvfrom' cat out.log
 ztctl -H "$work/a" down > down.log 2>&1 || fail "$(cat down.log)"
 start_node a || fail "$(cat a.up.log)"
-wait_for 15 is_online a || fail "a is not online: $waited"
-wait_for 10 address_in a "$network4" 4 || fail 'no address'
+wait_for 60 is_online a || fail "a is not online: $waited"
+wait_for 30 address_in a "$network4" 4 || fail 'no address'
 
 # ---- a network is left
 

@@ -84,19 +84,22 @@ static int64_t now_ms(void)
 
 /* ---- state page ---- */
 
+/* Both files come whole, as the node's do: a program that looks in between would take a virtual address for
+ * one of the kernel's. */
 static void make_page(const char *home)
 {
-    char path[4200];
+    char path[4200], fresh[4210];
     snprintf(path, sizeof path, "%s/%s", home, ZT_STATE_FILE);
+    snprintf(fresh, sizeof fresh, "%s.new", path);
     int old = open(path, O_RDWR);
     if (old >= 0) {
         struct zt_state_head *h = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, old, 0);
         if (h != MAP_FAILED)
             __atomic_store_n(&h->stale, 1, __ATOMIC_RELEASE);
         close(old);
-        unlink(path);
     }
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    unlink(fresh);
+    int fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     size_t size = sizeof *page + ZT_STATE_SLOTS * sizeof(struct zt_state_slot);
     if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
         die(path);
@@ -118,11 +121,16 @@ static void make_page(const char *home)
     for (int i = 0; i < 16; i++)
         snprintf(host_hex + 2 * i, 3, "%02x", page->host_id[i]);
     __atomic_store_n(&page->magic, ZT_STATE_MAGIC, __ATOMIC_RELEASE);
+    if (rename(fresh, path) != 0)
+        die(path);
     snprintf(path, sizeof path, "%s/%s", home, ZT_RANGES_FILE);
-    FILE *f = fopen(path, "w");
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    FILE *f = fopen(fresh, "w");
     if (f) {
         fputs("10.147.17.0/24\nfd00:147::/64\n", f);
         fclose(f);
+        if (rename(fresh, path) != 0)
+            die(path);
     }
 }
 

@@ -74,7 +74,7 @@ for request in (socket.inet_aton('239.1.2.3') + struct.pack('4xi', names[with4[0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as r, \
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as t:
         r.bind(('0.0.0.0', 0))
-        r.settimeout(5)
+        r.settimeout(60)
         r.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
         t.bind((v4, 0))
         t.sendto(b'to all', ('239.1.2.3', r.getsockname()[1]))
@@ -111,7 +111,7 @@ for family, level, own, to, index in (
         (socket.AF_INET6, socket.IPPROTO_IPV6, v6, 'ff15::1:2:4', names[with6[0]])):
     with socket.socket(family, socket.SOCK_DGRAM) as r, socket.socket(family, socket.SOCK_DGRAM) as t:
         r.bind(('', 0))
-        r.settimeout(5)
+        r.settimeout(60)
         t.bind((own, 0))
         for join, leave, source in ((42, 45, None), (46, 47, own)):
             r.setsockopt(level, join, group(to, index, source))

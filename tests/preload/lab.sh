@@ -25,6 +25,7 @@ network4=ff0a000000000001 # ad-hoc, 10.0.0.0/8: the last three bytes are the nod
 preload=${ZT_LAB_PRELOAD:-$build/preload/libztpreload.so} # another one: a sanitizer is for the node alone
 passed=0 failed=0 started=()
 at_end=: # a command of the caller's for the end
+export ZT_PRELOAD_WAIT=${ZT_PRELOAD_WAIT-60} # for a node that a program starts: on a machine that does much else, too
 ztctl() { "$build/tools/ztctl" "$@"; }
 
 # Everything of this run has $work in its command line or is in $started.

@@ -10,7 +10,7 @@ need curl python3
 domain=office.example
 
 lookup() { # NAME [FAMILY [FLAGS]]: sorted addresses, or the name of the error
-    in_home b timeout 30 python3 -c '
+    in_home b timeout 100 python3 -c '
 import socket, sys
 family = {"4": socket.AF_INET, "6": socket.AF_INET6}.get(sys.argv[2], 0)
 try:
@@ -63,7 +63,7 @@ done
     export ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload
     exec python3 "$here/dns.py" "$a4" 53 "a.$domain=$a4,$a6" "four.$domain=$a4" "long.$domain=$a4" \
         "stray.$domain=192.0.2.7" "mixed.$domain=192.0.2.7,$a4" "$domain=$b4" "host.lan=$a4"
-) > dns.log 2>&1 < /dev/null &
+) >> dns.log 2>&1 < /dev/null & # it is emptied below: what is written next goes to the end
 started+=($!)
 (
     export ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload
@@ -90,15 +90,15 @@ check 'an address outside the network is left out' equals "$a4" lookup "mixed.$d
 check 'alone, it is no answer' equals EAI_NODATA lookup "stray.$domain" 4
 check 'gethostbyname' equals "('four.$domain', [], ['$a4'])" \
     in_home b python3 -c 'import socket, sys; print(socket.gethostbyname_ex(sys.argv[1]))' "four.$domain"
-check 'curl by name' in_home b curl -q -sS --noproxy '*' --max-time 20 -o got "http://a.$domain:8000/dns.py"
+check 'curl by name' in_home b curl -q -sS --noproxy '*' --max-time 60 -o got "http://a.$domain:8000/dns.py"
 check 'what came is right' cmp got "$here/dns.py"
 check 'names of the machine stay with libc' equals 127.0.0.1 lookup localhost 4
 : > dns.log
 lookup elsewhere.invalid > /dev/null 2>&1
 lookup "back$domain" > /dev/null 2>&1
 lookup "asked.$domain" > /dev/null 2>&1
-check 'names outside of the domain are not asked here' equals "asked.$domain" \
-    bash -c "cut -d' ' -f2 dns.log | sort -u"
+check 'a name of the domain is asked here' grep -q " asked.$domain " dns.log
+check 'names outside of it are not' equals '' grep -E " (elsewhere\.invalid|back$domain) " dns.log
 
 set_dns lan "$a4"
 check 'a domain of one label is not taken unasked' bash -c "[ '$(lookup host.lan 4)' != '$a4' ]"

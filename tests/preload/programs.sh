@@ -37,8 +37,8 @@ stop() {
     return 0
 }
 listens() { # HOME PORT [udp]
-    ztctl -H "$work/$1" -j sockets | json "any(s['local'].endswith('/$2') and s['type'] == '${3-tcp}'
-        for s in d)"
+    ztctl -H "$work/$1" -j sockets | json "any(s['local'].endswith('/$2') and s['type'] == '${3-tcp}' and
+        (s['type'] != 'tcp' or s['state'] == 'LISTENING') for s in d)"
 }
 up() { # HOME PORT [udp]: the server just started has its port
     wait_for 30 listens "$@" && kill -0 "$server" && return
@@ -46,9 +46,9 @@ up() { # HOME PORT [udp]: the server just started has its port
     tail -n 5 ./*.log
     return 1
 }
-b() { in_home b timeout 60 "$@"; }
+b() { in_home b timeout 150 "$@"; }
 
-curl_() { b curl -q -sS -g --noproxy '*' --max-time 50 "$@"; }
+curl_() { b curl -q -sS -g --noproxy '*' --max-time 120 "$@"; }
 
 # rows that exist, the quick ones first; the others are for ZT_TEST_ALL
 quick='curl wget echo nc iperf3 ssh git nginx redis'

@@ -32,7 +32,7 @@ def answer(c, peer):
     with c:
         assert c.getblocking()
         assert c.getpeername()[:2] == peer[:2], (c.getpeername(), peer)
-        c.settimeout(10)
+        c.settimeout(60)
         data = b''
         while not data.endswith(b'\n'):
             data += c.recv(65536)
@@ -100,7 +100,7 @@ def serve_udp(address, port):
 
 def ask(address, port, count=1):
     for i in range(count):
-        with socket.create_connection((address, port), 10) as c:
+        with socket.create_connection((address, port), 60) as c:
             c.sendall(b'x' * 100000 + b'\n')
             data = b''
             while d := c.recv(65536):
@@ -112,7 +112,7 @@ def ask(address, port, count=1):
 
 def askudp(address, port):
     s = socket.socket(family(address), socket.SOCK_DGRAM)
-    s.settimeout(5)
+    s.settimeout(30)
     for size in (1, 1400, 30000):
         s.sendto(b'y' * size, (address, port))
         data, peer = s.recvfrom(70000)
@@ -141,7 +141,7 @@ def errors(port):
     u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     u.setsockopt(socket.IPPROTO_IP, 11, 1)
     u.bind(('0.0.0.0', port))
-    u.settimeout(10)
+    u.settimeout(60)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind(('127.0.0.1', 0))
         nobody = s.getsockname()

@@ -29,8 +29,8 @@ end() {
     wait "$server" 2> /dev/null
     return 0
 }
-host() { timeout 40 "$python" "$here/wild.py" "$@"; }
-far() { in_home b timeout 40 "$python" "$here/wild.py" "$@"; }
+host() { timeout 100 "$python" "$here/wild.py" "$@"; }
+far() { in_home b timeout 100 "$python" "$here/wild.py" "$@"; }
 # says PATTERN COMMAND...
 says() {
     local pattern=$1 out
@@ -97,14 +97,14 @@ end
 errors() { # and the node, told of it by its copy of the socket, rests afterwards
     local before after
     before=$(cut -d' ' -f14,15 "/proc/$1/stat" | tr ' ' +)
-    says $'ECONNREFUSED\nECONNREFUSED' in_home a timeout 40 "$python" "$here/wild.py" errors "$port" < <(sleep 2) || return
+    says $'ECONNREFUSED\nECONNREFUSED' in_home a timeout 100 "$python" "$here/wild.py" errors "$port" < <(sleep 2) || return
     after=$(cut -d' ' -f14,15 "/proc/$1/stat" | tr ' ' +)
     [ $((after - (before))) -lt $(($(getconf CLK_TCK) / 2)) ] || { echo "$((after - (before))) ticks of processor time"; return 1; }
 }
 port=$(free_port)
 check 'UDP with IP_RECVERR: errors of the host'"'"'s side' errors "$(node_pid a)"
 port=$(free_port)
-check 'closed and bound again at once, 50 times' says 'sockets left: 0' in_home a timeout 40 "$python" "$here/wild.py" rebind "$port"
+check 'closed and bound again at once, 50 times' says 'sockets left: 0' in_home a timeout 100 "$python" "$here/wild.py" rebind "$port"
 run 'inherited by another program' a inherit "$port"
 both 'inherited'
 end

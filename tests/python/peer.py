@@ -13,8 +13,8 @@ async def echo(reader, writer):
 
 
 async def main():
-    node = libzt.Node(sys.argv[1]).start(timeout=30)
-    node.join(sys.argv[2], timeout=30)
+    node = libzt.Node(sys.argv[1]).start(timeout=90)
+    node.join(sys.argv[2], timeout=90)
     server = await libzt.aio.start_server(echo, "", 7001)
     udp = libzt.socket(libzt.AF_INET6, libzt.SOCK_DGRAM)
     udp.bind(("::", 7002))

@@ -11,4 +11,4 @@ export ZT_LIBRARY=$build/libzt ZT_PLANET=$work/planet PYTHONPATH=$here/../../too
 python3 "$here/peer.py" "$work/peer" ff0001ffff000000 > peer.out 2>&1 &
 started+=($!)
 wait_for 60 grep -q serving peer.out || fail "the peer does not serve: $(cat peer.out)"
-timeout 150 python3 -X dev -W error::ResourceWarning "$here/test_python.py" "$work" ff0001ffff000000 "$(awk '/serving/ { print $2 }' peer.out)"
+timeout 500 python3 -X dev -W error::ResourceWarning "$here/test_python.py" "$work" ff0001ffff000000 "$(awk '/serving/ { print $2 }' peer.out)"

@@ -56,7 +56,7 @@ class Before(unittest.TestCase):
 
 class Running(unittest.TestCase):
     def connect(self):
-        s = libzt.create_connection((peer, 7001), timeout=10)
+        s = libzt.create_connection((peer, 7001), timeout=60)
         self.addCleanup(s.close)
         return s
 
@@ -141,7 +141,7 @@ class Running(unittest.TestCase):
 
     def test_refused(self):
         with self.assertRaises(ConnectionRefusedError) as e:
-            libzt.create_connection((peer, 7009), timeout=10)
+            libzt.create_connection((peer, 7009), timeout=60)
         self.assertEqual(e.exception.errno, errno.ECONNREFUSED)
         with libzt.socket(libzt.AF_INET6) as s:
             self.assertEqual(s.connect_ex((peer, 7009)), errno.ECONNREFUSED)
@@ -154,7 +154,7 @@ class Running(unittest.TestCase):
             began = time.monotonic()
             with self.assertRaises(TimeoutError):
                 s.recv(1)
-            self.assertTrue(0.19 < time.monotonic() - began < 3)
+            self.assertTrue(0.19 < time.monotonic() - began < 30)
             s.setblocking(False)
             with self.assertRaises(BlockingIOError) as e:
                 s.recv(1)
@@ -177,10 +177,10 @@ class Running(unittest.TestCase):
             with self.assertRaises(BlockingIOError) as e:
                 s.connect((peer, 7001))
             self.assertEqual(e.exception.errno, errno.EINPROGRESS)
-            self.assertTrue(select.select([], [s], [], 10)[1])
+            self.assertTrue(select.select([], [s], [], 60)[1])
             self.assertEqual(s.getsockopt(libzt.SOL_SOCKET, libzt.SO_ERROR), 0)
             s.send(b"x")
-            self.assertTrue(select.select([s], [], [], 10)[0])
+            self.assertTrue(select.select([s], [], [], 60)[0])
             self.assertEqual(s.recv(1), b"x")
 
     def test_selectors_mix(self):
@@ -190,15 +190,15 @@ class Running(unittest.TestCase):
             sel.register(s, selectors.EVENT_READ)
             self.assertEqual(sel.select(0), [])
             b.send(b"1")
-            self.assertIs(sel.select(10)[0][0].fileobj, a)
+            self.assertIs(sel.select(60)[0][0].fileobj, a)
             a.recv(1)
             s.send(b"2")
-            self.assertIs(sel.select(10)[0][0].fileobj, s)
+            self.assertIs(sel.select(60)[0][0].fileobj, s)
 
     def test_server(self):
         with libzt.create_server((own(), 7100), family=libzt.AF_INET6) as server:
             self.assertEqual(server.getsockopt(libzt.SOL_SOCKET, libzt.SO_ACCEPTCONN), 1)
-            with libzt.create_connection((own(), 7100), timeout=10) as client:
+            with libzt.create_connection((own(), 7100), timeout=60) as client:
                 conn, where = server.accept()
                 with conn:
                     self.assertEqual(where[:2], client.getsockname()[:2])
@@ -214,7 +214,7 @@ class Running(unittest.TestCase):
 
     def test_udp(self):
         with libzt.socket(libzt.AF_INET6, libzt.SOCK_DGRAM) as s:
-            s.settimeout(10)
+            s.settimeout(60)
             self.assertEqual(s.sendto(b"ping", (peer, 7002)), 4)
             data, where = s.recvfrom(100)
             self.assertEqual((data, where[:2]), (b"ping", (peer, 7002)))
@@ -266,7 +266,7 @@ class Running(unittest.TestCase):
 
         def work():
             for i in range(5):
-                with libzt.create_connection((peer, 7001), timeout=20) as s:
+                with libzt.create_connection((peer, 7001), timeout=60) as s:
                     s.sendall(b"%d" % i * 1000)
                     if s.recv(1000, libzt.MSG_WAITALL) != b"%d" % i * 1000:
                         wrong.append(i)
@@ -344,7 +344,7 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
 class After(unittest.TestCase):
     def test_again(self):
         identity = node.identity
-        node.stop()
+        node.stop(timeout=60)
         self.assertIn(Event.NODE_DOWN, [e.what for e in events])
         with self.assertRaises(libzt.ServiceError):
             libzt.socket()
@@ -356,7 +356,7 @@ class After(unittest.TestCase):
         n.init_from_storage(work + "/python")
         n.init_set_port(0)
         self.assertEqual(n.node_start(), 0)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         nwid = int(network, 16)
         while not n.node_is_online() or not n.net_transport_is_ready(nwid):
             self.assertLess(time.monotonic(), deadline)
@@ -375,8 +375,8 @@ class After(unittest.TestCase):
 
     def test_exit_with_a_running_node(self):
         """A program that ends with its node running ends cleanly, events or not."""
-        code = ("import libzt\nlibzt.Node(on_event=lambda e: None).start(timeout=20)\nprint('up')\n")
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        code = ("import libzt\nlibzt.Node(on_event=lambda e: None).start(timeout=90)\nprint('up')\n")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=150)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "up\n", ""))
 
 
@@ -386,8 +386,8 @@ def run(cases):
 
 
 results = [run([Before])]
-node.start(timeout=30)
-node.join(network, timeout=30)
+node.start(timeout=90)
+node.join(network, timeout=90)
 results += [run([Running, Asyncio]), run([After])]
 bad = sum(len(r.failures) + len(r.errors) for r in results)
 print("%d passed, %d failed" % (sum(r.testsRun for r in results) - bad, bad))

@@ -21,7 +21,7 @@ for name, most in MOST.items():
     with tempfile.NamedTemporaryFile() as out:
         done = subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}",
                                f"--toggle-collect={name}", sys.argv[1], "count"], capture_output=True, text=True,
-                              timeout=240)
+                              timeout=280)
     frames = re.search(r"frames (\d+)", done.stdout)
     collected = re.search(r"Collected\s*:\s*(\d+)", done.stderr)
     if done.returncode != 0 or not frames or not collected:

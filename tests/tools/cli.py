@@ -14,7 +14,7 @@ DIR = sys.argv[1]
 CLI = DIR + "/zerotier-cli"
 ZTCTL = sys.argv[2]
 NWID, OTHER = "ff00160016000000", "8056c2e21c000001"
-WAIT_S = 10
+WAIT_S = 60
 
 # What each service is asked, in this order. A word "@x" is filled in. "!" is done by the controller.
 COMMANDS = """

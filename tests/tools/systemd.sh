@@ -38,7 +38,7 @@ Environment=XDG_RUNTIME_DIR=/run/user HOME=/run/user SYSTEMD_UNIT_PATH=$work/use
 ExecStart=$systemd --user --unit=start.target
 EOF
     ZT_SYSTEMD_INSIDE=$work unshare -nmpiuC --fork --kill-child "$0" "$@" > "$work/log" 2>&1 &
-    for _ in $(seq 900); do
+    for _ in $(seq 3000); do
         [ ! -e "$work/result" ] && kill -0 $! 2> /dev/null || break
         sleep 0.1
     done
@@ -64,8 +64,8 @@ check() { # NAME COMMAND...
     shift
     if out=$("$@" 2>&1); then echo "ok $name"; else echo "FAILED $name: $out"; fi
 }
-wait_until() { # COMMAND...: for half a minute
-    for _ in $(seq 300); do "$@" && return; sleep 0.1; done
+wait_until() { # COMMAND...: for a minute and more
+    for _ in $(seq 700); do "$@" && return; sleep 0.1; done
     "$@"
 }
 is_state() { [ "$(systemctl show -P ActiveState "$1")" = "$2" ]; }

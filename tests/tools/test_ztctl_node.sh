@@ -8,7 +8,7 @@ ztctl=$(realpath "$1")
 work=$(mktemp -d)
 cd "$work" || exit 1
 unset ZT_HOME ZT_NETWORKS LD_PRELOAD ZT_SHELL
-export XDG_STATE_HOME=$work/state TMPDIR=$work/tmp NO_COLOR= TERM=xterm
+export XDG_STATE_HOME=$work/state TMPDIR=$work/tmp NO_COLOR= TERM=xterm LC_ALL=C.UTF-8
 mkdir tmp
 passed=0 failed=0
 zt() { "$ztctl" -H "$work/$1" "${@:2}"; }

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define START_MS 20000 /* a new identity takes up to some seconds on a slow machine */
+#define START_MS 60000 /* a new identity takes up to some seconds, on a slow or busy machine more */
 #define STEP_MS 20
 #define END_MS 15000
 #define SAY_MS 1000

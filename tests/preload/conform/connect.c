@@ -27,7 +27,7 @@ static void c_connect(void)
 
 static void c_refused(void)
 {
-    int c = socket(family, SOCK_STREAM, 0), port = free_port();
+    int c = socket(family, SOCK_STREAM, 0), port = closed_port();
     char b;
     SAY(connect(c, addr(port), base_len));
     so_error(c);
@@ -41,7 +41,7 @@ static void c_refused(void)
 
 static void c_refused_nonblocking(void)
 {
-    int c = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0), port = free_port();
+    int c = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0), port = closed_port();
     char b;
     SAY(connect(c, addr(port), base_len));
     wait_for(c, POLLOUT);
@@ -90,7 +90,7 @@ static void c_nonblocking(void)
 
 static void c_errors(void)
 {
-    int c = socket(family, SOCK_STREAM, 0), port = free_port();
+    int c = socket(family, SOCK_STREAM, 0), port = closed_port();
     SAY(connect(c, addr(port), 4));
     SAY(connect(-1, addr(port), base_len));
     close(c);

@@ -240,7 +240,7 @@ static void came(int u)
 {
     char b[64];
     struct pollfd p = {u, POLLIN, 0};
-    ssize_t n = poll(&p, 1, 1000) > 0 ? recv(u, b, sizeof b, MSG_DONTWAIT) : -1;
+    ssize_t n = poll(&p, 1, 30000) > 0 ? recv(u, b, sizeof b, MSG_DONTWAIT) : -1;
     printf("came: %zd '%.*s'\n", n, n > 0 ? (int)n : 0, b);
 }
 

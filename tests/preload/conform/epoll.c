@@ -25,7 +25,7 @@ static void epoll_before(uint32_t mask, bool with_dup)
         wait_for(c, POLLOUT);
         if (mask & EPOLLET) /* becoming writable may take several steps, each of them an edge */
             settle();
-        one_wait(ep, 1000);
+        one_wait(ep, 30000);
     }
     int s = accept(l, NULL, NULL);
     if (mask & (EPOLLET | EPOLLONESHOT)) {
@@ -34,7 +34,7 @@ static void epoll_before(uint32_t mask, bool with_dup)
     }
     SAY(write(s, "x", 1));
     settle();
-    one_wait(ep, 100);
+    one_wait(ep, mask & EPOLLONESHOT ? 100 : 30000);
     e.events = EPOLLIN | EPOLLOUT;
     e.data.u64 = 7;
     SAY(epoll_ctl(ep, EPOLL_CTL_MOD, c, &e));
@@ -85,8 +85,8 @@ static void c_epoll_many(void)
     e.data.u64 = 2;
     SAY(epoll_ctl(ep2, EPOLL_CTL_ADD, c, &e));
     SAY(connect(c, addr(port), base_len));
-    one_wait(ep1, 2000);
-    one_wait(ep2, 2000);
+    one_wait(ep1, 30000);
+    one_wait(ep2, 30000);
     close(c);
     one_wait(ep1, 0);
     close(l), close(ep1), close(ep2);
@@ -102,7 +102,7 @@ static void c_epoll_listener(void)
     one_wait(ep, 0);
     int c = socket(family, SOCK_STREAM, 0);
     SAY(connect(c, addr(bound_port(l)), base_len));
-    one_wait(ep, 2000);
+    one_wait(ep, 30000);
     int s = accept(l, NULL, NULL);
     one_wait(ep, 0);
     close(s), close(c), close(l), close(ep);
@@ -119,7 +119,7 @@ static void c_epoll_other(void)
     SAY(epoll_ctl(same, EPOLL_CTL_MOD, c, &e));
     SAY(connect(c, addr(port), base_len));
     wait_for(c, POLLOUT);
-    one_wait(ep, 1000);
+    one_wait(ep, 30000);
     SAY(epoll_ctl(same, EPOLL_CTL_DEL, c, NULL));
     one_wait(ep, 0);
     close(c), close(l), close(ep), close(same);

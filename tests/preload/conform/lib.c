@@ -24,9 +24,19 @@ long say(const char *what, long r)
     return r;
 }
 
+/* Until what was done has had its effects. On a machine that does much else the node may not have run in so
+ * short a time: it answers a request in between. */
 void settle(void)
 {
-    usleep(60000);
+    for (int i = 0; i < 2; i++) {
+        usleep(30000);
+        int e = errno, u = socket(family, SOCK_DGRAM, 0);
+        if (u >= 0) {
+            bind(u, addr(0), base_len);
+            close(u);
+        }
+        errno = e;
+    }
 }
 
 void events(const char *what, int fd)
@@ -41,7 +51,7 @@ void events(const char *what, int fd)
 void wait_for(int fd, short what)
 {
     struct pollfd p = {fd, what, 0};
-    if (poll(&p, 1, 5000) != 1)
+    if (poll(&p, 1, 30000) != 1)
         printf("waited in vain for %d\n", what);
 }
 
@@ -134,12 +144,15 @@ int listener(int *port)
     return l;
 }
 
-int free_port(void)
+/* A port where nobody listens, nor will: it is bound for as long as this process lives. */
+int closed_port(void)
 {
-    int port, l = listener(&port);
-    close(l);
-    usleep(20000);
-    return port;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, addr(0), base_len) < 0) {
+        perror("closed_port");
+        exit(1);
+    }
+    return bound_port(fd);
 }
 
 void pair_up(int *client, int *server)

@@ -61,7 +61,7 @@ const char *same(const struct sockaddr_storage *a, socklen_t len);
 int bound_port(int fd);
 void names(int fd);
 int listener(int *port);
-int free_port(void);
+int closed_port(void);
 void pair_up(int *client, int *server);
 void nonblock(int fd);
 void lingering_reset(int fd);

@@ -35,7 +35,7 @@ int main(int argc, char **argv)
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    alarm(30); /* SIGALRM ends it, unless a case handles it for a while */
+    alarm(90); /* SIGALRM ends it, unless a case handles it for a while */
     if (!strcmp(argv[2], "-exec")) {
         exec_child();
         return 0;

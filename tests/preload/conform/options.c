@@ -134,7 +134,7 @@ static void tell_options(int c)
 /* A connect that fails leaves the socket with what it was told before, blocking or not. */
 static void c_options_retry(void)
 {
-    int s, port, closed = free_port(), l = listener(&port), one = 1;
+    int s, port, closed = closed_port(), l = listener(&port), one = 1;
     for (int nonblock = 0; nonblock < 2; nonblock++) {
         int c = socket(family, SOCK_STREAM | (nonblock ? SOCK_NONBLOCK : 0), 0);
         struct linger lg = {1, 7};
@@ -247,7 +247,7 @@ static void c_fill(void)
             quiet = 0;
         } else {
             quiet++;
-            usleep(30000);
+            settle();
         }
     }
     SAY(write(c, buf, 1));

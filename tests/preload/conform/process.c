@@ -340,7 +340,7 @@ static void c_often(void)
     close(at), close(file);
     fflush(stdout);
     if (fork() == 0) {
-        alarm(20);
+        alarm(60);
         SAY(often(20));
         fflush(stdout);
         _exit(0);

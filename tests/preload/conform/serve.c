@@ -100,27 +100,39 @@ static void c_bind(void)
 }
 
 static volatile sig_atomic_t ticks;
+static int told[2] = {-1, -1}; /* a tick lets the child go on: none comes too late */
 static void on_alarm(int sig)
 {
     ticks++;
+    if (told[1] >= 0)
+        (void)!write(told[1], "x", 1);
 }
 
 static void c_signals(void)
 {
     int port, l = listener(&port);
     struct sigaction sa = {.sa_handler = on_alarm};
-    struct itimerval it = {{0, 0}, {0, 50000}};
+    struct itimerval it = {{0, 0}, {0, 50000}}, again = {{0, 50000}, {0, 50000}}, none = {0};
     sigaction(SIGALRM, &sa, NULL);
-    setitimer(ITIMER_REAL, &it, NULL);
+    setitimer(ITIMER_REAL, &again, NULL); /* the first may come before the call */
     SAY(accept(l, NULL, NULL));
+    setitimer(ITIMER_REAL, &none, NULL);
+    ticks = 1;
     sa.sa_flags = SA_RESTART;
     sigaction(SIGALRM, &sa, NULL);
     fflush(stdout);
+    if (pipe(told) < 0)
+        exit(1);
     if (fork() == 0) {
-        usleep(150000);
+        char go;
         int c = socket(family, SOCK_STREAM, 0);
+        if (read(told[0], &go, 1) != 1)
+            _exit(1);
+        usleep(100000);
         connect(c, addr(port), base_len);
-        usleep(150000);
+        if (read(told[0], &go, 1) != 1)
+            _exit(1);
+        usleep(100000);
         _exit(write(c, "x", 1) != 1);
     }
     setitimer(ITIMER_REAL, &it, NULL);
@@ -131,7 +143,7 @@ static void c_signals(void)
     SAY(read(s, &b, 1));
     printf("ticks %d\n", (int)ticks);
     wait(NULL);
-    close(s), close(l);
+    close(s), close(l), close(told[0]), close(told[1]);
 }
 
 const struct conform_case cases_serve[] = {

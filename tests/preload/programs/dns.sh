@@ -26,8 +26,8 @@ dns_conf() { # INTERFACE
 	    control-enable: no
 	END
 }
-ask_dns() { [ "$(b dig +short +tries=1 +time=5 "$@" -p 5353 @"$addr" www.test)" = 192.0.2.7 ]; }
-big_dns() { b dig +tries=1 +time=5 +bufsize=512 -p 5353 @"$addr" big.test TXT | grep -q 'flags:.*qr.*; QUERY: 1, ANSWER: 1'; }
+ask_dns() { [ "$(b dig +short +tries=3 +time=15 "$@" -p 5353 @"$addr" www.test)" = 192.0.2.7 ]; }
+big_dns() { b dig +tries=3 +time=15 +bufsize=512 -p 5353 @"$addr" big.test TXT | grep -q 'flags:.*qr.*; QUERY: 1, ANSWER: 1'; }
 test_dns() {
     local where
     for where in "$addr" "${any}"; do

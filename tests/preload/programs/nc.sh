@@ -5,7 +5,7 @@ needs_nc=nc
 nc_to() {
     (
         export ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload
-        exec timeout 60 nc -l "$addr" 8020
+        exec timeout 150 nc -l "$addr" 8020
     ) < /dev/null > nc.a 2> nc.log &
     server=$!
     started+=("$server")
@@ -17,7 +17,7 @@ nc_to() {
 nc_from() { # the client says nothing
     (
         export ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload
-        exec timeout 60 nc -N -l "$addr" 8022
+        exec timeout 150 nc -N -l "$addr" 8022
     ) < data > nc.a 2> nc.log &
     server=$!
     started+=("$server")
@@ -33,12 +33,12 @@ nc_half() { # everything is sent and ended before the last of it has come back
     stop "$server"
     cmp data nc.b
 }
-nc_zero() { b nc -z -w 5 "$addr" 9 && return 1 || return 0; }
+nc_zero() { b nc -z -w 60 "$addr" 9 && return 1 || return 0; }
 nc_udp() {
     mkfifo udp.in 2> /dev/null
     (
         export ZT_HOME=$work/a ZT_PRELOAD_START=no LD_PRELOAD=$preload
-        exec timeout 60 nc -u -l "$addr" 8021
+        exec timeout 150 nc -u -l "$addr" 8021
     ) <> udp.in > udp.a 2> nc.log &
     server=$!
     started+=("$server")
@@ -46,7 +46,7 @@ nc_udp() {
     mkfifo udp.in.b 2> /dev/null
     (
         export ZT_HOME=$work/b ZT_PRELOAD_START=no LD_PRELOAD=$preload
-        exec timeout 60 nc -u "$addr" 8021
+        exec timeout 150 nc -u "$addr" 8021
     ) <> udp.in.b > udp.b 2> nc.b.log &
     local client=$!
     started+=("$client")

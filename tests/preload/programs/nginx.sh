@@ -41,7 +41,7 @@ ngx_pids() { # 30 connections: which workers answer?
 }
 ngx_workers() { [ "$(ngx_pids | wc -l)" -ge 2 ]; }
 ngx_reload() { # new workers take over while a download runs
-    local before after
+    local before
     before=$(ngx_pids)
     rm -f got
     curl_ --limit-rate "$((mib / 2))M" -o got "http://$host:8050/data" &
@@ -50,12 +50,12 @@ ngx_reload() { # new workers take over while a download runs
     kill -HUP "$server" || return
     sleep 0.5
     wait $client && cmp data got || return
-    after=$(ngx_pids)
-    [ -z "$(comm -12 <(echo "$before") <(echo "$after"))" ]
+    wait_for 60 ngx_others "$before"
 }
+ngx_others() { [ -z "$(comm -12 <(echo "$1") <(ngx_pids))" ]; } # none of those answers any more
 ngx_host() { # the wildcard listener, from outside the virtual network
     rm -f got
-    curl -q -f -sS --noproxy '*' --max-time 30 -o got "http://$1:$wild/data" && cmp data got
+    curl -q -f -sS --noproxy '*' --max-time 120 -o got "http://$1:$wild/data" && cmp data got
 }
 test_nginx() {
     local options wild

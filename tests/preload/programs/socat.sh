@@ -27,7 +27,7 @@ socat_echo() { # fork for each of them, and a process behind
 socat_udp() {
     serve socat a socat "UDP$1-LISTEN:8153,bind=$host,fork" EXEC:cat
     up a 8153 udp || return
-    [ "$(echo hello | b socat -t 2 - "UDP$1:$host:8153")" = hello ]
+    [ "$(echo hello | b socat -t 8 - "UDP$1:$host:8153")" = hello ]
     local code=$?
     stop "$server"
     return $code

@@ -17,7 +17,7 @@ prepare_ssh() {
 	StrictHostKeyChecking accept-new
 	BatchMode yes
 	LogLevel ERROR
-	ConnectTimeout 20
+	ConnectTimeout 60
 	END
     cat > ssh/server <<- END
 	HostKey $work/ssh/host

@@ -140,7 +140,7 @@ void env_until_idle(struct env *e)
 {
     struct zt_proxy_counts c;
 
-    for (int i = 0; i < 2500; i++) {
+    for (int i = 0; i < ENV_MS / 2; i++) {
         env_counts(e, &c);
         if (!c.tcp && !c.listeners && !c.udp)
             break;
@@ -286,6 +286,38 @@ short env_poll(int fd, short events, int ms)
     return poll(&pf, 1, ms) == 1 ? pf.revents : 0;
 }
 
+short env_poll_until(int fd, short events, short want)
+{
+    short seen = 0;
+
+    for (int i = 0; i < ENV_MS / 2 && seen != want; i++) {
+        seen = env_poll(fd, events, 0);
+        usleep(seen != want ? 2000 : 0);
+    }
+    return seen;
+}
+
+static int64_t mono_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+bool env_rests(struct env *e, unsigned ms, unsigned most)
+{
+    for (int64_t end = mono_ms() + ENV_MS; mono_ms() < end;) {
+        int64_t began = mono_ms();
+        unsigned before = __atomic_load_n(&e->turns, __ATOMIC_RELAXED), turns;
+        usleep(ms * 1000);
+        turns = __atomic_load_n(&e->turns, __ATOMIC_RELAXED) - before;
+        if (turns * (uint64_t)ms <= most * (uint64_t)(mono_ms() - began)) /* we may have slept for longer */
+            return true;
+    }
+    return false;
+}
+
 int env_accept(int listener, struct zt_ctl_accept *a)
 {
     struct iovec iov = {a, sizeof *a};
@@ -297,7 +329,7 @@ int env_accept(int listener, struct zt_ctl_accept *a)
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
     int fd;
 
-    if (!(env_poll(listener, POLLIN, 5000) & POLLIN))
+    if (!(env_poll(listener, POLLIN, ENV_MS) & POLLIN))
         return -1;
     if (recvmsg(listener, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != sizeof *a || !CMSG_FIRSTHDR(&m))
         return -1;
@@ -324,7 +356,7 @@ ssize_t env_recv(int fd, struct zt_ctl_dgram *h, void *p, size_t n)
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
     ssize_t k;
 
-    if (!(env_poll(fd, POLLIN, 5000) & POLLIN))
+    if (!(env_poll(fd, POLLIN, ENV_MS) & POLLIN))
         return -1;
     k = recvmsg(fd, &m, MSG_DONTWAIT);
     return k < (ssize_t)sizeof *h ? -1 : k - (ssize_t)sizeof *h;
@@ -342,7 +374,7 @@ void env_connected(struct env *e, struct zt_ctl_addr at, int fd[2], uint64_t id[
     assert_int_equal(c.err, 0);
     fd[1] = env_accept(lfd, &a);
     assert_true(fd[1] >= 0);
-    assert_int_equal(env_poll(fd[0], POLLOUT, 5000), POLLOUT);
+    assert_int_equal(env_poll(fd[0], POLLOUT, ENV_MS), POLLOUT);
     id[0] = c.id;
     id[1] = a.id;
     close(lfd);
@@ -364,7 +396,7 @@ unsigned env_phase(struct env *e, uint64_t id, unsigned phase)
 {
     struct timespec nap = {.tv_nsec = 2000000};
 
-    for (int i = 0; i < 2500 && env_slot(e, id).phase != phase; i++)
+    for (int i = 0; i < ENV_MS / 2 && env_slot(e, id).phase != phase; i++)
         nanosleep(&nap, NULL);
     return env_slot(e, id).phase;
 }

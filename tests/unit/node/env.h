@@ -54,7 +54,10 @@ int env_bind(struct env *e, struct zt_ctl_addr at, int type, struct zt_ctl_rep *
 /* With this option of SOL_SOCKET set to 1. */
 int env_bind_with(struct env *e, struct zt_ctl_addr at, int type, int name, struct zt_ctl_rep *rep);
 int env_listen(struct env *e, struct zt_ctl_addr at, int backlog, struct zt_ctl_rep *rep);
-/* Waits up to 5 s for a connection. */
+/* Longest wait for what must come, and does at once unless the machine does much else. */
+#define ENV_MS 30000
+
+/* Waits for a connection. */
 int env_accept(int listener, struct zt_ctl_accept *a);
 /* connect and accept: fd[0] is the client's. */
 void env_connected(struct env *e, struct zt_ctl_addr at, int fd[2], uint64_t id[2]);
@@ -66,8 +69,12 @@ ssize_t env_recv(int fd, struct zt_ctl_dgram *h, void *p, size_t n);
 
 /* poll() events within ms, 0 when none came. */
 short env_poll(int fd, short events, int ms);
+/* poll() until events are exactly `want`, as the kernel shows some of them one after the other; the last ones seen. */
+short env_poll_until(int fd, short events, short want);
+/* Does the loop rest: `most` turns in `ms` at most, at the latest after a while? */
+bool env_rests(struct env *e, unsigned ms, unsigned most);
 struct zt_state_slot env_slot(struct env *e, uint64_t id);
-/* Wait up to 5 s for a phase; returns the last one seen. */
+/* Wait for a phase; returns the last one seen. */
 unsigned env_phase(struct env *e, uint64_t id, unsigned phase);
 
 #endif

@@ -233,7 +233,10 @@ static void test_a_home_that_others_can_change_is_refused(void **state)
         print_message("not root: can't be another user\n");
         return;
     }
-    assert_int_equal(chown(home, 65533, 65533), 0);
+    if (chown(home, 65533, 65533) != 0) {
+        print_message("root of a few users alone: can't be another one\n");
+        return;
+    }
     assert_int_equal(open_as(65532, why), 1);
     assert_non_null(strstr(why, "another user"));
     assert_int_equal(open_as(0, why), 0);
@@ -471,6 +474,7 @@ static void test_no_folder(void **state)
 
 int main(void)
 {
+    umask(022); /* modes are compared */
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_no_folder),

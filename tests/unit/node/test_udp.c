@@ -133,7 +133,7 @@ static void nothing(void *arg)
 
 static bool wait_for(const unsigned *counter, unsigned n)
 {
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < 30000; i++) {
         run(nothing, NULL); /* orders our reads after the loop's writes */
         if (*counter >= n)
             return true;

@@ -3,7 +3,7 @@
  * A file is written to NAME.tmp, flushed and renamed, so that a reader finds the old or the new
  * one. What can't be understood is never overwritten: a damaged identity is an error; any other
  * damaged file is moved to NAME.damaged and reported. These calls wait for the disk: they belong to
- * the node's keeper thread, one at a time, never to the loop.
+ * the node's keeper thread, one at a time, never to a loop that has begun its work.
  *
  * A store without a folder holds nothing: no file is found in it, and what is written is only told
  * to `wrote`. Its home is "". */

@@ -100,9 +100,9 @@ static int make_core(struct zt_node *n)
         zt_node_warn(n, "no planet file in the home: no root servers, nobody can be reached");
     int rc = zt_core_new(&cc, now, &n->core);
     if (rc == ZT_E_FORMAT && n->planet != NULL) {
-        /* Without roots the node finds nobody, and says so; a wrong planet must not be overwritten.
-         */
-        zt_node_post_job(n, zt_node_job_aside, "planet", 0, "damaged planet", NULL, 0);
+        /* Without roots the node finds nobody, and says so, before it says that it is up; a wrong
+         * planet must not be overwritten. The keeper waits for us meanwhile. */
+        zt_store_aside(n->store, "planet", "damaged planet");
         cc.planet = NULL;
         cc.nplanet = 0;
         rc = zt_core_new(&cc, now, &n->core);

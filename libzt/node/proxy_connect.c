@@ -147,6 +147,7 @@ static int connect_stream(struct zt_stream *st, const struct zt_ctl_req *q, stru
     zt_addr_to_lwip(&local, &want);
     if ((err = zt_route_to(&q->remote, &want, &dst, &nif, &src)) != 0)
         return err;
+    zt_listen_bury(p, q->remote.port);
     zt_addr_from_lwip(&src, local.port, &local);
     if ((err = choose_tuple(st, &local, &q->remote)) != 0)
         return err;

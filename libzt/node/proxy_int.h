@@ -276,6 +276,8 @@ void zt_listen_apply(struct zt_listener *l);
 bool zt_listen_room(const struct zt_listener *l);
 int zt_listen_start(struct zt_listener *l, int backlog, bool all_ports);
 void zt_listen_pump(struct zt_listener *l);
+/* Listeners on this port that their programs have closed end now, before somebody connects to one. */
+void zt_listen_bury(struct zt_proxy *p, uint16_t port);
 void zt_listen_drop(struct zt_listener *l);
 
 /* proxy_udp.c */

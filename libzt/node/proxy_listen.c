@@ -378,6 +378,19 @@ void zt_listen_pump(struct zt_listener *l)
     zt_sock_watch(&l->s, UV_PRIORITIZED | (err == EAGAIN ? UV_WRITABLE : 0));
 }
 
+/* A kernel's close() ends listening before it returns, ours travels through the loop: a program that
+ * closes a listener and connects to its address must be refused, not accepted by the listener's ghost. */
+void zt_listen_bury(struct zt_proxy *p, uint16_t port)
+{
+    struct zt_binding *next, *b = zt_map_get(&p->bound, (uint32_t)IPPROTO_TCP_ << 16 | port);
+
+    for (; b; b = next) {
+        next = b->next;
+        if (b->listening && zt_sock_is_closed(b->sock))
+            retire(ZT_CONTAINER(b, struct zt_listener, bound), false);
+    }
+}
+
 void zt_listen_drop(struct zt_listener *l)
 {
     retire(l, false);

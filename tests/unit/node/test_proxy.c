@@ -462,6 +462,34 @@ static void a_closed_listener_frees_its_port_at_once(void **state)
     env_until_idle(e);
 }
 
+static void close_and_connect(void *arg)
+{
+    struct rebind *b = arg;
+    struct zt_ctl_req q = {.version = ZT_CTL_VERSION,
+                           .type = ZT_CTL_CONNECT,
+                           .stype = SOCK_STREAM,
+                           .family = AF_INET,
+                           .remote = b->r.local};
+    uint8_t nowhere[ZT_CTL_REPLY_DATA];
+
+    close(b->fd);
+    zt_proxy_request(b->e->proxy, &q, &b->r, nowhere, &b->fd);
+}
+
+static void a_closed_listener_refuses_at_once(void **state)
+{
+    struct env *e = *state;
+    struct rebind b = {.e = e};
+
+    b.fd = env_listen(e, env_addr4("10.1.0.1", 5003), 4, &b.r);
+    assert_int_equal(zt_loop_call(e->loop, close_and_connect, &b), 0);
+    assert_int_equal(b.r.err, 0);
+    assert_int_equal(env_phase(e, b.r.id, ZT_PHASE_FAILED), ZT_PHASE_FAILED);
+    assert_int_equal(env_slot(e, b.r.id).err, ECONNREFUSED);
+    close(b.fd);
+    env_until_idle(e);
+}
+
 static void connect_from_a_bound_socket(void **state)
 {
     struct env *e = *state;
@@ -906,6 +934,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(closing_the_listener_ends_it, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(bind_conflicts_as_in_linux, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(a_closed_listener_frees_its_port_at_once, env_setup, env_teardown),
+        cmocka_unit_test_setup_teardown(a_closed_listener_refuses_at_once, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(connect_from_a_bound_socket, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(two_hundred_at_once, env_setup, env_teardown),
         cmocka_unit_test_setup_teardown(waiting_costs_nothing, env_setup, env_teardown),

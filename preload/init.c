@@ -38,7 +38,7 @@ static bool join_path(char *out, size_t cap, const char *a, const char *b)
 /* The program may go to another folder. (Its children, who read the variable again, are then lost.) */
 static bool make_absolute(char *path, size_t cap)
 {
-    char here[sizeof zt_settings.home], rest[sizeof zt_settings.home];
+    char here[sizeof zt_settings.home] = "", rest[sizeof zt_settings.home];
     if (*path == '/')
         return true;
     return zt_sys2(SYS_getcwd, here, sizeof here) > 0 && *here == '/' && join_path(rest, sizeof rest, "/", path) &&

@@ -236,7 +236,7 @@ static int wait_connected(struct zts_sock *s)
 static int connect_stream(struct zts_sock *s, const struct zt_ctl_addr *to, bool *wait)
 {
     struct zt_ctl_req req;
-    struct zt_ctl_rep rep;
+    struct zt_ctl_rep rep = {.done = 0};
     int kind = atomic_load(&s->kind);
     if (kind == ZTS_KIND_BOUND && s->listening)
         return zts_fail(EISCONN);

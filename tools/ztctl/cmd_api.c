@@ -24,7 +24,7 @@ static char *read_stdin(void)
 /* The API takes what is no JSON for an empty document, and says that all is well. */
 static int check_body(const struct zc *zc, const char *body)
 {
-    json_error_t e;
+    json_error_t e = {.text = ""};
     json_t *doc = body[0] != '\0' ? json_loads(body, JSON_DECODE_ANY, &e) : json_null();
     if (doc == NULL)
         return zc_usage(zc, "the body is not JSON: line %d, column %d: %s", e.line, e.column, e.text);

@@ -11,6 +11,7 @@
 #include "fuzz.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -101,7 +102,7 @@ static ssize_t get(int fd, void *p, size_t cap, int wait_ms, int *got)
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
     struct pollfd pf = {.fd = fd, .events = POLLIN};
     *got = -1;
-    if (wait_ms > 0 && poll(&pf, 1, wait_ms) <= 0)
+    if (wait_ms > 0 && TEMP_FAILURE_RETRY(poll(&pf, 1, wait_ms)) <= 0) /* libFuzzer has an alarm clock */
         return -1;
     ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     struct cmsghdr *h = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL;

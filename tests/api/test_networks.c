@@ -335,7 +335,8 @@ static void a_member_that_is_not_there_is_unreachable(void **state)
 {
     uint64_t nwid = joined("name=lonely ipv4=10.27.0.0/24");
     struct zts_sockaddr_in a = {.sin_family = ZTS_AF_INET, .sin_port = zts_htons(80)};
-    a.sin_addr.s_addr = zts_inet_addr("10.27.0.250");
+    uint32_t own = zts_ntohl(first4(nwid).sin_addr.s_addr);
+    a.sin_addr.s_addr = zts_htonl((own & 255) < 254 ? own + 1 : own - 1);
     int fd = zts_socket(ZTS_AF_INET, ZTS_SOCK_STREAM, 0);
     int u = zts_socket(ZTS_AF_INET, ZTS_SOCK_DGRAM, 0);
     struct zts_timeval tv = {.tv_sec = 60};

@@ -73,12 +73,6 @@ expect 'up: what ztd warned of' 0 'up: .*/a/planet: damaged planet; kept as plan
 expect 'up: local.conf, too' 0 'up: .*/a/local.conf:1:17: settings.primaryPort: not a whole number' cat last
 expect 'down again' 0 'ended' zt a down
 rm a/local.conf
-expect 'up: port taken' 1 "UDP port $port_a is taken: .* choose another" sh -c "
-    exec 3>&1; python3 -c 'import socket, subprocess, sys
-s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-s.bind((\"::\", int(sys.argv[1])))
-sys.exit(subprocess.run(sys.argv[2:]).returncode)' $port_a '$ztctl' -H a up -p $port_a"
 
 "$ztctl" identity new -o root > root.id
 root=$(cat root.id)
@@ -87,6 +81,13 @@ for home in root a b; do
     mkdir -p $home
     expect "planet install in $home" 0 '' zt $home planet install planet
 done
+# A node without a planet and without an interface but lo would have nothing to bind.
+expect 'up: port taken' 1 "UDP port $port_a is taken: .* choose another" sh -c "
+    exec 3>&1; python3 -c 'import socket, subprocess, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+s.bind((\"::\", int(sys.argv[1])))
+sys.exit(subprocess.run(sys.argv[2:]).returncode)' $port_a '$ztctl' -H a up -p $port_a"
 expect 'up with a planet' 0 "^node [0-9a-f]{10} started, .* UDP port $port_a$" zt a up -p "$port_a"
 expect 'up again' 0 'is running' zt a up
 expect 'info: root silent' 0 '^offline: no root server answers' zt a info

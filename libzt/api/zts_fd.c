@@ -92,6 +92,7 @@ struct zts_sock *zts_sock_new(int family, int type)
     s->type = type;
     atomic_store(&s->kind, ZTS_KIND_FRESH);
     atomic_store(&s->told, false);
+    atomic_store(&s->settled, false);
     atomic_store(&s->reset_told, false);
     atomic_store(&s->shut_rd, false);
     atomic_store(&s->id, 0);

@@ -51,8 +51,13 @@ static int host_flags(int flags)
 static bool is_connecting(struct zts_sock *s)
 {
     struct zt_state_slot slot;
-    return !atomic_load_explicit(&s->told, memory_order_relaxed) && zts_sock_slot(s, &slot) &&
-           slot.phase == ZT_PHASE_CONNECTING;
+    if (atomic_load_explicit(&s->told, memory_order_relaxed) ||
+        atomic_load_explicit(&s->settled, memory_order_relaxed) || !zts_sock_slot(s, &slot))
+        return false;
+    if (slot.phase == ZT_PHASE_CONNECTING)
+        return true;
+    atomic_store_explicit(&s->settled, true, memory_order_relaxed);
+    return false;
 }
 
 /* The node is gone, or this is an ordinary failure? */

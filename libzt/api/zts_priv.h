@@ -98,6 +98,7 @@ struct zts_sock {
     _Atomic int kind;
     _Atomic bool listening;
     _Atomic bool told;       /* connect's result was given to the caller */
+    _Atomic bool settled;    /* seen connected or failed: a send need not look again */
     _Atomic bool reset_told; /* and the reset of what was connected */
     _Atomic bool shut_rd;    /* by the caller */
     _Atomic uint64_t id;

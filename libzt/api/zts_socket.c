@@ -151,6 +151,7 @@ static int request_fd(struct zts_sock *s, const struct zt_ctl_req *req, struct z
     s->local = rep->local;
     atomic_store(&s->id, rep->id);
     atomic_store(&s->told, false);
+    atomic_store(&s->settled, false);
     atomic_store(&s->reset_told, false);
     atomic_store(&s->kind, kind);
     return ZTS_ERR_OK;

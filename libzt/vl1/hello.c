@@ -185,8 +185,7 @@ static void answer(struct zt_vl1 *v, const struct zt_now *now, struct zt_peer *p
         zt_drop_count(v->drops, ZT_DROP_MALFORMED);
         return;
     }
-    bool proven = hops == 0 && zt_peer_path(peer, link) != NULL;
-    if ((rest.older_planet || rest.our_moons != 0) && !proven &&
+    if ((rest.older_planet || rest.our_moons != 0) && !zt_peer_is_proven(peer, link, hops) &&
         !zt_bucket_take(&v->hellos.worlds, now->mono_ms, WORLDS_BURST, WORLDS_REFILL_MS)) {
         zt_drop_count(v->drops, ZT_DROP_RATE);
         rest.older_planet = false;

@@ -92,6 +92,13 @@ int zt_peer_add(struct zt_vl1 *v, const struct zt_now *now, const struct zt_iden
 
 /* The path of this peer with this very link, or NULL. Quick when it is the link of the last call. */
 struct zt_path *zt_peer_path(struct zt_peer *peer, const struct zt_link *link);
+
+/* Did this come directly, from where the peer has shown to be? Else its source may be invented. */
+static inline bool zt_peer_is_proven(struct zt_peer *peer, const struct zt_link *link,
+                                     unsigned hops)
+{
+    return hops == 0 && zt_peer_path(peer, link) != NULL;
+}
 /* Least quality among usable paths, those in doubt last; with `any` also expired and silent ones.
  * With many paths the answer may be 20 ms old, so that a packet's cost doesn't grow with them. */
 struct zt_path *zt_peer_best(struct zt_peer *peer, int64_t now_ms, bool any);

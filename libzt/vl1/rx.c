@@ -482,7 +482,7 @@ void zt_vl1_datagram(struct zt_vl1 *v, const struct zt_now *now, const struct zt
 
 bool zt_vl1_is_proven(const struct zt_rx *rx)
 {
-    return rx->hops == 0 && zt_peer_path(rx->peer, &rx->link) != NULL;
+    return zt_peer_is_proven(rx->peer, &rx->link, rx->hops);
 }
 
 static int reply(struct zt_vl1 *v, const struct zt_now *now, const struct zt_rx *to, uint8_t verb,

@@ -431,22 +431,18 @@ static void bind_conflicts_as_in_linux(void **state)
 struct rebind {
     struct env *e;
     int fd;
+    struct zt_ctl_req q;
     struct zt_ctl_rep r;
 };
 
-/* Within one turn of the loop, so that the close can't have been noticed before the bind. */
-static void close_and_bind(void *arg)
+/* Within one turn of the loop, so that the close can't have been noticed before. */
+static void close_and_request(void *arg)
 {
     struct rebind *b = arg;
-    struct zt_ctl_req q = {.version = ZT_CTL_VERSION,
-                           .type = ZT_CTL_BIND,
-                           .stype = SOCK_STREAM,
-                           .family = AF_INET,
-                           .local = env_addr4("10.1.0.1", 5002)};
     static uint8_t data[ZT_CTL_REPLY_DATA];
 
     close(b->fd);
-    zt_proxy_request(b->e->proxy, &q, &b->r, data, &b->fd);
+    zt_proxy_request(b->e->proxy, &b->q, &b->r, data, &b->fd);
 }
 
 static void a_closed_listener_frees_its_port_at_once(void **state)
@@ -455,25 +451,13 @@ static void a_closed_listener_frees_its_port_at_once(void **state)
     struct rebind b = {.e = e};
 
     b.fd = env_listen(e, env_addr4("10.1.0.1", 5002), 4, &b.r);
-    assert_int_equal(zt_loop_call(e->loop, close_and_bind, &b), 0);
+    b.q = (struct zt_ctl_req){.version = ZT_CTL_VERSION, .type = ZT_CTL_BIND, .stype = SOCK_STREAM,
+                              .family = AF_INET, .local = b.r.local};
+    assert_int_equal(zt_loop_call(e->loop, close_and_request, &b), 0);
     assert_int_equal(b.r.err, 0);
     assert_true(b.fd >= 0);
     close(b.fd);
     env_until_idle(e);
-}
-
-static void close_and_connect(void *arg)
-{
-    struct rebind *b = arg;
-    struct zt_ctl_req q = {.version = ZT_CTL_VERSION,
-                           .type = ZT_CTL_CONNECT,
-                           .stype = SOCK_STREAM,
-                           .family = AF_INET,
-                           .remote = b->r.local};
-    uint8_t nowhere[ZT_CTL_REPLY_DATA];
-
-    close(b->fd);
-    zt_proxy_request(b->e->proxy, &q, &b->r, nowhere, &b->fd);
 }
 
 static void a_closed_listener_refuses_at_once(void **state)
@@ -482,7 +466,9 @@ static void a_closed_listener_refuses_at_once(void **state)
     struct rebind b = {.e = e};
 
     b.fd = env_listen(e, env_addr4("10.1.0.1", 5003), 4, &b.r);
-    assert_int_equal(zt_loop_call(e->loop, close_and_connect, &b), 0);
+    b.q = (struct zt_ctl_req){.version = ZT_CTL_VERSION, .type = ZT_CTL_CONNECT, .stype = SOCK_STREAM,
+                              .family = AF_INET, .remote = b.r.local};
+    assert_int_equal(zt_loop_call(e->loop, close_and_request, &b), 0);
     assert_int_equal(b.r.err, 0);
     assert_int_equal(env_phase(e, b.r.id, ZT_PHASE_FAILED), ZT_PHASE_FAILED);
     assert_int_equal(env_slot(e, b.r.id).err, ECONNREFUSED);
